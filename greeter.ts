@@ -1,0 +1,139 @@
+/**
+ * The greeting service, and the call to it.
+ *
+ * {@link serveGreeter} answers `Greet` with `Hello, NAME.`; {@link greet} makes
+ * that call. Who was greeted is reported to whoever runs the server; nothing
+ * is printed here.
+ *
+ * @module
+ */
+import { GreetError, type PlainError } from "./errors.ts";
+import { type Channel, dial, GREETER, health, implement, reflection, serve } from "./rpc.ts";
+import type { IncomingCall, Server } from "./rpc.ts";
+import { LOOPBACK, parseTarget, type Target } from "./target.ts";
+import { nameProblem } from "./text.ts";
+
+/** One request to a greeting server, after it was answered. */
+export interface GreetRequest {
+  /** When it came in. */
+  readonly at: Date;
+  /** The name in it, exactly as it was sent: text from somebody else. */
+  readonly name: string;
+  /** The caller's address, such as `127.0.0.1:41234`. */
+  readonly from: string;
+  /** Why it was refused, if it was. */
+  readonly error?: PlainError;
+}
+
+/** How to serve greetings. */
+export interface ServeGreeterOptions {
+  /** The address to listen on (default `127.0.0.1`). */
+  host?: string;
+  /** The port to listen on, 0 for a free one (default 0). */
+  port?: number;
+  /**
+   * Gets each request. The answer goes out once what it returns has settled, so
+   * a log that cannot keep up slows the callers down instead of growing.
+   */
+  onRequest?: (request: GreetRequest) => void | Promise<void>;
+  /** Gets what failed by mistake inside the server; by default it goes to the console. */
+  onFault?: (error: unknown) => void;
+}
+
+/**
+ * Serves greetings, with health checking and reflection.
+ *
+ * @returns the running server; its `port` is the one that was chosen
+ * @throws {GreetError} `FAILED` where the port or the host cannot be had
+ *
+ * @example
+ * ```ts
+ * import { greet, serveGreeter } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await using server = await serveGreeter();
+ * assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+ * ```
+ */
+export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<Server> {
+  const { host = LOOPBACK, port = 0, onRequest, onFault } = options;
+  const greeter = implement(GREETER, {
+    async Greet({ name }, call) {
+      const problem = nameProblem(name);
+      const error = problem === undefined
+        ? undefined
+        : new GreetError("INVALID_ARGUMENT", `the name ${problem}`);
+      await onRequest?.(record(name, call, error));
+      if (error !== undefined) throw error;
+      return { greeting: `Hello, ${name}.` };
+    },
+  });
+  const services = [greeter, health([greeter])];
+  return await serve({
+    host,
+    port,
+    services: [...services, ...await reflection(services)],
+    onFault,
+  });
+}
+
+function record(name: string, { from }: IncomingCall, error?: GreetError): GreetRequest {
+  return { at: new Date(), name, from, ...error && { error: error.toJSON() } };
+}
+
+/** How to greet. */
+export interface GreetOptions {
+  /** How many seconds it may take, the wait for the server included (default 10). */
+  maxTime?: number;
+  /** Wait for the server to come up, instead of failing. */
+  wait?: boolean;
+  /** Gives up. */
+  signal?: AbortSignal;
+}
+
+/** How many seconds a greeting may take. */
+export const DEFAULT_MAX_TIME = 10;
+
+/**
+ * Greets a server once.
+ *
+ * @param target whom to call: a port, `host:port` or any other target
+ * @param name who is greeting
+ * @returns the server's greeting, exactly as it was sent
+ * @throws {GreetError} `USAGE` for a target that is none, else the call's gRPC status
+ */
+export async function greet(
+  target: string,
+  name: string,
+  options: GreetOptions = {},
+): Promise<string> {
+  using client = new GreeterClient(parseTarget(target), options);
+  return await client.greet(name);
+}
+
+/** A client that can greet the same server many times over one connection. */
+export class GreeterClient implements Disposable {
+  readonly #channel: Channel;
+  readonly #options: GreetOptions;
+
+  /** Opens a channel; nothing is sent yet. */
+  constructor(target: Target, options: GreetOptions = {}) {
+    this.#options = options;
+    // Whoever asked to wait wants to know within a fifth of a second; it is the
+    // upper bound that decides, because the pauses grow.
+    const retry = options.wait ? { firstRetryMs: 100, maxRetryMs: 250 } : {};
+    this.#channel = dial(target, retry);
+  }
+
+  /** Like {@link greet}, on the connection that is there. */
+  async greet(name: string): Promise<string> {
+    const { maxTime = DEFAULT_MAX_TIME, wait, signal } = this.#options;
+    const call = { timeoutMs: maxTime * 1000, wait, signal };
+    const { greeting } = await this.#channel.call(GREETER, "Greet", { name }, call);
+    return greeting;
+  }
+
+  [Symbol.dispose](): void {
+    this.#channel[Symbol.dispose]();
+  }
+}

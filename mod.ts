@@ -1,0 +1,80 @@
+/**
+ * Greetings over gRPC, and chats from peer to peer.
+ *
+ * This is the library behind the `greet` command. Everything here works on
+ * real connections; the examples below run as tests.
+ *
+ * ## Serve and greet
+ *
+ * A server answers `Greet` for anybody who speaks gRPC. Port 0 takes a free
+ * port; `await using` stops the server at the end of the block.
+ *
+ * ```ts
+ * import { greet, serveGreeter } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const names: string[] = [];
+ * await using server = await serveGreeter({ onRequest: ({ name }) => void names.push(name) });
+ *
+ * assert.equal(await greet(`127.0.0.1:${server.port}`, "Bob"), "Hello, Bob.");
+ * assert.deepEqual(names, ["Bob"]);
+ * ```
+ *
+ * What goes wrong is a {@link GreetError}, whose `code` is the call's gRPC status:
+ *
+ * ```ts
+ * import { greet, GreetError, serveGreeter } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await using server = await serveGreeter();
+ * await assert.rejects(
+ *   greet(`${server.port}`, ""),
+ *   (error) => error instanceof GreetError && error.code === "INVALID_ARGUMENT",
+ * );
+ * ```
+ *
+ * ## Be a peer
+ *
+ * A {@link Peer} is a server and a client at once: it listens on its own port and
+ * calls the other one's. What happens to it comes out of `events`; read them,
+ * because a message counts as delivered when its reader has it.
+ *
+ * ```ts
+ * import { Peer } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * // Bob waits; he would be told `--port` of Alice by the one who starts him.
+ * await using alice = await Peer.open({ name: "Alice", port: 55581, target: "55582" });
+ * await using bob = await Peer.open({ name: "Bob", port: 55582, target: "55581" });
+ *
+ * assert.equal(await alice.joined(), "Bob");
+ * const said = alice.send("Hello, Bob!");
+ * for await (const event of bob.events) {
+ *   if (event.type !== "message") continue;
+ *   assert.equal(event.message.from, "Alice");
+ *   assert.equal(event.message.body, "Hello, Bob!");
+ *   break;
+ * }
+ * await said; // delivered
+ * ```
+ *
+ * Whatever comes from somebody else is exactly what they sent. Before it reaches
+ * a terminal, make it {@link showable}:
+ *
+ * ```ts
+ * import { showable } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(showable("\x1b[2Jboo"), "␛[2Jboo");
+ * ```
+ *
+ * @module
+ */
+export { type ErrorCode, GreetError, type PlainError, type StatusName } from "./errors.ts";
+export { greet, serveGreeter } from "./greeter.ts";
+export type { GreetOptions, GreetRequest, ServeGreeterOptions } from "./greeter.ts";
+export { Peer } from "./peer.ts";
+export type { Message, PeerEvent, PeerOptions } from "./peer.ts";
+export type { Server } from "./rpc.ts";
+export { nameProblem, showable } from "./text.ts";
+export { greetAll, type GreetAllOptions, type Outcome } from "./threads.ts";

@@ -1,0 +1,163 @@
+/**
+ * Where a conversation is shown, and where what is typed comes from.
+ *
+ * A {@link Screen} is a terminal, with a line that is being edited below the
+ * conversation ({@link openTerminal}), or a pipe, with plain lines in and out
+ * ({@link openPipe}). It knows no network, and whatever it is given to show is
+ * showable already.
+ *
+ * @module
+ */
+import process from "node:process";
+import readline from "node:readline";
+import { styleText } from "node:util";
+import type { Output } from "./output.ts";
+
+/** Where a conversation is shown. Disposing of it restores the terminal. */
+export interface Screen extends Disposable {
+  /** Whether somebody sits in front of it. */
+  readonly interactive: boolean;
+  /** What is typed, line by line, without line ends; ends at the end of input. */
+  readonly lines: AsyncIterable<string>;
+  /** Adds to the conversation. */
+  show(text: string): void;
+  /** Says how things stand, apart from the conversation, until the next call replaces it. */
+  status(text: string): void;
+  /** Takes the status away. */
+  clearStatus(): void;
+  /** Ends {@link Screen.lines}. */
+  close(): void;
+}
+
+// ---------------------------------------------------------------- a terminal
+
+/**
+ * The terminal that the program runs in.
+ *
+ * @param prompt what stands before the line being typed
+ * @param color whether the status may be dim
+ */
+export function openTerminal(prompt: string, color: boolean): Screen {
+  const output = process.stdout;
+  const editor = readline.createInterface({ input: process.stdin, output, terminal: true, prompt });
+  const { lines, push, end } = lineQueue();
+  let status: string | undefined;
+  let open = true;
+
+  /** Takes the status and the line being typed off the screen; the cursor is where they began. */
+  const erase = (rows: number) => {
+    readline.moveCursor(output, 0, -(rows + (status === undefined ? 0 : 1)));
+    readline.cursorTo(output, 0);
+    readline.clearScreenDown(output);
+  };
+  /** Puts them back; the editor first goes up as many rows as its cursor was down. */
+  const draw = () => {
+    if (!open) return;
+    if (status !== undefined) {
+      const line = status.slice(0, output.columns - 1);
+      output.write((color ? styleText("dim", line, { validateStream: false }) : line) + "\n");
+    }
+    output.write("\n".repeat(editor.getCursorPos().rows));
+    editor.prompt(true);
+  };
+  const redraw = (change: () => void) => {
+    if (open) erase(editor.getCursorPos().rows);
+    change();
+    draw();
+  };
+
+  // The line that is typed becomes a line of the conversation once somebody has
+  // decided how it is to be shown; until then it is not shown at all.
+  let typedRows = 0;
+  const beforeEditor = (_: string, key: { name?: string } | undefined) => {
+    if (key?.name !== "return" && key?.name !== "enter") return;
+    editor.write(null, { ctrl: true, name: "e" });
+    typedRows = editor.getCursorPos().rows + 1;
+  };
+  process.stdin.prependListener("keypress", beforeEditor);
+
+  const close = () => {
+    if (!open) return;
+    erase(editor.getCursorPos().rows);
+    open = false;
+    process.stdin.off("keypress", beforeEditor);
+    editor.close();
+    process.stdin.unref();
+    end();
+  };
+  editor.on("line", (line) => {
+    erase(typedRows);
+    draw();
+    push(line);
+  });
+  editor.on("SIGINT", close);
+  editor.on("close", close);
+  draw();
+
+  return {
+    interactive: true,
+    lines,
+    show: (text) => redraw(() => output.write(text + "\n")),
+    status: (text) => redraw(() => status = text),
+    clearStatus: () => redraw(() => status = undefined),
+    close,
+    [Symbol.dispose]: close,
+  };
+}
+
+/** Lines that are pushed in on one side and read on the other. */
+function lineQueue() {
+  const { readable, writable } = new TransformStream<string, string>(undefined, {
+    highWaterMark: Infinity,
+  });
+  const writer = writable.getWriter();
+  const ignore = () => {};
+  return {
+    lines: readable as AsyncIterable<string>,
+    push: (line: string) => void writer.write(line).catch(ignore),
+    end: () => void writer.close().catch(ignore),
+  };
+}
+
+// ---------------------------------------------------------------- a pipe
+
+/**
+ * Plain lines in and out.
+ *
+ * @param input bytes of UTF-8; read only as fast as the lines are taken
+ * @param out gets the conversation
+ * @param err gets the status, where there is one to say
+ */
+export function openPipe(
+  input: ReadableStream<Uint8Array<ArrayBuffer>>,
+  out: Output,
+  err: Output,
+): Screen {
+  const closing = new AbortController();
+  return {
+    interactive: false,
+    lines: readLines(input, closing.signal),
+    show: (text) => out.line(text),
+    status: (text) => err.line(text),
+    clearStatus: () => {},
+    close: () => closing.abort(),
+    [Symbol.dispose]: () => closing.abort(),
+  };
+}
+
+async function* readLines(
+  input: ReadableStream<Uint8Array<ArrayBuffer>>,
+  signal: AbortSignal,
+): AsyncGenerator<string> {
+  const chunks = input.pipeThrough(new TextDecoderStream()).getReader();
+  signal.addEventListener("abort", () => chunks.cancel().catch(() => {}), { once: true });
+  let rest = "";
+  for (;;) {
+    const { done, value } = await chunks.read();
+    if (done) break;
+    const lines = (rest + value).split("\n");
+    rest = lines.pop()!;
+    for (const line of lines) yield line.replace(/\r$/, "");
+  }
+  if (rest !== "" && !signal.aborted) yield rest;
+}

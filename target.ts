@@ -1,0 +1,89 @@
+/**
+ * Whom to call, and where to listen: ports and targets as users type them.
+ *
+ * A target is a port on this machine, `host:port`, `[v6]:port`, or one of
+ * gRPC's own forms (`dns:///host:port`, `unix:/path`). Everything that could be
+ * wrong about one is found here, before anything is opened.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+
+/** The host that is meant where none is named. */
+export const LOOPBACK = "127.0.0.1";
+
+/** Somewhere to call. */
+export interface Target {
+  /** As gRPC understands it. See {@link https://github.com/grpc/grpc/blob/master/doc/naming.md}. */
+  readonly address: string;
+  /** Host and port, where it is one host; sockets and other schemes have none. */
+  readonly endpoint?: { readonly host: string; readonly port: number };
+}
+
+/**
+ * A port number to listen on.
+ *
+ * @param text 0 to 65535 in decimal; 0 asks the system for a free port
+ * @throws {GreetError} `USAGE` for anything else
+ */
+export function parsePort(text: string): number {
+  const port = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (port >= 0 && port <= 65535) return port;
+  throw new GreetError("USAGE", `${JSON.stringify(text)} is not a port`, {
+    hint: "a port is a number from 0 to 65535; 0 takes a free one",
+  });
+}
+
+/**
+ * A place to call.
+ *
+ * @param text a port, `host:port`, `[v6]:port`, `dns:…`, `ipv4:…`, `ipv6:…` or `unix:/path`
+ * @throws {GreetError} `USAGE` where it is none of these or has no port
+ *
+ * @example
+ * ```ts
+ * import { parseTarget } from "./target.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(parseTarget("55550").address, "127.0.0.1:55550");
+ * assert.equal(parseTarget("[::1]:55550").endpoint?.host, "::1");
+ * assert.throws(() => parseTarget("example.org"), /has no port/);
+ * ```
+ */
+export function parseTarget(text: string): Target {
+  if (/^\d+$/.test(text)) return endpointTarget(text, LOOPBACK, text);
+  if (/^unix:./.test(text)) return { address: text };
+  const scheme = /^(dns|ipv4|ipv6):(?!\d+$)/.exec(text)?.[0] ?? "";
+  const hostAndPort = text.slice(scheme.length).replace(/^\/\/[^/]*\//, "");
+  const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:/[\]]+)):(\d+)$/.exec(hostAndPort);
+  if (match === null) throw notATarget(text, hostAndPort);
+  const [, v6, host, port] = match;
+  return { ...endpointTarget(text, v6 ?? host, port), address: text };
+}
+
+function endpointTarget(text: string, host: string, portText: string): Target {
+  const port = Number(portText);
+  if (port < 1 || port > 65535) {
+    throw new GreetError("USAGE", `${JSON.stringify(text)} has no valid port`, {
+      hint: "a port to call is a number from 1 to 65535",
+    });
+  }
+  return { address: formatEndpoint(host, port), endpoint: { host, port } };
+}
+
+function notATarget(text: string, hostAndPort: string): GreetError {
+  const quoted = JSON.stringify(text);
+  if (/^(\[[^\]]*\]|[^\s:/]+)$/.test(hostAndPort)) {
+    return new GreetError("USAGE", `the target ${quoted} has no port`, {
+      hint: `write ${hostAndPort}:PORT`,
+    });
+  }
+  return new GreetError("USAGE", `${quoted} is not a target`, {
+    hint: "a target is a port, host:port, [v6]:port, dns:///host:port or unix:/path",
+  });
+}
+
+/** `host:port`, with the brackets that IPv6 needs. */
+export function formatEndpoint(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
