@@ -3,8 +3,8 @@
  *
  * Nothing is polled. A link calls `GetInfo` once at the start; after that it
  * waits to be {@link Link.knock | knocked} at, because whoever calls us is up,
- * or for its connection to drop. Underneath, gRPC's own back-off goes on for
- * networks that heal without anybody calling.
+ * or for its connection to drop. A slow back-off stays underneath, for networks
+ * that heal without anybody calling.
  *
  * @module
  */
@@ -16,8 +16,18 @@ import { nameProblem } from "./text.ts";
 /** How long a call to a peer may take. */
 const CALL_TIMEOUT_MS = 10_000;
 
-/** gRPC's back-off while nobody is there: see {@link DialOptions}. */
-const BACK_OFF = { firstRetryMs: 5_000, maxRetryMs: 30_000 };
+/**
+ * The pauses between dials while nobody calls: the first, the longest, and how
+ * they grow. Source: grpc/grpc `doc/connection-backoff.md`, but slower.
+ */
+const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
+
+/**
+ * The back-off inside grpc-js is not used, and kept so short that it is over
+ * when a dial has failed: it outlives its channel, and would connect again later
+ * on behalf of nobody.
+ */
+const NO_BACK_OFF = { firstRetryMs: 1, maxRetryMs: 1 };
 
 /**
  * The least time between two dials. Somebody who floods us with calls must not
@@ -122,43 +132,46 @@ export class Link implements AsyncDisposable {
   }
 
   async #run(): Promise<void> {
-    let dialled = -Infinity;
+    let backOffMs = BACK_OFF.firstMs;
     while (!this.#closed) {
-      await pause(dialled + DIAL_PAUSE_MS - performance.now());
-      if (this.#closed) return;
-      dialled = performance.now();
-      // Who knocks from here on wants a dial that begins later than this one.
-      const attempt = this.#next;
-      this.#next = new Attempt();
-      using channel = this.#channel = dial(this.#target, BACK_OFF);
-      if (await this.#meet(channel, attempt)) {
-        await channel.dropped();
-        // The connection is gone; whether the peer is, the next dial tells.
-        this.#change({ state: "connecting" });
-      }
-    }
-  }
-
-  /** Finds out who is there: true once somebody is, false when it is better to dial anew. */
-  async #meet(channel: Channel, attempt: Attempt): Promise<boolean> {
-    while (!this.#closed) {
-      const presence = await this.#ask(channel);
-      this.#change(presence);
-      attempt.end(presence);
+      const paused = pause(DIAL_PAUSE_MS);
+      const presence = await this.#dial();
       if (presence.state === "here") {
-        this.#next.end(presence);
-        return true;
+        backOffMs = BACK_OFF.firstMs;
+      } else {
+        await this.#knockedWithin(backOffMs);
+        backOffMs = Math.min(backOffMs * BACK_OFF.factor, BACK_OFF.maxMs);
       }
-      const knocked = await Promise.race([
-        this.#next.wanted.then(() => true),
-        reconnected(channel).then(() => false),
-      ]);
-      if (knocked) return false;
+      await paused;
     }
-    return false;
   }
 
-  async #ask(channel: Channel): Promise<Presence & { state: "here" | "away" }> {
+  /** Dials once and, where somebody is there, waits until the connection drops. */
+  async #dial(): Promise<Presence> {
+    // Who knocks from here on wants a dial that begins later than this one.
+    const attempt = this.#next;
+    this.#next = new Attempt();
+    using channel = this.#channel = dial(this.#target, NO_BACK_OFF);
+    const presence = await this.#ask(channel);
+    this.#change(presence);
+    attempt.end(presence);
+    if (presence.state === "here") {
+      this.#next.end(presence);
+      await channel.dropped();
+      // The connection is gone; whether the peer is, the next dial tells.
+      this.#change({ state: "connecting" });
+    }
+    return presence;
+  }
+
+  async #knockedWithin(ms: number): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+    await Promise.race([this.#next.wanted, timeout]);
+    clearTimeout(timer);
+  }
+
+  async #ask(channel: Channel): Promise<Presence> {
     try {
       const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs: CALL_TIMEOUT_MS });
       this.#checkName(sender);
@@ -185,12 +198,6 @@ export class Link implements AsyncDisposable {
   }
 }
 
-/** Resolves at the next connection: over the one that there is, if any, we have asked. */
-async function reconnected(channel: Channel): Promise<void> {
-  await channel.dropped();
-  await channel.connected();
-}
-
 async function pause(ms: number): Promise<void> {
-  if (ms > 0) await new Promise((resolve) => setTimeout(resolve, ms));
+  await new Promise((resolve) => setTimeout(resolve, ms));
 }

@@ -42,7 +42,9 @@ export type PeerEvent =
   | { readonly type: "waiting"; readonly reason: string; readonly nobodyThere: boolean }
   | { readonly type: "joined"; readonly name: string; readonly back: boolean }
   | { readonly type: "left"; readonly name: string }
-  | { readonly type: "message" | "queued" | "delivered"; readonly message: Message }
+  | { readonly type: "message"; readonly message: Message }
+  | { readonly type: "queued"; readonly message: Message }
+  | { readonly type: "delivered"; readonly message: Message }
   | { readonly type: "failed"; readonly message: Message; readonly error: GreetError };
 
 /** Who we are and whom we chat with. */

@@ -492,26 +492,13 @@ export class Channel implements Disposable {
     return promise.finally(() => signal?.removeEventListener("abort", cancel));
   }
 
-  /** Resolves when there is a connection, and tries to make one until then; or when closed. */
-  async connected(): Promise<void> {
-    const { READY, SHUTDOWN } = grpc.connectivityState;
-    const channel = this.#client.getChannel();
-    for (;;) {
-      const state = channel.getConnectivityState(true);
-      if (state === READY || state === SHUTDOWN) return;
-      await this.#changed(state);
-    }
-  }
-
-  /** Resolves when the connection that there is now is lost; at once where there is none. */
+  /** Resolves when the connection that there is now is lost or closed; at once where there is none. */
   async dropped(): Promise<void> {
     const { READY } = grpc.connectivityState;
-    if (this.#client.getChannel().getConnectivityState(false) === READY) await this.#changed(READY);
-  }
-
-  #changed(from: grpc.connectivityState): Promise<void> {
-    return new Promise((resolve) => {
-      this.#client.getChannel().watchConnectivityState(from, Infinity, () => resolve());
+    const channel = this.#client.getChannel();
+    if (channel.getConnectivityState(false) !== READY) return;
+    await new Promise<void>((resolve) => {
+      channel.watchConnectivityState(READY, Infinity, () => resolve());
     });
   }
 
@@ -567,7 +554,7 @@ const REASONS: readonly [RegExp, string][] = [
   [/EACCES|EPERM/, "permission denied"],
   [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "no route to host"],
   [/ETIMEDOUT/, "connection timed out"],
-  [/RST_STREAM|Connection dropped|ECONNRESET|Call cancelled/i, "connection lost"],
+  [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled/i, "connection lost"],
 ];
 
 async function whyUnavailable(details: string, target: Target): Promise<Reason> {

@@ -1,0 +1,31 @@
+"""Greets a server, once for each name: python3 client.py 55550 Bob Alice"""
+
+import sys
+import threading
+
+import grpc
+
+import greeting_pb2
+import greeting_pb2_grpc
+
+
+def greet(name):
+    try:
+        response = stub.Greet(greeting_pb2.UserInfo(name=name), timeout=10)
+        print(f'[{name}] Message received from server: "{response.greeting}"', flush=True)
+    except grpc.RpcError as error:
+        failed.set()
+        print(f"[{name}] {error.code().name}: {error.details()}", file=sys.stderr)
+
+
+target, *names = sys.argv[1:]
+failed = threading.Event()
+with grpc.insecure_channel(f"127.0.0.1:{target}") as channel:
+    stub = greeting_pb2_grpc.GreeterStub(channel)
+    clients = [threading.Thread(target=greet, args=(name,)) for name in names]
+    for number, client in enumerate(clients, start=1):
+        print(f"Client {number} started", flush=True)
+        client.start()
+    for client in clients:
+        client.join()
+sys.exit(1 if failed.is_set() else 0)

@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { type ByteSink, Output } from "../output.ts";
+
+/** Takes what it is given only as fast as it is told to. */
+class SlowSink implements ByteSink {
+  text = "";
+  writes = 0;
+  open = Promise.withResolvers<void>();
+
+  async write(bytes: Uint8Array): Promise<number> {
+    await this.open.promise;
+    this.writes++;
+    const taken = bytes.subarray(0, 1000);
+    this.text += new TextDecoder().decode(taken);
+    return taken.length;
+  }
+}
+
+Deno.test("lines come out in order, and all of them are out after a flush", async () => {
+  const sink = new SlowSink();
+  const output = new Output(sink);
+  const lines = Array.from({ length: 1000 }, (_, i) => `line ${i}`);
+  lines.forEach((line) => output.line(line));
+  sink.open.resolve();
+  await output.flush();
+  assert.equal(sink.text, lines.join("\n") + "\n");
+  assert(sink.writes < 20, "many lines go out in one write");
+});
+
+Deno.test("who prints too much for a slow reader is told to wait", async () => {
+  const sink = new SlowSink();
+  const output = new Output(sink);
+  assert.equal(output.ready(), undefined);
+  output.line("x".repeat(2 << 20));
+  const ready = output.ready();
+  assert(ready !== undefined);
+  sink.open.resolve();
+  await ready;
+  assert.equal(output.ready(), undefined);
+});
+
+Deno.test("a reader who has gone is noticed once, and nothing is kept for him", async () => {
+  let broken = 0;
+  const sink = { write: () => Promise.reject(new Deno.errors.BrokenPipe()) };
+  const output = new Output(sink, () => broken++);
+  output.line("a");
+  await output.flush();
+  output.line("b");
+  await output.flush();
+  assert.equal(broken, 1);
+});

@@ -1,0 +1,222 @@
+import assert from "node:assert/strict";
+import { Peer, type PeerEvent } from "../mod.ts";
+import { CHAT, dial, implement, serve } from "../rpc.ts";
+import { parseTarget } from "../target.ts";
+import { freePorts, inTime } from "./program.ts";
+
+/** Reads a peer's events as they come, and waits for particular ones. */
+class Witness {
+  readonly seen: PeerEvent[] = [];
+  readonly done: Promise<void>;
+  #more = Promise.withResolvers<void>();
+
+  constructor(peer: Peer) {
+    this.done = this.#read(peer);
+  }
+
+  async #read(peer: Peer): Promise<void> {
+    for await (const event of peer.events) {
+      this.seen.push(event);
+      this.#more.resolve();
+      this.#more = Promise.withResolvers();
+    }
+  }
+
+  async until<Type extends PeerEvent["type"]>(
+    type: Type,
+    count = 1,
+  ): Promise<Extract<PeerEvent, { type: Type }>[]> {
+    const wait = async () => {
+      for (;;) {
+        const more = this.#more.promise;
+        const found = this.seen.filter((event) => event.type === type);
+        if (found.length >= count) return found as Extract<PeerEvent, { type: Type }>[];
+        await more;
+      }
+    };
+    return await inTime(wait(), () => `${count} × ${type} in ${JSON.stringify(this.seen)}`);
+  }
+}
+
+async function pair() {
+  const [portA, portB] = freePorts();
+  const alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  const bob = await Peer.open({ name: "Bob", port: Number(portB), target: portA });
+  const [alices, bobs] = [new Witness(alice), new Witness(bob)];
+  await Promise.all([alices.until("joined"), bobs.until("joined")]);
+  return {
+    alice,
+    bob,
+    alices,
+    bobs,
+    portA,
+    portB,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([alice[Symbol.asyncDispose](), bob[Symbol.asyncDispose]()]);
+      await Promise.all([alices.done, bobs.done]);
+    },
+  };
+}
+
+Deno.test("two peers meet, by whatever names they have", async () => {
+  await using chat = await pair();
+  assert.deepEqual(await chat.alices.until("joined"), [
+    { type: "joined", name: "Bob", back: false },
+  ]);
+  assert.equal(await chat.bob.joined(), "Alice");
+});
+
+Deno.test("what is said arrives exactly, with its sender, time and id", async () => {
+  await using chat = await pair();
+  const before = Date.now();
+  await chat.alice.send("Hello,\n\x1b[31mBob\u202e!");
+  const [{ message }] = await chat.bobs.until("message");
+  assert.equal(message.from, "Alice");
+  assert.equal(message.body, "Hello,\n\x1b[31mBob\u202e!");
+  assert.match(message.id, /^[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$/);
+  assert(message.at.getTime() >= before && message.at.getTime() <= Date.now());
+  assert.equal(parseInt(message.id.replace("-", "").slice(0, 12), 16), message.at.getTime());
+});
+
+Deno.test("a thousand messages at once arrive once each, in order", async () => {
+  await using chat = await pair();
+  const bodies = Array.from({ length: 1000 }, (_, i) => `${i}`);
+  await Promise.all(bodies.map((body) => chat.alice.send(body)));
+  const received = await chat.bobs.until("message", bodies.length);
+  assert.deepEqual(received.map(({ message }) => message.body), bodies);
+});
+
+Deno.test("a megabyte arrives; five are refused, said so, and harm nothing", async () => {
+  await using chat = await pair();
+  await chat.alice.send("x".repeat(1_000_000));
+  await assert.rejects(chat.alice.send("x".repeat(5_000_000)), { code: "RESOURCE_EXHAUSTED" });
+  assert.equal((await chat.alices.until("failed")).length, 1);
+  await chat.alice.send("still here");
+  const received = await chat.bobs.until("message", 2);
+  assert.deepEqual(received.map(({ message }) => message.body.length), [1_000_000, 10]);
+});
+
+Deno.test("who leaves is missed at once; what is said meanwhile fails; who comes back is back", async () => {
+  const [portA, portB] = freePorts();
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  const alices = new Witness(alice);
+  for (const stay of [1, 2]) {
+    await using bob = await Peer.open({ name: "Bob", port: Number(portB), target: portA });
+    const bobs = new Witness(bob);
+    const joined = await alices.until("joined", stay);
+    assert.deepEqual(joined[stay - 1], { type: "joined", name: "Bob", back: stay > 1 });
+    await bobs.until("joined");
+    await bob[Symbol.asyncDispose]();
+    await alices.until("left", stay);
+  }
+  await assert.rejects(alice.send("Bob?"), { code: "UNAVAILABLE", message: "Bob has left" });
+  assert.equal((await alices.until("failed")).length, 1);
+});
+
+Deno.test("somebody else on the other port is somebody else", async () => {
+  const [portA, portB] = freePorts();
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  const alices = new Witness(alice);
+  for (const name of ["Bob", "Carol"]) {
+    await using other = await Peer.open({ name, port: Number(portB), target: portA });
+    const others = new Witness(other);
+    await others.until("joined");
+    await inTime(
+      (async () => assert.equal(await alice.joined(), name))(),
+      `Alice meets ${name}`,
+    );
+    await other[Symbol.asyncDispose]();
+    await others.done;
+    await alices.until("left", name === "Bob" ? 1 : 2);
+  }
+  const joined = await alices.until("joined", 2);
+  assert.deepEqual(joined[1], { type: "joined", name: "Carol", back: false });
+});
+
+Deno.test("a stranger, or a peer under another name, is refused and not shown", async () => {
+  await using chat = await pair();
+  using stranger = dial(parseTarget(chat.portA));
+  const message = { id: "", body: "psst", timestamp: null };
+  for (const sender of ["Mallory", "", "Alice", "bob", "Bob "]) {
+    await assert.rejects(
+      stranger.call(CHAT, "SendMessage", { ...message, sender }, { timeoutMs: 5000 }),
+      { code: "PERMISSION_DENIED" },
+      sender,
+    );
+  }
+  await chat.bob.send("the real one");
+  const received = await chat.alices.until("message");
+  assert.deepEqual(received.map(({ message }) => message.body), ["the real one"]);
+});
+
+Deno.test("a message that overtakes the handshake is taken", async () => {
+  const [portA, portB] = freePorts();
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  const alices = new Witness(alice);
+  await alices.until("waiting");
+  // A foreign peer that calls nobody's GetInfo, leaves id and time out, and speaks first.
+  await using _bob = await serve({
+    host: "127.0.0.1",
+    port: Number(portB),
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
+      SendMessage: () => ({}),
+    })],
+  });
+  using channel = dial(parseTarget(portA));
+  const message = { sender: "Bob", body: "first!", id: "", timestamp: null };
+  await channel.call(CHAT, "SendMessage", message, { timeoutMs: 5000 });
+  const [received] = await alices.until("message");
+  assert.equal(received.message.body, "first!");
+  assert(Math.abs(received.message.at.getTime() - Date.now()) < 60_000);
+  await alice[Symbol.asyncDispose]();
+  await alices.done;
+});
+
+const IMPOSSIBLE_OTHERS: readonly [sender: string, reason: RegExp][] = [
+  ["", /name is empty/],
+  ["a\x1b[2J", /control or invisible/],
+  ["x".repeat(65), /longer than 64/],
+  ["Alice", /is called Alice, too/],
+];
+
+for (const [sender, reason] of IMPOSSIBLE_OTHERS) {
+  Deno.test(`nobody joins as ${JSON.stringify(sender)}`, async () => {
+    await using other = await serve({
+      host: "127.0.0.1",
+      port: 0,
+      services: [implement(CHAT, {
+        GetInfo: () => ({ sender, body: "", id: "", timestamp: null }),
+        SendMessage: () => ({}),
+      })],
+    });
+    await using alice = await Peer.open({ name: "Alice", target: `${other.port}` });
+    const alices = new Witness(alice);
+    const [{ reason: said }] = await alices.until("waiting");
+    assert.match(said, reason);
+    assert.equal(alices.seen.some(({ type }) => type === "joined"), false);
+    await alice[Symbol.asyncDispose]();
+    await alices.done;
+  });
+}
+
+Deno.test("a greeting server is no peer, and the wait says why", async () => {
+  const { serveGreeter } = await import("../mod.ts");
+  await using server = await serveGreeter();
+  await using alice = await Peer.open({ name: "Alice", target: `${server.port}` });
+  const alices = new Witness(alice);
+  const [{ nobodyThere, reason }] = await alices.until("waiting");
+  assert.equal(nobodyThere, false);
+  assert.match(reason, /does not implement/);
+  await alice[Symbol.asyncDispose]();
+  await alices.done;
+});
+
+Deno.test("a peer that meets nobody can be left at once, and twice", async () => {
+  const [, portB] = freePorts();
+  const alice = await Peer.open({ name: "Alice", target: portB });
+  const alices = new Witness(alice);
+  await alices.until("waiting");
+  await Promise.all([alice[Symbol.asyncDispose](), alice[Symbol.asyncDispose]()]);
+  await alices.done;
+});
