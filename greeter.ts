@@ -111,6 +111,12 @@ export async function greet(
   return await client.greet(name);
 }
 
+/**
+ * For who waits for a server: known within a fifth of a second after it is up.
+ * It is the longest pause that decides, because pauses grow.
+ */
+const PROMPT = { firstMs: 100, maxMs: 250 };
+
 /** A client that can greet the same server many times over one connection. */
 export class GreeterClient implements Disposable {
   readonly #channel: Channel;
@@ -119,10 +125,7 @@ export class GreeterClient implements Disposable {
   /** Opens a channel; nothing is sent yet. */
   constructor(target: Target, options: GreetOptions = {}) {
     this.#options = options;
-    // Whoever asked to wait wants to know within a fifth of a second; it is the
-    // upper bound that decides, because the pauses grow.
-    const retry = options.wait ? { firstRetryMs: 100, maxRetryMs: 250 } : {};
-    this.#channel = dial(target, retry);
+    this.#channel = options.wait ? dial(target, PROMPT) : dial(target);
   }
 
   /** Like {@link greet}, on the connection that is there. */

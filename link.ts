@@ -23,13 +23,6 @@ const CALL_TIMEOUT_MS = 10_000;
 const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
 
 /**
- * The back-off inside grpc-js is not used, and kept so short that it is over
- * when a dial has failed: it outlives its channel, and would connect again later
- * on behalf of nobody.
- */
-const NO_BACK_OFF = { firstRetryMs: 1, maxRetryMs: 1 };
-
-/**
  * The least time between two dials. Somebody who floods us with calls must not
  * make us flood somebody else.
  */
@@ -151,7 +144,7 @@ export class Link implements AsyncDisposable {
     // Who knocks from here on wants a dial that begins later than this one.
     const attempt = this.#next;
     this.#next = new Attempt();
-    using channel = this.#channel = dial(this.#target, NO_BACK_OFF);
+    using channel = this.#channel = dial(this.#target);
     const presence = await this.#ask(channel);
     this.#change(presence);
     attempt.end(presence);

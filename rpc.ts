@@ -10,6 +10,7 @@
  * @module
  */
 import "./http2_guard.ts";
+import net from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { fromJSON, type PackageDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
@@ -351,63 +352,127 @@ export async function serve(options: ServeOptions): Promise<Server> {
     const { package: { [service.name]: definition }, implementation } = service[parts];
     server.addService(definition as grpc.ServiceDefinition, implementation(running));
   }
-  const port = await bind(server, host, options.port);
+  const listener = new Listener(server);
+  const port = await listener.listen(host, options.port);
   let stopped: Promise<void> | undefined;
-  const stop = (graceMs = 5000) => stopped ??= shutDown(server, running, graceMs);
+  const stop = (graceMs = 5000) => stopped ??= shutDown(server, listener, running, graceMs);
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
 }
 
-function bind(server: grpc.Server, host: string, port: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const credentials = grpc.ServerCredentials.createInsecure();
-    server.bindAsync(formatEndpoint(host, port), credentials, (error, bound) => {
-      if (error === null) return resolve(bound);
-      server.forceShutdown();
-      reject(bindError(error, host, port));
+/** What every HTTP/2 client says first, in bytes. Source: RFC 9113, section 3.4. */
+const PREFACE_LENGTH = 24;
+
+/**
+ * Takes connections and hands them to gRPC.
+ *
+ * grpc-js can listen by itself, but then it waits for every connection when it
+ * stops, even for one that never said a word; and its errors carry no code.
+ */
+class Listener {
+  readonly #connections = new Set<net.Socket>();
+  readonly #listener: net.Server;
+
+  constructor(server: grpc.Server) {
+    const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+    this.#listener = net.createServer({ noDelay: true }, (connection) => {
+      this.#connections.add(connection);
+      connection.once("close", () => this.#connections.delete(connection));
+      // Connections break; what was on them has noticed, and there is nobody else to tell.
+      connection.on("error", () => {});
+      injector.injectConnection(connection);
     });
-  });
+  }
+
+  /** Listens, and gives the port. */
+  async listen(host: string, port: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#listener.once("error", reject);
+    this.#listener.listen({ host, port }, resolve);
+    try {
+      await promise;
+    } catch (error) {
+      throw listenError(error as NodeJS.ErrnoException, host, port);
+    }
+    this.#listener.off("error", reject);
+    return (this.#listener.address() as net.AddressInfo).port;
+  }
+
+  /**
+   * Takes no more connections; resolves when those that there are have ended.
+   * Those that never became HTTP/2 have nothing to finish, and end at once.
+   */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+    for (const connection of this.#connections) {
+      if (connection.bytesRead < PREFACE_LENGTH) connection.destroy();
+    }
+    await closed;
+  }
+
+  /** Ends the connections that are left. */
+  destroy(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
 }
 
-/** Bind errors carry no code; the text is all there is. */
-function bindError(cause: Error, host: string, port: number): GreetError {
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number): GreetError {
   const failed = (message: string, hint?: string) =>
     new GreetError("FAILED", message, { hint, cause });
-  const text = cause.message;
-  if (text.includes("EADDRINUSE")) {
-    return failed(`port ${port} is already in use`, "choose another port, or 0 for a free one");
+  switch (cause.code) {
+    case "EADDRINUSE":
+      return failed(`port ${port} is already in use`, "choose another port, or 0 for a free one");
+    case "EACCES":
+      return failed(`port ${port} is reserved for privileged users`, "choose a port from 1024 up");
+    case "EADDRNOTAVAIL":
+    case "EINVAL":
+      return failed(
+        `${host} is not an address of this machine`,
+        "127.0.0.1 is one, 0.0.0.0 is all",
+      );
+    case "ENOTFOUND":
+      return failed(`the host ${host} is not known`);
+    default:
+      return failed(`cannot listen on ${formatEndpoint(host, port)}: ${cause.message}`);
   }
-  if (text.includes("EACCES")) {
-    return failed(`port ${port} is reserved for privileged users`, "choose a port from 1024 up");
-  }
-  if (/EADDRNOTAVAIL|EINVAL/.test(text)) {
-    return failed(`${host} is not an address of this machine`, "127.0.0.1 is one, 0.0.0.0 is all");
-  }
-  if (text.includes("Name resolution failed")) return failed(`the host ${host} is not known`);
-  return failed(`cannot listen on ${formatEndpoint(host, port)}: ${text}`);
 }
 
-async function shutDown(server: grpc.Server, { streams }: Running, graceMs: number): Promise<void> {
+async function shutDown(
+  server: grpc.Server,
+  listener: Listener,
+  { streams }: Running,
+  graceMs: number,
+): Promise<void> {
+  const closed = listener.close();
   for (const stream of streams) {
     stream.emit("error", { code: grpc.status.UNAVAILABLE, details: "the server is stopping" });
   }
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(() => server.forceShutdown(), graceMs);
-    server.tryShutdown(() => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
+  // Its callback comes too early: calls in flight end with their connections.
+  server.tryShutdown(() => {});
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([
+    closed,
+    new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs)),
+  ]);
+  clearTimeout(timer);
+  server.forceShutdown();
+  listener.destroy();
+  await closed;
 }
 
 // ---------------------------------------------------------------- calling
 
-/** How to reach somebody. */
-export interface DialOptions {
-  /** Pause before the second attempt to connect, in milliseconds (gRPC's default: 1000). */
-  firstRetryMs?: number;
-  /** The longest pause between two attempts, in milliseconds (gRPC's default: 120000). */
-  maxRetryMs?: number;
+/** The pauses between attempts to connect, in milliseconds: the first, and the longest. */
+export interface BackOff {
+  firstMs: number;
+  maxMs: number;
 }
+
+/**
+ * Over as soon as an attempt has failed. A back-off of grpc-js outlives its
+ * channel, and when it ends would connect once more on behalf of nobody; only
+ * who waits on the channel itself needs one.
+ */
+const NO_BACK_OFF: BackOff = { firstMs: 1, maxMs: 1 };
 
 /** How to make one call. */
 export interface CallOptions {
@@ -424,9 +489,13 @@ export interface CallOptions {
  *
  * Each channel has connections of its own and goes to its target directly,
  * whatever proxies the environment names.
+ *
+ * @param target whom to call
+ * @param backOff for calls that wait for a connection; other channels are to
+ *   be closed when a call on them was `UNAVAILABLE`
  */
-export function dial(target: Target, options: DialOptions = {}): Channel {
-  return new Channel(target, options);
+export function dial(target: Target, backOff: BackOff = NO_BACK_OFF): Channel {
+  return new Channel(target, backOff);
 }
 
 /** A channel to one target. Disposing of it closes it and fails the calls on it. */
@@ -435,11 +504,11 @@ export class Channel implements Disposable {
   readonly #client: grpc.Client;
 
   /** Use {@link dial}. */
-  constructor(target: Target, { firstRetryMs = 1000, maxRetryMs = 120_000 }: DialOptions) {
+  constructor(target: Target, { firstMs, maxMs }: BackOff) {
     this.#target = target;
     this.#client = new grpc.Client(target.address, grpc.credentials.createInsecure(), {
-      "grpc.initial_reconnect_backoff_ms": firstRetryMs,
-      "grpc.max_reconnect_backoff_ms": maxRetryMs,
+      "grpc.initial_reconnect_backoff_ms": firstMs,
+      "grpc.max_reconnect_backoff_ms": maxMs,
       // A pool shared with other channels would share their pauses between attempts, too.
       "grpc.use_local_subchannel_pool": 1,
       "grpc.enable_http_proxy": 0,
@@ -521,7 +590,7 @@ async function fromStatus(
     return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
   }
   if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
-    const what = /LB pick|name resolution/.test(details) ? "connection" : "answer";
+    const what = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
     return new GreetError(status, at(`no ${what} within ${timeoutMs / 1000} s`), { cause });
   }
   const code = status === "OK" ? "UNKNOWN" : status;

@@ -1,0 +1,248 @@
+/** What every server of ours promises, whatever it serves, and whoever calls. */
+import assert from "node:assert/strict";
+import http from "node:http";
+import net from "node:net";
+import tls from "node:tls";
+import { greet, GreetError, serveGreeter, type Server } from "../mod.ts";
+import { CHAT, dial, GREETER, implement, serve } from "../rpc.ts";
+import { parseTarget } from "../target.ts";
+import { inTime } from "./program.ts";
+
+/** A greeting server whose answers wait until they are released. */
+async function slowServer() {
+  const arrived = Promise.withResolvers<AbortSignal>();
+  const release = Promise.withResolvers<void>();
+  const services = [implement(GREETER, {
+    async Greet({ name }, { signal }) {
+      arrived.resolve(signal);
+      await release.promise;
+      return { greeting: `Hello, ${name}.` };
+    },
+  })];
+  const server = await serve({ host: "127.0.0.1", port: 0, services });
+  const channel = dial(parseTarget(`${server.port}`));
+  const call = (timeoutMs = 10_000, signal?: AbortSignal) =>
+    channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs, signal });
+  return {
+    server,
+    channel,
+    call,
+    arrived: arrived.promise,
+    release: release.resolve,
+    async [Symbol.asyncDispose]() {
+      release.resolve();
+      channel[Symbol.dispose]();
+      await server.stop(0);
+    },
+  };
+}
+
+Deno.test("stop lets a call in flight finish, and takes no new one", async () => {
+  await using slow = await slowServer();
+  const inFlight = slow.call();
+  inFlight.catch(() => {});
+  await slow.arrived;
+  const stopped = slow.server.stop();
+  await assert.rejects(
+    inTime(greetOnce(slow.server), "a refusal"),
+    { code: "UNAVAILABLE" },
+  );
+  slow.release();
+  assert.deepEqual(await inFlight, { greeting: "Hello, Bob." });
+  await inTime(stopped, "the stop", 2_000);
+});
+
+/** A call on a connection of its own. */
+async function greetOnce({ port }: Server): Promise<void> {
+  using channel = dial(parseTarget(`${port}`));
+  await channel.call(GREETER, "Greet", { name: "late" }, { timeoutMs: 5_000 });
+}
+
+Deno.test("stop waits no longer than its grace", async () => {
+  await using slow = await slowServer();
+  const failed = assert.rejects(slow.call(), { code: "UNAVAILABLE" });
+  await slow.arrived;
+  await inTime(slow.server.stop(100), "the stop", 5_000);
+  await failed;
+});
+
+Deno.test("a caller's deadline and its signal reach the handler", async () => {
+  await using slow = await slowServer();
+  const giveUp = new AbortController();
+  const call = slow.call(10_000, giveUp.signal);
+  const seen = await slow.arrived;
+  giveUp.abort(new GreetError("INTERRUPTED", "changed my mind"));
+  await assert.rejects(call, { code: "INTERRUPTED" });
+  await inTime(
+    new Promise<void>((resolve) =>
+      seen.aborted ? resolve() : seen.addEventListener("abort", () => resolve())
+    ),
+    "the abort in the handler",
+  );
+  await assert.rejects(slow.call(50), {
+    code: "DEADLINE_EXCEEDED",
+    message: /no answer within 0.05 s/,
+  });
+});
+
+Deno.test("a bug in a handler is a bland INTERNAL outside, and told inside", async () => {
+  const faults: unknown[] = [];
+  await using server = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    services: [implement(GREETER, {
+      Greet({ name }) {
+        if (name === "sync") throw new Error("secret: /etc/passwd");
+        return Promise.reject(new TypeError("secret"));
+      },
+    })],
+    onFault: (error) => faults.push(error),
+  });
+  for (const name of ["sync", "async"]) {
+    await assert.rejects(greet(`${server.port}`, name), (error: GreetError) => {
+      assert.equal(error.code, "INTERNAL");
+      assert.match(error.message, /: internal error$/);
+      return true;
+    });
+  }
+  assert.equal(faults.length, 2);
+});
+
+Deno.test("a name may be a megabyte long and is refused; five megabytes never reach us", async () => {
+  await using server = await serveGreeter();
+  await assert.rejects(greet(`${server.port}`, "x".repeat(1_000_000)), {
+    code: "INVALID_ARGUMENT",
+  });
+  await assert.rejects(greet(`${server.port}`, "x".repeat(5_000_000)), {
+    code: "RESOURCE_EXHAUSTED",
+  });
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("a service that is not there is UNIMPLEMENTED", async () => {
+  await using server = await serveGreeter();
+  using channel = dial(parseTarget(`${server.port}`));
+  await assert.rejects(channel.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 }), {
+    code: "UNIMPLEMENTED",
+  });
+});
+
+// ---------------------------------------------------------------- whoever else calls
+
+function random(length: number): Uint8Array {
+  // The same garbage each time: a test that fails can be repeated.
+  let state = 42;
+  return Uint8Array.from({ length }, () => (state = state * 1103515245 + 12345 & 0x7fffffff) >> 16);
+}
+
+const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const HOSTILE: readonly [what: string, bytes: Uint8Array | string][] = [
+  ["nothing", ""],
+  ["garbage", random(100_000)],
+  ["an HTTP/1 request", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+  ["an HTTP/1 upgrade", "GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"],
+  ["half a preface", PREFACE.slice(0, 10)],
+  ["a preface and garbage", PREFACE + "\xff".repeat(10_000)],
+  ["a preface and a frame of 16 MB", PREFACE + "\xff\xff\xff\x00\x00\x00\x00\x00\x01"],
+  ["a preface and a thousand pings", PREFACE + "\0\0\x08\x06\0\0\0\0\0pingping".repeat(1000)],
+  ["a TLS client hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "a".repeat(512)],
+];
+
+for (const [what, bytes] of HOSTILE) {
+  Deno.test(`${what}: the server goes on`, async () => {
+    await using server = await serveGreeter();
+    const connection = net.connect({ host: "127.0.0.1", port: server.port });
+    connection.on("error", () => {});
+    connection.resume();
+    await inTime(
+      new Promise<void>((resolve) => connection.once("connect", resolve)),
+      "a connection",
+    );
+    const buffer = typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes;
+    await inTime(
+      new Promise<void>((resolve) => connection.write(buffer, () => resolve())),
+      "a write",
+    );
+    assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+    connection.destroy();
+    await inTime(server.stop(), "the stop", 2_000);
+  });
+}
+
+Deno.test("a real TLS client gets an error, and the server goes on", async () => {
+  await using server = await serveGreeter();
+  const client = tls.connect({ host: "127.0.0.1", port: server.port, rejectUnauthorized: false });
+  const ended = new Promise<string>((resolve) => {
+    client.once("error", () => resolve("an error"));
+    client.once("secureConnect", () => resolve("a connection"));
+  });
+  assert.equal(await inTime(ended, "an end"), "an error");
+  client.destroy();
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("a thousand idle connections: the server goes on, and stops at once", async () => {
+  await using server = await serveGreeter();
+  const idle = await Promise.all(
+    Array.from(
+      { length: 1000 },
+      () => Deno.connect({ hostname: "127.0.0.1", port: server.port }),
+    ),
+  );
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+  await inTime(server.stop(), "the stop", 3_000);
+  idle.forEach((connection) => connection.close());
+});
+
+// ---------------------------------------------------------------- whomever we call
+
+interface Stranger extends AsyncDisposable {
+  port: number;
+}
+
+async function stranger(server: net.Server): Promise<Stranger> {
+  const connections = new Set<net.Socket>();
+  server.on("connection", (connection: net.Socket) => {
+    connections.add(connection);
+    connection.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      connections.forEach((connection) => connection.destroy());
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+/** A key and a certificate for nobody in particular, valid until 2126; no secret. */
+const CERTIFICATE = await Deno.readTextFile(new URL("./certificate.pem", import.meta.url));
+
+const STRANGERS: readonly [what: string, server: () => net.Server, message: RegExp][] = [
+  [
+    "a TLS server",
+    () => tls.createServer({ cert: CERTIFICATE, key: CERTIFICATE, ALPNProtocols: ["h2"] }),
+    /: the other side speaks TLS, and this side does not$/,
+  ],
+  [
+    "an HTTP/1 server",
+    () => http.createServer((_, response) => response.end("hi")),
+    /: the other side does not speak gRPC$/,
+  ],
+  ["a server that hangs up", () => net.createServer((c) => c.end()), /does not speak gRPC$/],
+  [
+    "an SSH server",
+    () => net.createServer((c) => c.write("SSH-2.0-OpenSSH_9.2\r\n")),
+    /does not speak gRPC$/,
+  ],
+  ["a server that says nothing", () => net.createServer(), /no connection within 0\.5 s$/],
+];
+
+for (const [what, server, message] of STRANGERS) {
+  Deno.test(`${what} is told from a gRPC server in one sentence`, async () => {
+    await using other = await stranger(server());
+    await assert.rejects(greet(`${other.port}`, "Bob", { maxTime: 0.5 }), { message });
+  });
+}
