@@ -12,6 +12,7 @@ import { GreetError } from "./errors.ts";
 import { type Channel, CHAT, type ChatMessage, dial } from "./rpc.ts";
 import type { Target } from "./target.ts";
 import { nameProblem } from "./text.ts";
+import { pause, within } from "./time.ts";
 
 /** How long a call to a peer may take. */
 const CALL_TIMEOUT_MS = 10_000;
@@ -132,7 +133,7 @@ export class Link implements AsyncDisposable {
       if (presence.state === "here") {
         backOffMs = BACK_OFF.firstMs;
       } else {
-        await this.#knockedWithin(backOffMs);
+        await within(backOffMs, this.#next.wanted);
         backOffMs = Math.min(backOffMs * BACK_OFF.factor, BACK_OFF.maxMs);
       }
       await paused;
@@ -155,13 +156,6 @@ export class Link implements AsyncDisposable {
       this.#change({ state: "connecting" });
     }
     return presence;
-  }
-
-  async #knockedWithin(ms: number): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
-    await Promise.race([this.#next.wanted, timeout]);
-    clearTimeout(timer);
   }
 
   async #ask(channel: Channel): Promise<Presence> {
@@ -189,8 +183,4 @@ export class Link implements AsyncDisposable {
     this.#presence = presence;
     this.#onChange(presence);
   }
-}
-
-async function pause(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms));
 }

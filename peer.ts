@@ -13,6 +13,7 @@ import { CHAT, type ChatMessage, implement, isNobodyThere, serve } from "./rpc.t
 import type { IncomingCall, Server } from "./rpc.ts";
 import { LOOPBACK, parseTarget } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
+import { within } from "./time.ts";
 
 /** One thing that was said. */
 export interface Message {
@@ -267,11 +268,4 @@ function messageId(ms: number): string {
   // A random UUIDv4 has its 74 random bits and its variant where we need them.
   const random = crypto.randomUUID();
   return `${time.slice(0, 8)}-${time.slice(8)}-7${random.slice(15)}`;
-}
-
-async function within(ms: number, promise: Promise<unknown>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
-  await Promise.race([promise, timeout]);
-  clearTimeout(timer);
 }

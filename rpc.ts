@@ -22,6 +22,7 @@ import chatProto from "./proto/chat.proto" with { type: "text" };
 import greetingProto from "./proto/greeting.proto" with { type: "text" };
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { formatEndpoint, type Target } from "./target.ts";
+import { within } from "./time.ts";
 
 grpc.setLogVerbosity(grpc.logVerbosity.NONE);
 
@@ -144,6 +145,8 @@ type OpenStream =
 interface Running {
   /** Streams that are open now and that a stop has to end. */
   readonly streams: Set<OpenStream>;
+  /** Calls that are being answered now and that a stop has to wait for. */
+  readonly answering: Set<Promise<void>>;
   readonly onFault: (error: unknown) => void;
 }
 
@@ -178,24 +181,37 @@ export function implement<C extends Calls>(type: ServiceType<C>, handlers: Handl
 
 function unaryMethods<C extends Calls>(
   handlers: Handlers<C>,
-  { onFault }: Running,
+  { answering, onFault }: Running,
 ): grpc.UntypedServiceImplementation {
   const methods: grpc.UntypedServiceImplementation = {};
   for (const [name, handler] of Object.entries(handlers)) {
-    const method: grpc.handleUnaryCall<unknown, unknown> = async (call, answer) => {
-      try {
-        answer(null, await handler(call.request, incoming(call)));
-      } catch (error) {
-        answer(toStatus(error, onFault));
-      }
+    const method: grpc.handleUnaryCall<unknown, unknown> = (call, answer) => {
+      const answered = answerWith(handler, call, answer, onFault)
+        .finally(() => answering.delete(answered));
+      answering.add(answered);
     };
     methods[name] = method;
   }
   return methods;
 }
 
+async function answerWith<Request, Response>(
+  handler: (request: Request, call: IncomingCall) => Response | Promise<Response>,
+  call: grpc.ServerUnaryCall<Request, Response>,
+  answer: grpc.sendUnaryData<Response>,
+  onFault: (error: unknown) => void,
+): Promise<void> {
+  try {
+    answer(null, await handler(call.request, incoming(call)));
+  } catch (error) {
+    answer(toStatus(error, onFault));
+  }
+}
+
 /** The signal is made when it is first asked for: most calls never need one. */
-function incoming(call: grpc.ServerUnaryCall<unknown, unknown>): IncomingCall {
+function incoming(
+  call: Pick<grpc.ServerUnaryCall<unknown, unknown>, "getPeer" | "cancelled" | "once">,
+): IncomingCall {
   let abort: AbortController | undefined;
   return {
     from: call.getPeer(),
@@ -346,7 +362,7 @@ export interface Server extends AsyncDisposable {
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
-  const running: Running = { streams: new Set(), onFault };
+  const running: Running = { streams: new Set(), answering: new Set(), onFault };
   const server = new grpc.Server();
   for (const service of services) {
     const { package: { [service.name]: definition }, implementation } = service[parts];
@@ -436,24 +452,23 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
   }
 }
 
+/** How long the last answers, once given, may take to get out. */
+const LAST_ANSWERS_MS = 500;
+
 async function shutDown(
   server: grpc.Server,
   listener: Listener,
-  { streams }: Running,
+  { streams, answering }: Running,
   graceMs: number,
 ): Promise<void> {
   const closed = listener.close();
   for (const stream of streams) {
     stream.emit("error", { code: grpc.status.UNAVAILABLE, details: "the server is stopping" });
   }
-  // Its callback comes too early: calls in flight end with their connections.
+  // Its callback comes too early, and connections to somebody who was stopped never end.
   server.tryShutdown(() => {});
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  await Promise.race([
-    closed,
-    new Promise<void>((resolve) => timer = setTimeout(resolve, graceMs)),
-  ]);
-  clearTimeout(timer);
+  await within(graceMs, Promise.allSettled(answering));
+  await within(LAST_ANSWERS_MS, closed);
   server.forceShutdown();
   listener.destroy();
   await closed;

@@ -1,0 +1,94 @@
+/** Ours and theirs: the examples in Python against the program, all ways round. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { freePorts, Program, ROOT, run, serving } from "./program.ts";
+
+/** A Python that has grpcio, if there is one: Debian's, where another one comes first. */
+async function findPython(): Promise<string | undefined> {
+  for (const python of ["python3", "/usr/bin/python3", "python"]) {
+    const { success } = await new Deno.Command(python, {
+      args: ["-c", "import grpc, grpc_tools.protoc"],
+      stderr: "null",
+    }).output().catch(() => ({ success: false }));
+    if (success) return python;
+  }
+}
+
+const python = await findPython();
+
+/** Where the modules made from `proto/` are, while the tests run. */
+let modules: string;
+
+if (python !== undefined) {
+  Deno.test.beforeAll(async () => {
+    modules = await Deno.makeTempDir();
+    const { success } = await new Deno.Command(python, {
+      cwd: ROOT,
+      args: [
+        ...["-m", "grpc_tools.protoc", "-I", "proto"],
+        ...[`--python_out=${modules}`, `--grpc_python_out=${modules}`],
+        ...["greeting.proto", "chat.proto"],
+      ],
+    }).output();
+    assert(success, "protoc");
+  });
+  Deno.test.afterAll(() => Deno.remove(modules, { recursive: true }));
+}
+
+function theirs(script: string, ...args: string[]): Program {
+  const path = join(ROOT, "examples", "python", script);
+  const env = { PYTHONPATH: modules, PYTHONDONTWRITEBYTECODE: "1" };
+  return new Program([python!, path, ...args], { env });
+}
+
+function pythonTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${name} (needs Python with grpcio)`, ignore: python === undefined, fn });
+}
+
+pythonTest("our server, their client", async () => {
+  await using greeter = await serving();
+  await using client = theirs("client.py", greeter.port, "Bob", "Alice", "");
+  assert.equal(await client.code(), 1);
+  assert.match(client.out.text, /^\[Bob\] Message received from server: "Hello, Bob\."$/m);
+  assert.match(client.out.text, /^\[Alice\] Message received from server: "Hello, Alice\."$/m);
+  assert.equal(client.err.text, "[] INVALID_ARGUMENT: the name is empty\n");
+});
+
+pythonTest("their server, our clients", async () => {
+  await using server = theirs("server.py", "0");
+  const [, port] = await server.out.until(/listening on (\d+)\n/);
+  const { code, out } = await run(["greet", port, "Bob", "Alice"]);
+  assert.equal(code, 0);
+  assert.match(out, /^\[Bob\] Message received from server: "Hello, Bob\."$/m);
+  assert.match(out, /^\[Alice\] Message received from server: "Hello, Alice\."$/m);
+});
+
+for (const first of ["ours", "theirs"]) {
+  pythonTest(`our peer and theirs, ${first} first`, async () => {
+    const [a, b] = freePorts();
+    const start = {
+      ours: () => Program.greet(["chat", "Alice", a, b]),
+      theirs: () => theirs("peer.py", "Bob", b, a),
+    };
+    const programs: Partial<Record<string, Program>> = {};
+    await using stack = new AsyncDisposableStack();
+    for (
+      const who of first === "ours" ? ["ours", "theirs"] as const : ["theirs", "ours"] as const
+    ) {
+      const program = programs[who] = stack.use(start[who]());
+      await program.out.until("Waiting for other peer to connect...\n");
+    }
+    const { ours: alice, theirs: bob } = programs;
+    await Promise.all([
+      alice!.out.until("Welcome, Alice. You are chatting with Bob.\n"),
+      bob!.out.until("Welcome, Bob. You are chatting with Alice.\n"),
+    ]);
+    await alice!.write("Hello, Bob! 👋\n");
+    await bob!.out.until(/\] Alice> Hello, Bob! 👋\n/);
+    await bob!.write("Hello, Alice!\n");
+    await alice!.out.until(/\] Bob> Hello, Alice!\n/);
+    await bob!.end();
+    await alice!.out.until("Bob has left.\n");
+    assert.equal(await bob!.code(), 0);
+  });
+}

@@ -1,0 +1,183 @@
+/** A chat in a real terminal: tmux types and reads the screen. */
+import assert from "node:assert/strict";
+import { freePorts, greetCommand, PATIENCE_MS, ROOT } from "./program.ts";
+
+const hasTmux = await new Deno.Command("tmux", { args: ["-V"] })
+  .output().then(({ success }) => success, () => false);
+
+/** A terminal of 80 × 20 with a shell in it. Disposing of it ends what runs there. */
+class Terminal implements AsyncDisposable {
+  readonly #socket = `greet-${crypto.randomUUID()}`;
+
+  static async open(): Promise<Terminal> {
+    const terminal = new Terminal();
+    const shell = ["env", "-u", "NO_COLOR", "PS1=$ ", "sh"];
+    await terminal.#tmux(
+      "-f",
+      "/dev/null",
+      "new-session",
+      "-d",
+      "-x",
+      "80",
+      "-y",
+      "20",
+      "-c",
+      ROOT,
+      ...shell,
+    );
+    await terminal.until("$ ");
+    return terminal;
+  }
+
+  async type(...keys: string[]): Promise<void> {
+    await this.#tmux("send-keys", ...keys);
+  }
+
+  async greet(...args: string[]): Promise<void> {
+    const command = [...greetCommand(), ...args].map((part) => `'${part}'`).join(" ");
+    await this.type(`clear; ${command}; echo "exit $?"`, "Enter");
+  }
+
+  async screen(...options: string[]): Promise<string> {
+    return (await this.#tmux("capture-pane", "-p", ...options)).trimEnd();
+  }
+
+  /** Waits until the screen shows something. tmux tells nobody, so it is asked. */
+  async until(text: string | RegExp): Promise<string> {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const screen = await this.screen();
+      if (typeof text === "string" ? screen.includes(text.trimEnd()) : text.test(screen)) {
+        return screen;
+      }
+      if (Date.now() > deadline) throw new Error(`no ${text} on the screen:\n${screen}`);
+    }
+  }
+
+  async #tmux(...args: string[]): Promise<string> {
+    const { stdout, stderr, success } = await new Deno.Command("tmux", {
+      args: ["-L", this.#socket, ...args],
+      env: { LC_ALL: "C.UTF-8" },
+    }).output();
+    if (!success) throw new Error(new TextDecoder().decode(stderr));
+    return new TextDecoder().decode(stdout);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#tmux("kill-server");
+  }
+}
+
+function terminalTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${name} (needs tmux)`, ignore: !hasTmux, fn });
+}
+
+function untimed(screen: string): string[] {
+  return screen.replaceAll(/\[\d\d:\d\d\]/g, "[17:24]").split("\n").map((line) => line.trimEnd());
+}
+
+terminalTest("the transcript of a chat, to the letter, on two screens", async () => {
+  const [a, b] = freePorts();
+  await using alice = await Terminal.open();
+  await using bob = await Terminal.open();
+  await alice.greet("chat", "Alice", a, b);
+  assert.deepEqual(untimed(await alice.until("refused")), [
+    "Waiting for other peer to connect...",
+    `127.0.0.1:${b}: connection refused`,
+    "Alice>",
+  ]);
+  await bob.greet("chat", "Bob", b, a);
+  await alice.until("Welcome");
+  await alice.type("Hello, Bob!", "Enter");
+  await bob.until("> Hello, Bob!");
+  await bob.type("Hello, Alice!", "Enter");
+  await bob.until("] Bob> Hello, Alice!");
+  const said = ["[17:24] Alice> Hello, Bob!", "[17:24] Bob> Hello, Alice!"];
+  assert.deepEqual(untimed(await alice.until("] Bob> Hello, Alice!")), [
+    "Waiting for other peer to connect...",
+    "",
+    "Welcome, Alice. You are chatting with Bob.",
+    "",
+    ...said,
+    "Alice>",
+  ]);
+  await bob.type("/quit", "Enter");
+  assert.deepEqual(untimed(await bob.until("exit 0")), [
+    "Waiting for other peer to connect...",
+    "",
+    "Welcome, Bob. You are chatting with Alice.",
+    "",
+    ...said,
+    "exit 0",
+    "$",
+  ]);
+  await alice.until("Bob has left.");
+  await alice.type("still there?", "Enter");
+  await alice.until("] Alice> still there? (not delivered: Bob has left)");
+});
+
+terminalTest("a message arrives above the line that is being typed", async () => {
+  const [a, b] = freePorts();
+  await using alice = await Terminal.open();
+  await using bob = await Terminal.open();
+  await alice.greet("chat", "Alice", a, b);
+  await bob.greet("chat", "Bob", b, a);
+  await Promise.all([alice.until("Welcome"), bob.until("Welcome")]);
+  const long = "half a line ".repeat(12).trim();
+  await alice.type(long, "Home");
+  await alice.until(`${long.slice(-20)}`);
+  await bob.type("first", "Enter");
+  await bob.type("second", "Enter");
+  await alice.until("] Bob> second");
+  await alice.type("the cursor is where it was: ", "Enter");
+  const screen = untimed(await alice.until("] Alice> the cursor")).slice(4).join("|");
+  assert.equal(
+    screen.replaceAll(/\|(?!\[|Alice>)/g, ""),
+    `[17:24] Bob> first|[17:24] Bob> second|[17:24] Alice> the cursor is where it was: ${long}|Alice>`,
+  );
+});
+
+for (const [how, leave] of [["Ctrl-C", "C-c"], ["Ctrl-D", "C-d"]] as const) {
+  terminalTest(`${how} leaves, and the terminal is as it was`, async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open();
+    await terminal.type("clear; stty -g | md5sum", "Enter");
+    const [before] = /^[0-9a-f]{32}/m.exec(await terminal.until(/^[0-9a-f]{32}/m))!;
+    await terminal.greet("chat", "Alice", a, b);
+    await terminal.until("refused");
+    await terminal.type(leave);
+    await terminal.until("exit 0");
+    await terminal.type("clear; stty -g | md5sum", "Enter");
+    const [after] = /^[0-9a-f]{32}/m.exec(await terminal.until(/^[0-9a-f]{32}/m))!;
+    assert.equal(after, before);
+  });
+}
+
+terminalTest("colour is for those who want it", async () => {
+  const [a, b] = freePorts();
+  const wanted: readonly [env: string, args: string[], dim: boolean][] = [
+    ["", [], true],
+    ["NO_COLOR=1 ", [], false],
+    ["NO_COLOR=1 ", ["--color", "always"], true],
+    ["TERM=dumb ", [], false],
+    ["TERM=dumb FORCE_COLOR=1 ", [], true],
+    ["", ["--color=never"], false],
+  ];
+  for (const [env, args, dim] of wanted) {
+    await using terminal = await Terminal.open();
+    const command = [...greetCommand(), "chat", "Alice", a, b, ...args].map((part) => `'${part}'`);
+    await terminal.type(`clear; ${env}${command.join(" ")}`, "Enter");
+    await terminal.until("refused");
+    // deno-lint-ignore no-control-regex
+    assert.equal(/\x1b\[2m/.test(await terminal.screen("-e")), dim, env + args);
+  }
+});
+
+terminalTest("a mistyped command is not sent, and answered", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await terminal.greet("chat", "Alice", a, b);
+  await terminal.until("refused");
+  await terminal.type("/qiut", "Enter");
+  await terminal.until("There is no command /qiut. Leave with /quit.");
+});

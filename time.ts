@@ -1,0 +1,25 @@
+/**
+ * Waiting, with a bound.
+ *
+ * @module
+ */
+
+/** Resolves after that many milliseconds. */
+export async function pause(ms: number): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve, ms));
+}
+
+/**
+ * Waits for a promise, but no longer than that many milliseconds.
+ *
+ * @returns when the promise was fulfilled or the time is up, whichever comes first
+ */
+export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  try {
+    await Promise.race([promise, timeout]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
