@@ -43,9 +43,13 @@
  * import { Peer } from "./mod.ts";
  * import assert from "node:assert/strict";
  *
- * // Bob waits; he would be told `--port` of Alice by the one who starts him.
- * await using alice = await Peer.open({ name: "Alice", port: 55581, target: "55582" });
- * await using bob = await Peer.open({ name: "Bob", port: 55582, target: "55581" });
+ * // Two free ports; people would agree on two.
+ * const [a, b] = [1, 2].map(() => {
+ *   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ *   return (listener.addr as Deno.NetAddr).port;
+ * });
+ * await using alice = await Peer.open({ name: "Alice", port: a, target: `${b}` });
+ * await using bob = await Peer.open({ name: "Bob", port: b, target: `${a}` });
  *
  * assert.equal(await alice.joined(), "Bob");
  * const said = alice.send("Hello, Bob!");

@@ -1,13 +1,15 @@
 /**
  * The program under a Deno whose HTTP/2 crashes, in the ways that killed it.
  *
- * Take the call of `install` out of `http2_guard.ts`, and these tests fail.
+ * Without the call of `install` in `http2_guard.ts`, the server's and the peer's test
+ * fail nearly every time. That the guard comes first on every thread is part of
+ * `layers_test.ts`.
  */
 import assert from "node:assert/strict";
 import { greet } from "../mod.ts";
 import { dial, GREETER } from "../rpc.ts";
 import { parseTarget } from "../target.ts";
-import { freePorts, greetCommand, Program, run, serving } from "./program.ts";
+import { freePorts, greetCommand, Program, run } from "./program.ts";
 
 const AFFECTED = "2.9.6";
 
@@ -100,15 +102,4 @@ affectedTest("a peer outlives others that come, talk and leave politely", async 
   await alice.end();
   alice.kill("SIGTERM");
   assert.equal(await alice.code(), 0);
-});
-
-affectedTest("clients on threads outlive a server that stops while they wait", async () => {
-  for (let round = 0; round < 5; round++) {
-    await using greeter = await serving();
-    await using clients = greetAffected("greet", greeter.port, "Bob", "Alice");
-    assert.equal(await clients.code(), 0);
-    await using waiting = greetAffected("greet", greeter.port, "Bob", "Alice", "--max-time", "5");
-    greeter.server.kill("SIGTERM");
-    assert([0, 78].includes(await waiting.code()), waiting.err.text);
-  }
 });

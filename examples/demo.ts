@@ -1,0 +1,102 @@
+/**
+ * The main job, shown: a server, two clients on two threads, two peers.
+ *
+ * Starts the real program five times on free ports, prints what each of them
+ * prints, and ends by itself: `deno task demo`.
+ *
+ * @module
+ */
+import { fileURLToPath } from "node:url";
+import config from "../deno.json" with { type: "json" };
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** A running `greet` whose output is collected. */
+class Program {
+  readonly #name: string;
+  readonly #child: Deno.ChildProcess;
+  readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  #printed = "";
+  #ended = false;
+  #more = Promise.withResolvers<void>();
+  readonly #collected: Promise<void>;
+
+  constructor(...args: string[]) {
+    this.#name = args.join(" ");
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: [...config.tasks.greet.split(" ").slice(1), ...args],
+      cwd: ROOT,
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    this.#input = this.#child.stdin.getWriter();
+    this.#collected = this.#collect();
+  }
+
+  async #collect(): Promise<void> {
+    for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
+      this.#printed += text;
+      this.#more.resolve();
+      this.#more = Promise.withResolvers();
+    }
+    this.#ended = true;
+    this.#more.resolve();
+  }
+
+  /** Waits until it has printed something. */
+  async until(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const more = this.#more.promise;
+      const match = pattern.exec(this.#printed);
+      if (match !== null) return match;
+      if (this.#ended) throw new Error(`greet ${this.#name} ended early`);
+      await more;
+    }
+  }
+
+  async say(line: string): Promise<void> {
+    await this.#input.write(new TextEncoder().encode(line + "\n"));
+  }
+
+  /** Ends its input, and stops it where that does not end it. */
+  async end(signal?: Deno.Signal): Promise<void> {
+    await this.#input.close();
+    if (signal !== undefined) this.#child.kill(signal);
+    const { code } = await this.#child.status;
+    await this.#collected;
+    if (code !== 0) throw new Error(`greet ${this.#name} ended with ${code}`);
+  }
+
+  show(): void {
+    console.log(`$ greet ${this.#name}\n${this.#printed}`);
+  }
+}
+
+/** Two ports that are free now. */
+function freePorts(): string[] {
+  const listeners = [1, 2].map(() => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+  return listeners.map((listener) => {
+    listener.close();
+    return `${(listener.addr as Deno.NetAddr).port}`;
+  });
+}
+
+const server = new Program("serve", "0");
+const [, port] = await server.until(/listening on (\d+)\n/);
+const clients = new Program("greet", port, "Bob", "Alice");
+await clients.end();
+await server.end("SIGTERM");
+server.show();
+clients.show();
+
+const [alicePort, bobPort] = freePorts();
+const alice = new Program("chat", "Alice", alicePort, bobPort);
+await alice.until(/Waiting/);
+const bob = new Program("chat", "Bob", bobPort, alicePort);
+await alice.say("Hello, Bob!");
+await bob.until(/Alice> Hello, Bob!\n/);
+await bob.say("Hello, Alice!");
+await alice.until(/Bob> Hello, Alice!\n/);
+await Promise.all([alice.end(), bob.end()]);
+alice.show();
+bob.show();
