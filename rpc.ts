@@ -14,12 +14,12 @@ import net from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { fromJSON, type PackageDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
-import healthProto from "grpc-health-check/proto/health/v1/health.proto" with { type: "text" };
 import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
   type: "text",
 };
 import chatProto from "./proto/chat.proto" with { type: "text" };
 import greetingProto from "./proto/greeting.proto" with { type: "text" };
+import healthProto from "./proto/health.proto" with { type: "text" };
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { formatEndpoint, type Target } from "./target.ts";
 import { within } from "./time.ts";
@@ -86,7 +86,6 @@ interface HealthStatus {
 
 const HEALTH: ServiceType<{
   Check: { request: { service: string }; response: HealthStatus };
-  List: { request: Nothing; response: { statuses: Record<string, HealthStatus> } };
 }> = { name: "grpc.health.v1.Health", proto: healthProto };
 
 const packages = new Map<string, PackageDefinition>();
@@ -95,10 +94,9 @@ const packages = new Map<string, PackageDefinition>();
 function parseProto(text: string): PackageDefinition {
   let definition = packages.get(text);
   if (definition === undefined) {
-    const { root, imports } = protobuf.parse(text, new protobuf.Root(), { keepCase: true });
+    const { root, imports } = protobuf.parse(text, new protobuf.Root());
     for (const file of imports ?? []) root.addJSON(protobuf.common.get(file)?.nested ?? {});
     definition = fromJSON(root.toJSON(), {
-      keepCase: true,
       defaults: true,
       longs: Number,
       enums: String,
@@ -246,8 +244,8 @@ function statusOf({ code }: GreetError): keyof typeof grpc.status {
  *
  * Every named service, and the server as a whole (`""`), is reported as serving
  * for as long as the server runs. Source: grpc/grpc `doc/health-checking.md`. The npm
- * package `grpc-health-check` gives the `.proto` file; its own implementation
- * is not used because it reads from disk and asks for the user's id on import.
+ * package `grpc-health-check` is not used, because it reads from disk and asks for
+ * the user's id when it is imported.
  *
  * @param services what the server offers besides
  */
@@ -259,7 +257,6 @@ export function health(services: readonly Service[]): Service {
       if (known.has(service)) return serving;
       throw new GreetError("NOT_FOUND", `there is no service ${JSON.stringify(service)} here`);
     },
-    List: () => ({ statuses: Object.fromEntries([...known].map((name) => [name, serving])) }),
   });
   return {
     name: HEALTH.name,

@@ -45,7 +45,7 @@ Deno.test({
       for (
         const file of [
           ...["cli.ts", "greeter.ts", "threads.ts", "peer.ts", "chat.ts", "http2_guard.ts"],
-          ...["deno.json", "proto", "grpc-js", "reflection", "grpc-health-check"],
+          ...["deno.json", "proto", "grpc-js", "reflection"],
         ]
       ) assert(listing.includes(file), `${file} is not in\n${listing}`);
       assert.doesNotMatch(listing, /_test\.ts|program\.ts|demo\.ts/);

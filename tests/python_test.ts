@@ -25,9 +25,9 @@ if (python !== undefined) {
     const { success } = await new Deno.Command(python, {
       cwd: ROOT,
       args: [
-        ...["-m", "grpc_tools.protoc", "-I", "proto"],
+        ...["-m", "grpc_tools.protoc", "-I", "proto", "-I", "tests"],
         ...[`--python_out=${modules}`, `--grpc_python_out=${modules}`],
-        ...["greeting.proto", "chat.proto"],
+        ...["greeting.proto", "chat.proto", "reflection_client.proto"],
       ],
     }).output();
     assert(success, "protoc");
@@ -36,7 +36,10 @@ if (python !== undefined) {
 }
 
 function theirs(script: string, ...args: string[]): Program {
-  const path = join(ROOT, "examples", "python", script);
+  return pythonProgram(join(ROOT, "examples", "python", script), ...args);
+}
+
+function pythonProgram(path: string, ...args: string[]): Program {
   const env = { PYTHONPATH: modules, PYTHONDONTWRITEBYTECODE: "1" };
   return new Program([python!, path, ...args], { env });
 }
@@ -92,3 +95,16 @@ for (const first of ["ours", "theirs"]) {
     assert.equal(await bob!.code(), 0);
   });
 }
+
+pythonTest("a client that knows nothing but the port finds and calls everything", async () => {
+  await using greeter = await serving();
+  await using client = pythonProgram(join(ROOT, "tests", "reflection_client.py"), greeter.port);
+  assert.equal(await client.code(), 0, client.err.text);
+  const services = "greet.v1.Greeter grpc.health.v1.Health " +
+    "grpc.reflection.v1.ServerReflection grpc.reflection.v1alpha.ServerReflection";
+  const answers = "{'greeting': 'Hello, Bob.'}\n{'status': 'SERVING'}\n5\n";
+  assert.equal(
+    client.out.text,
+    ["v1", "v1alpha"].map((v) => `${v} ${services}\n${answers}`).join(""),
+  );
+});

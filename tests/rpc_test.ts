@@ -3,6 +3,10 @@ import assert from "node:assert/strict";
 import http from "node:http";
 import net from "node:net";
 import tls from "node:tls";
+import * as grpc from "@grpc/grpc-js";
+import { fromJSON } from "@grpc/proto-loader";
+import protobuf from "protobufjs";
+import healthProto from "../proto/health.proto" with { type: "text" };
 import { greet, GreetError, serveGreeter, type Server } from "../mod.ts";
 import { CHAT, dial, GREETER, implement, serve } from "../rpc.ts";
 import { parseTarget } from "../target.ts";
@@ -126,6 +130,55 @@ Deno.test("a service that is not there is UNIMPLEMENTED", async () => {
     code: "UNIMPLEMENTED",
   });
 });
+
+Deno.test("health: what is served is SERVING, anything else NOT_FOUND; a watch ends with the server", async () => {
+  const server = await serveGreeter();
+  const { client, check, watch } = healthClient(server.port);
+  try {
+    assert.deepEqual(await check(""), { status: "SERVING" });
+    assert.deepEqual(await check("greet.v1.Greeter"), { status: "SERVING" });
+    await assert.rejects(check("no.Such"), { code: grpc.status.NOT_FOUND });
+    const [known, unknown] = [watch("greet.v1.Greeter"), watch("no.Such")];
+    assert.deepEqual(await known.first, { status: "SERVING" });
+    assert.deepEqual(await unknown.first, { status: "SERVICE_UNKNOWN" });
+    await inTime(server.stop(), "the stop", 2_000);
+    for (const { end } of [known, unknown]) assert.equal(await end, grpc.status.UNAVAILABLE);
+  } finally {
+    client.close();
+    await server.stop();
+  }
+});
+
+/** A health client as others write it: with grpc-js alone. */
+function healthClient(port: number) {
+  const definition = fromJSON(protobuf.parse(healthProto).root.toJSON(), { enums: String });
+  const { Check, Watch } = definition["grpc.health.v1.Health"] as grpc.ServiceDefinition;
+  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  const check = (service: string) =>
+    new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        Check.path,
+        Check.requestSerialize,
+        Check.responseDeserialize,
+        { service },
+        (error, status) => error ? reject(error) : resolve({ ...status }),
+      );
+    });
+  const watch = (service: string) => {
+    const call = client.makeServerStreamRequest(
+      Watch.path,
+      Watch.requestSerialize,
+      Watch.responseDeserialize,
+      { service },
+    );
+    const first = new Promise((resolve) => call.once("data", (status) => resolve({ ...status })));
+    const end = new Promise((resolve) =>
+      call.once("error", ({ code }: grpc.ServiceError) => resolve(code))
+    );
+    return { first, end };
+  };
+  return { client, check, watch };
+}
 
 // ---------------------------------------------------------------- whoever else calls
 
