@@ -63,6 +63,7 @@ Deno.test({
       assert.deepEqual(allow_env, ["GREET_*", "GRPC_*", "NO_COLOR", "FORCE_COLOR", "TERM"]);
       for (const name of ["allow_run", "allow_ffi", "allow_sys"]) assert.equal(rest[name], null);
       assert.equal(rest.prompt, false);
+      assert(binary.includes("--no-memory-reducer"));
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
