@@ -103,12 +103,15 @@ async function showEvents(peer: Peer, screen: Screen): Promise<void> {
     } else {
       showEvent(event, screen);
     }
+    // The next message is taken, and so answered, when this one has gone somewhere.
+    await screen.ready();
   }
 }
 
 async function showSaid(peer: Peer, screen: Screen): Promise<void> {
   for await (const event of peer.events) {
     if ("message" in event) showEvent(event, screen);
+    await screen.ready();
   }
 }
 

@@ -163,7 +163,7 @@ async function greetCommand(input: Arguments, io: Io): Promise<number> {
       io.stdout.line(`[${name}] Message received from server: "${greeting}"`);
     }
   }
-  if (io.signal.aborted) throw new GreetError("INTERRUPTED", "interrupted");
+  if (io.signal.aborted) return exitCode("INTERRUPTED");
   const first = errors.find((error) => error !== undefined);
   return first === undefined ? 0 : exitCode(first.code);
 }
@@ -436,17 +436,32 @@ function stopSignal(): AbortController {
   return stop;
 }
 
-if (import.meta.main) {
+/** Runs the program with the real world around it, and gives the exit code. */
+async function runProgram(): Promise<number> {
   const stop = stopSignal();
+  let unwritable: GreetError | undefined;
+  const stderr = new Output(Deno.stderr);
+  const stdout = new Output(Deno.stdout, (error) => {
+    unwritable = GreetError.from(error);
+    stop.abort();
+  });
   const io: Io = {
-    stdout: new Output(Deno.stdout, () => stop.abort()),
-    stderr: new Output(Deno.stderr),
+    stdout,
+    stderr,
     stdin: Deno.stdin.readable,
     terminal: Deno.stdin.isTerminal() && Deno.stdout.isTerminal(),
     env: (name) => Deno.env.get(name),
     signal: stop.signal,
   };
-  const code = await main(Deno.args, io);
-  await Promise.all([io.stdout.flush(), io.stderr.flush()]);
-  Deno.exit(code);
+  let code = await main(Deno.args, io);
+  await stdout.flush();
+  // That a reader has read enough, as `head` does, is no error.
+  if (unwritable !== undefined && !(unwritable.cause instanceof Deno.errors.BrokenPipe)) {
+    code = exitCode(unwritable.code);
+    reportError(unwritable, io, "the output cannot be written: ");
+  }
+  await stderr.flush();
+  return code;
 }
+
+if (import.meta.main) Deno.exit(await runProgram());

@@ -19,7 +19,7 @@ export interface ByteSink {
 /** A stream of text that is written in the background. */
 export class Output {
   readonly #sink: ByteSink;
-  readonly #onBroken: () => void;
+  readonly #onBroken: (error: unknown) => void;
   readonly #encoder = new TextEncoder();
   #waiting = "";
   #writing: Promise<void> | undefined;
@@ -27,10 +27,10 @@ export class Output {
 
   /**
    * @param sink where the bytes go
-   * @param onBroken called once if nobody reads them any more; what is printed
-   *   after that is dropped
+   * @param onBroken called once if they cannot be written any more, with the
+   *   reason; what is printed after that is dropped
    */
-  constructor(sink: ByteSink, onBroken: () => void = () => {}) {
+  constructor(sink: ByteSink, onBroken: (error: unknown) => void = () => {}) {
     this.#sink = sink;
     this.#onBroken = onBroken;
   }
@@ -63,11 +63,10 @@ export class Output {
           done += await this.#sink.write(bytes.subarray(done));
         }
       }
-    } catch {
-      // A closed pipe or terminal, or a full disk: whatever it is, nothing can be said here.
+    } catch (error) {
       this.#broken = true;
       this.#waiting = "";
-      this.#onBroken();
+      this.#onBroken(error);
     } finally {
       this.#writing = undefined;
     }

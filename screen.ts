@@ -21,6 +21,8 @@ export interface Screen extends Disposable {
   readonly lines: AsyncIterable<string>;
   /** Adds to the conversation. */
   show(text: string): void;
+  /** Resolves when there is room for more; settled already, unless the reader is slow. */
+  ready(): Promise<void> | undefined;
   /** Says how things stand, apart from the conversation, until the next call replaces it. */
   status(text: string): void;
   /** Takes the status away. */
@@ -98,6 +100,7 @@ export function openTerminal(prompt: string, color: boolean): Screen {
     interactive: true,
     lines,
     show: (text) => redraw(() => output.write(text + "\n")),
+    ready: () => undefined,
     status: (text) => redraw(() => status = text),
     clearStatus: () => redraw(() => status = undefined),
     close,
@@ -138,6 +141,7 @@ export function openPipe(
     interactive: false,
     lines: readLines(input, closing.signal),
     show: (text) => out.line(text),
+    ready: () => out.ready(),
     status: (text) => err.line(text),
     clearStatus: () => {},
     close: () => closing.abort(),

@@ -135,7 +135,7 @@ Deno.test("Ctrl-C before the work is done: exit 130", async () => {
   await client.out.until("Client 2 started");
   client.kill("SIGINT");
   assert.equal(await client.code(), 130);
-  assert.equal(client.err.text, "greet: error: interrupted\n");
+  assert.equal(client.err.text, "");
 });
 
 Deno.test("a socket in the file system is a target, too; one that is not there is said so", async () => {
@@ -294,5 +294,19 @@ Deno.test({
     await run(["greet", port, "Bob"]);
     assert.equal(await shell.code(), 0);
     assert.equal(shell.err.text, "");
+  },
+});
+
+Deno.test({
+  name: "an output that cannot be written is an error, exit 1 (needs /dev/full)",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const [a, b] = freePorts();
+    for (const args of [["serve", "0"], ["greet", a, "Bob"], ["chat", "Alice", a, b], ["--help"]]) {
+      const command = [...greetCommand(), ...args].map((part) => `'${part}'`).join(" ");
+      await using shell = new Program(["sh", "-c", `${command} > /dev/full`]);
+      assert.equal(await shell.code(), 1, args[0]);
+      assert.match(shell.err.text, /^greet: error: the output cannot be written: No space left/m);
+    }
   },
 });
