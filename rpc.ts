@@ -372,9 +372,6 @@ export async function serve(options: ServeOptions): Promise<Server> {
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
 }
 
-/** What every HTTP/2 client says first, in bytes. Source: RFC 9113, section 3.4. */
-const PREFACE_LENGTH = 24;
-
 /**
  * Takes connections and hands them to gRPC.
  *
@@ -410,16 +407,9 @@ class Listener {
     return (this.#listener.address() as net.AddressInfo).port;
   }
 
-  /**
-   * Takes no more connections; resolves when those that there are have ended.
-   * Those that never became HTTP/2 have nothing to finish, and end at once.
-   */
+  /** Takes no more connections; resolves when those that there are have ended. */
   async close(): Promise<void> {
-    const closed = new Promise<void>((resolve) => this.#listener.close(() => resolve()));
-    for (const connection of this.#connections) {
-      if (connection.bytesRead < PREFACE_LENGTH) connection.destroy();
-    }
-    await closed;
+    await new Promise<void>((resolve) => this.#listener.close(() => resolve()));
   }
 
   /** Ends the connections that are left. */
@@ -449,7 +439,7 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
   }
 }
 
-/** How long the last answers, once given, may take to get out. */
+/** How long connections may take to end, and the last answers to get out, when no call is left. */
 const LAST_ANSWERS_MS = 500;
 
 async function shutDown(
@@ -480,9 +470,9 @@ export interface BackOff {
 }
 
 /**
- * Over as soon as an attempt has failed. A back-off of grpc-js outlives its
- * channel, and when it ends would connect once more on behalf of nobody; only
- * who waits on the channel itself needs one.
+ * For a channel that is closed when it cannot connect. A back-off of grpc-js
+ * outlives its channel, and when it ends would connect once more on behalf of
+ * nobody; so it is over at once.
  */
 const NO_BACK_OFF: BackOff = { firstMs: 1, maxMs: 1 };
 
@@ -503,21 +493,24 @@ export interface CallOptions {
  * whatever proxies the environment names.
  *
  * @param target whom to call
- * @param backOff for calls that wait for a connection; other channels are to
- *   be closed when a call on them was `UNAVAILABLE`
+ * @param backOff for calls that wait for a connection. Without it, the channel
+ *   closes itself when it cannot connect
  */
-export function dial(target: Target, backOff: BackOff = NO_BACK_OFF): Channel {
+export function dial(target: Target, backOff?: BackOff): Channel {
   return new Channel(target, backOff);
 }
 
 /** A channel to one target. Disposing of it closes it and fails the calls on it. */
 export class Channel implements Disposable {
   readonly #target: Target;
+  readonly #tries: "once" | "again";
   readonly #client: grpc.Client;
 
   /** Use {@link dial}. */
-  constructor(target: Target, { firstMs, maxMs }: BackOff) {
+  constructor(target: Target, backOff?: BackOff) {
     this.#target = target;
+    this.#tries = backOff === undefined ? "once" : "again";
+    const { firstMs, maxMs } = backOff ?? NO_BACK_OFF;
     this.#client = new grpc.Client(target.address, grpc.credentials.createInsecure(), {
       "grpc.initial_reconnect_backoff_ms": firstMs,
       "grpc.max_reconnect_backoff_ms": maxMs,
@@ -549,7 +542,9 @@ export class Channel implements Disposable {
       return await this.#unary(definitionOf(type)[name], request, options);
     } catch (error) {
       options.signal?.throwIfAborted();
-      throw await fromStatus(error as grpc.ServiceError, this.#target, options.timeoutMs);
+      const failure = error as grpc.ServiceError;
+      if (this.#tries === "once" && isUnconnected(failure)) this[Symbol.dispose]();
+      throw await fromStatus(failure, this.#target, options.timeoutMs);
     }
   }
 
@@ -598,7 +593,7 @@ async function fromStatus(
   const at = (reason: string) => `${target.address}: ${reason}`;
   const details = cause.details ?? "";
   if (isDisconnect(cause.code, details)) {
-    const { reason, hint } = await whyUnavailable(details, target);
+    const { reason, hint } = await whyUnavailable(cause, target);
     return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
   }
   if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
@@ -622,6 +617,11 @@ function isDisconnect(code: grpc.status, details: string): boolean {
     code === grpc.status.INTERNAL && /RST_STREAM/.test(details);
 }
 
+/** Whether there was nobody to send a call to. */
+function isUnconnected({ details }: grpc.ServiceError): boolean {
+  return details.startsWith("No connection established");
+}
+
 interface Reason {
   reason: string;
   hint?: string;
@@ -638,10 +638,11 @@ const REASONS: readonly [RegExp, string][] = [
   [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled/i, "connection lost"],
 ];
 
-async function whyUnavailable(details: string, target: Target): Promise<Reason> {
+async function whyUnavailable(cause: grpc.ServiceError, target: Target): Promise<Reason> {
+  const { details } = cause;
   const known = REASONS.find(([pattern]) => pattern.test(details));
   if (known !== undefined) return { reason: known[1] };
-  if (!details.startsWith("No connection established")) return { reason: details };
+  if (!isUnconnected(cause)) return { reason: details };
   // Somebody accepts connections but does not speak our protocol.
   return target.endpoint !== undefined && await speaksTls(target.endpoint)
     ? {

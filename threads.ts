@@ -126,6 +126,7 @@ const WORKER_NAME = "greet: clients";
 
 /** Does a job on another thread. */
 async function runInWorker(job: Job, report: Report, signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
   const missing = new Map(job.clients.map((client) => [client.index, client]));
   const { promise: done, resolve } = Promise.withResolvers<void>();
   const worker = new Worker(import.meta.url, { type: "module", name: WORKER_NAME });

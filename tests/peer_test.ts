@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import net from "node:net";
 import { Peer, type PeerEvent } from "../mod.ts";
 import { CHAT, dial, implement, serve } from "../rpc.ts";
 import { parseTarget } from "../target.ts";
@@ -64,6 +65,19 @@ Deno.test("two peers meet, by whatever names they have", async () => {
     { type: "joined", name: "Bob", back: false },
   ]);
   assert.equal(await chat.bob.joined(), "Alice");
+});
+
+Deno.test("to be called is the signal: who waits does not wait for the next dial of its own", async () => {
+  const [portA, portB] = freePorts();
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  const alices = new Witness(alice);
+  await alices.until("waiting");
+  await using bob = await Peer.open({ name: "Bob", port: Number(portB), target: portA });
+  const bobs = new Witness(bob);
+  // The next dial of her own would come after 5 s.
+  await inTime(alice.joined(), "Bob", 2_000);
+  await Promise.all([alice[Symbol.asyncDispose](), bob[Symbol.asyncDispose]()]);
+  await Promise.all([alices.done, bobs.done]);
 });
 
 Deno.test("what is said arrives exactly, with its sender, time and id", async () => {
@@ -219,4 +233,31 @@ Deno.test("a peer that meets nobody can be left at once, and twice", async () =>
   await alices.until("waiting");
   await Promise.all([alice[Symbol.asyncDispose](), alice[Symbol.asyncDispose]()]);
   await alices.done;
+});
+
+Deno.test("a stranger who floods us cannot make us flood the one we wait for", async () => {
+  let dials = 0;
+  const absent = net.createServer((connection) => {
+    dials++;
+    connection.on("error", () => {});
+    connection.destroy();
+  });
+  await new Promise<void>((resolve) => absent.listen(0, "127.0.0.1", resolve));
+  const target = `${(absent.address() as net.AddressInfo).port}`;
+  await using alice = await Peer.open({ name: "Alice", target });
+  const alices = new Witness(alice);
+  await alices.until("waiting");
+  using stranger = dial(parseTarget(`${alice.port}`));
+  const start = performance.now();
+  dials = 0;
+  for (let calls = 0; calls < 1000; calls++) {
+    await stranger.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 });
+  }
+  // A dial takes up to three connections: grpc-js tries twice, and finding out why it failed is one more.
+  const most = 3 * ((performance.now() - start) / 50 + 2);
+  assert(dials <= most, `${dials} dials, at most ${most}`);
+  assert(dials > 0);
+  await alice[Symbol.asyncDispose]();
+  await alices.done;
+  await new Promise<void>((resolve) => absent.close(() => resolve()));
 });

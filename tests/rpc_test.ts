@@ -51,6 +51,7 @@ Deno.test("stop lets a call in flight finish, and takes no new one", async () =>
     inTime(greetOnce(slow.server), "a refusal"),
     { code: "UNAVAILABLE" },
   );
+  await assert.rejects(inTime(stopped, "the stop", 1_000), /not within/);
   slow.release();
   assert.deepEqual(await inFlight, { greeting: "Hello, Bob." });
   await inTime(stopped, "the stop", 2_000);
