@@ -132,12 +132,10 @@ type Handlers<C extends Calls> = {
   ) => C[Name]["response"] | Promise<C[Name]["response"]>;
 };
 
-type OpenStream =
-  | grpc.ServerWritableStream<unknown, unknown>
-  | grpc.ServerDuplexStream<
-    unknown,
-    unknown
-  >;
+type OpenStream = Pick<
+  grpc.ServerDuplexStream<unknown, unknown> | grpc.ServerWritableStream<unknown, unknown>,
+  "on" | "emit"
+>;
 
 /** What an implementation shares with the server that it runs in. */
 interface Running {
@@ -229,14 +227,13 @@ function toStatus(
   error: unknown,
   onFault: (error: unknown) => void,
 ): { code: grpc.status; details: string } {
-  const code = error instanceof GreetError ? grpc.status[statusOf(error)] : undefined;
-  if (code !== undefined) return { code, details: (error as GreetError).message };
+  if (error instanceof GreetError) {
+    const { code, message } = error;
+    const status = STATUS_NAMES.findIndex((name) => name === code);
+    if (status !== -1) return { code: status, details: message };
+  }
   onFault(error);
   return { code: grpc.status.INTERNAL, details: "internal error" };
-}
-
-function statusOf({ code }: GreetError): keyof typeof grpc.status {
-  return code as keyof typeof grpc.status;
 }
 
 /**
@@ -255,7 +252,7 @@ export function health(services: readonly Service[]): Service {
   const unary = implement(HEALTH, {
     Check({ service }) {
       if (known.has(service)) return serving;
-      throw new GreetError("NOT_FOUND", `there is no service ${JSON.stringify(service)} here`);
+      throw new GreetError("NOT_FOUND", "there is no such service here");
     },
   });
   return {
