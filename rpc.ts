@@ -588,7 +588,7 @@ async function fromStatus(
 ): Promise<GreetError> {
   const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
   const at = (reason: string) => `${target.address}: ${reason}`;
-  const details = cause.details ?? "";
+  const details = cause.details ?? cause.message;
   if (isDisconnect(cause.code, details)) {
     const { reason, hint } = await whyUnavailable(cause, target);
     return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
@@ -615,8 +615,8 @@ function isDisconnect(code: grpc.status, details: string): boolean {
 }
 
 /** Whether there was nobody to send a call to. */
-function isUnconnected({ details }: grpc.ServiceError): boolean {
-  return details.startsWith("No connection established");
+function isUnconnected({ details }: Partial<grpc.ServiceError>): boolean {
+  return details?.startsWith("No connection established") ?? false;
 }
 
 interface Reason {
@@ -639,7 +639,7 @@ async function whyUnavailable(cause: grpc.ServiceError, target: Target): Promise
   const { details } = cause;
   const known = REASONS.find(([pattern]) => pattern.test(details));
   if (known !== undefined) return { reason: known[1] };
-  if (!isUnconnected(cause)) return { reason: details };
+  if (!isUnconnected(cause)) return { reason: details || "UNAVAILABLE" };
   // Somebody accepts connections but does not speak our protocol.
   return target.endpoint !== undefined && await speaksTls(target.endpoint)
     ? {
