@@ -94,6 +94,7 @@ export class Peer implements AsyncDisposable {
   #link!: Link;
   #sending: Promise<unknown> = Promise.resolve();
   #other: string | undefined;
+  #lastToLeave: string | undefined;
   readonly #met = new Set<string>();
   #reason: string | undefined;
   #left: Promise<void> | undefined;
@@ -220,15 +221,15 @@ export class Peer implements AsyncDisposable {
 
   #gone(name: string): void {
     this.#other = undefined;
+    this.#lastToLeave = name;
     this.#joined = Promise.withResolvers();
     this.#emit({ type: "left", name });
   }
 
   /** Why something cannot be said to somebody who is away. */
   #absence(cause: GreetError): GreetError {
-    const last = [...this.#met].at(-1);
-    if (last === undefined) return cause;
-    return new GreetError(cause.code, `${last} has left`, { cause });
+    if (this.#lastToLeave === undefined) return cause;
+    return new GreetError(cause.code, `${this.#lastToLeave} has left`, { cause });
   }
 
   #fail(message: Message, error: GreetError): never {

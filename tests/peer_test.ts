@@ -131,7 +131,8 @@ Deno.test("somebody else on the other port is somebody else", async () => {
   const [portA, portB] = freePorts();
   await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
   const alices = new Witness(alice);
-  for (const name of ["Bob", "Carol"]) {
+  const order = ["Bob", "Carol", "Bob"];
+  for (const [i, name] of order.entries()) {
     await using other = await Peer.open({ name, port: Number(portB), target: portA });
     const others = new Witness(other);
     await others.until("joined");
@@ -141,10 +142,14 @@ Deno.test("somebody else on the other port is somebody else", async () => {
     );
     await other[Symbol.asyncDispose]();
     await others.done;
-    await alices.until("left", name === "Bob" ? 1 : 2);
+    await alices.until("left", i + 1);
+    await assert.rejects(alice.send("still there?"), { message: `${name} has left` });
   }
-  const joined = await alices.until("joined", 2);
-  assert.deepEqual(joined[1], { type: "joined", name: "Carol", back: false });
+  assert.deepEqual(await alices.until("joined", 3), [
+    { type: "joined", name: "Bob", back: false },
+    { type: "joined", name: "Carol", back: false },
+    { type: "joined", name: "Bob", back: true },
+  ]);
 });
 
 Deno.test("a stranger, or a peer under another name, is refused and not shown", async () => {
