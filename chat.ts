@@ -36,7 +36,7 @@ export interface ChatOptions extends PeerOptions {
 export async function chat(options: ChatOptions): Promise<GreetError | undefined> {
   const { screen, signal, quiet } = options;
   const peer = await Peer.open(options);
-  if (options.port === 0) screen.status(`Listening on ${peer.port}`);
+  if (options.port === 0) screen.show(`Listening on ${peer.port}`);
   const shown = quiet ? showSaid(peer, screen) : showEvents(peer, screen);
   const close = () => screen.close();
   signal.addEventListener("abort", close, { once: true });

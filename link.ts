@@ -169,13 +169,10 @@ export class Link implements AsyncDisposable {
   }
 
   #checkName(name: string): void {
-    const refuse = (reason: string, hint?: string) => {
-      const message = `${this.#target.address}: ${reason}`;
-      return new GreetError("FAILED_PRECONDITION", message, { hint });
-    };
-    const problem = nameProblem(name);
-    if (problem !== undefined) throw refuse(`the other side's name ${problem}`);
-    if (name === this.#ownName) throw refuse(`the other side is called ${name}, too`);
+    const problem = name === this.#ownName ? `is ${name}, too` : nameProblem(name);
+    if (problem === undefined) return;
+    const message = `${this.#target.address}: the other side's name ${problem}`;
+    throw new GreetError("FAILED_PRECONDITION", message);
   }
 
   #change(presence: Presence): void {

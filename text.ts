@@ -102,7 +102,7 @@ function visible(codePoint: number): string {
  */
 export function nameProblem(name: string): string | undefined {
   if (name === "") return "is empty";
-  if ([...name].length > MAX_NAME_LENGTH) return `is longer than ${MAX_NAME_LENGTH} characters`;
+  if (isTooLong(name)) return `is longer than ${MAX_NAME_LENGTH} characters`;
   if (showable(name) !== name) return "has control or invisible characters";
   if (name.trim() !== name) return "begins or ends with white space";
   if (name.includes("/")) return "has a '/'";
@@ -110,6 +110,11 @@ export function nameProblem(name: string): string | undefined {
   // U+2800 is a symbol by its category and a blank by its looks.
   if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(name.replaceAll("\u2800", ""))) return "shows nothing";
   return undefined;
+}
+
+/** A code point takes up to two places in a string; a megabyte need not be counted to its end. */
+function isTooLong(name: string): boolean {
+  return name.length > 2 * MAX_NAME_LENGTH || [...name].length > MAX_NAME_LENGTH;
 }
 
 /**

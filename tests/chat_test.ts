@@ -191,7 +191,7 @@ Deno.test("--quiet shows what is said and nothing else", async () => {
 Deno.test("port 0 takes a free port and says which", async () => {
   const [, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", "0", b]);
-  const [, a] = await alice.err.until(/^Listening on (\d+)\n/);
+  const [, a] = await alice.out.until(/^Listening on (\d+)\n/);
   await using _bob = Program.greet(["chat", "Bob", b, a]);
   await alice.out.until("Welcome");
 });

@@ -196,7 +196,7 @@ const IMPOSSIBLE_OTHERS: readonly [sender: string, reason: RegExp][] = [
   ["", /name is empty/],
   ["a\x1b[2J", /control or invisible/],
   ["x".repeat(65), /longer than 64/],
-  ["Alice", /is called Alice, too/],
+  ["Alice", /name is Alice, too/],
 ];
 
 for (const [sender, reason] of IMPOSSIBLE_OTHERS) {
