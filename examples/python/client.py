@@ -9,13 +9,18 @@ import greeting_pb2
 import greeting_pb2_grpc
 
 
+def say(line, file=sys.stdout):
+    """Prints in one piece: threads that print a line and its end separately mix them up."""
+    print(line + "\n", end="", flush=True, file=file)
+
+
 def greet(name):
     try:
         response = stub.Greet(greeting_pb2.UserInfo(name=name), timeout=10)
-        print(f'[{name}] Message received from server: "{response.greeting}"', flush=True)
+        say(f'[{name}] Message received from server: "{response.greeting}"')
     except grpc.RpcError as error:
         failed.set()
-        print(f"[{name}] {error.code().name}: {error.details()}", file=sys.stderr)
+        say(f"[{name}] {error.code().name}: {error.details()}", file=sys.stderr)
 
 
 target, *names = sys.argv[1:]
@@ -24,7 +29,7 @@ with grpc.insecure_channel(f"127.0.0.1:{target}") as channel:
     stub = greeting_pb2_grpc.GreeterStub(channel)
     clients = [threading.Thread(target=greet, args=(name,)) for name in names]
     for number, client in enumerate(clients, start=1):
-        print(f"Client {number} started", flush=True)
+        say(f"Client {number} started")
         client.start()
     for client in clients:
         client.join()

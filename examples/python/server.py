@@ -14,7 +14,8 @@ class Greeter(greeting_pb2_grpc.GreeterServicer):
     def Greet(self, request, context):
         if not request.name:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the name is empty")
-        print(f"[Server] Received request from user named {request.name!r}", flush=True)
+        # In one piece: threads that print a line and its end separately mix them up.
+        print(f"[Server] Received request from user named {request.name!r}\n", end="", flush=True)
         return greeting_pb2.ServerResponse(greeting=f"Hello, {request.name}.")
 
 
