@@ -1,0 +1,655 @@
+/**
+ * What was said, and what still waits to be delivered.
+ *
+ * A {@link Journal} is one user's own SQLite database. What it has taken is on
+ * the disk, so that a process may be killed at any moment and nothing is lost;
+ * what it already has, it does not take twice. It knows no network: who
+ * is to get a message is a target, and a name once somebody was met there.
+ *
+ * @module
+ */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
+import { setImmediate } from "node:timers";
+import { GreetError } from "./errors.ts";
+
+/** One thing that was said. */
+export interface Message {
+  /** Made by the sender; empty where the sender is a program that makes none. */
+  readonly id: string;
+  /** The sender's name. */
+  readonly from: string;
+  /** What was said, exactly as it was sent: text from somebody else. */
+  readonly body: string;
+  /** When it was said, by the sender's clock. */
+  readonly at: Date;
+}
+
+/** A message and its place in the journal; later ones have higher places. */
+export interface Entry {
+  readonly place: number;
+  readonly message: Message;
+  /** When the journal took it, by our own clock. */
+  readonly taken: Date;
+}
+
+/** Somebody a message is for: where they should be and, once that is known, who they are. */
+export interface Addressee {
+  readonly target: string;
+  readonly name?: string;
+}
+
+/** A message that somebody has not got yet. */
+export interface Waiting extends Entry {
+  /** Who has not got it. */
+  readonly addressees: readonly Addressee[];
+}
+
+/** Those one talks with: everybody under these names, and whoever is at these targets. */
+export interface Company {
+  readonly names: readonly string[];
+  readonly targets: readonly string[];
+}
+
+/** How much to read at once: so many messages, and so many characters, but at least one message. */
+export interface Portion {
+  readonly messages: number;
+  readonly characters: number;
+}
+
+/** Enough for one call, and for the memory. */
+const PORTION: Portion = { messages: 256, characters: 100_000 };
+
+/** How a delivery ended. */
+export type Ending = "delivered" | "failed" | "cancelled";
+
+/** The layout of the database. A higher number in a file is a newer program's. */
+const VERSION = 1;
+
+/** Marks the file as ours: "gret". */
+const APPLICATION_ID = 0x67726574;
+
+const LAYOUT = `
+  CREATE TABLE message (
+    place INTEGER PRIMARY KEY,
+    id TEXT NOT NULL,               -- the sender's; '' where it makes none
+    sender TEXT NOT NULL,
+    body TEXT NOT NULL,
+    at INTEGER NOT NULL,            -- ms since 1970, by the sender's clock
+    taken INTEGER NOT NULL,         -- ms since 1970, by our own
+    shown INTEGER NOT NULL          -- 0 until our reader has it
+  ) STRICT;
+  CREATE UNIQUE INDEX message_once ON message (sender, id) WHERE id <> '';
+  CREATE INDEX message_unshown ON message (place) WHERE shown = 0;
+
+  CREATE TABLE delivery (
+    place INTEGER NOT NULL REFERENCES message (place) ON DELETE CASCADE,
+    target TEXT NOT NULL,           -- where the message is to go
+    recipient TEXT,                 -- who it is for, once somebody was met there
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'cancelled')),
+    PRIMARY KEY (place, target)
+  ) STRICT, WITHOUT ROWID;
+  CREATE INDEX delivery_waiting ON delivery (recipient, place) WHERE state = 'waiting';
+
+  CREATE TABLE met (                -- who was at a target last
+    target TEXT PRIMARY KEY,
+    name TEXT NOT NULL
+  ) STRICT, WITHOUT ROWID;
+
+  PRAGMA application_id = ${APPLICATION_ID};
+  PRAGMA user_version = ${VERSION};
+`;
+
+/** How many messages a journal keeps that is not on disk, so that it stays small. */
+const MEMORY_LIMIT = 1_000;
+
+/** How to open a journal. */
+export interface JournalOptions {
+  /** The folder to keep it in; it is made where it does not exist. */
+  home: string;
+  /** Whose it is. Each name has a file of its own. */
+  name: string;
+}
+
+type Row = Record<string, SQLOutputValue>;
+
+interface Work {
+  run(): void;
+  done(): void;
+  failed(error: GreetError): void;
+}
+
+/**
+ * One user's journal. Disposing of it closes it.
+ *
+ * Reading methods and marks throw a {@link GreetError} `FAILED` where the disk
+ * fails; so do the promises of {@link Journal.say} and {@link Journal.take}, and
+ * then nothing of what they were given was kept.
+ *
+ * @example
+ * ```ts
+ * import { Journal } from "./journal.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const home = await Deno.makeTempDir();
+ * {
+ *   using journal = Journal.open({ home, name: "Alice" });
+ *   const message = { id: "1", from: "Alice", body: "Bob?", at: new Date() };
+ *   await journal.say(message, [{ target: "127.0.0.1:55556" }]);
+ * }
+ * {
+ *   using journal = Journal.open({ home, name: "Alice" }); // another day
+ *   journal.meet("127.0.0.1:55556", "Bob");
+ *   const [{ place, message }] = journal.waitingFor("Bob");
+ *   assert.equal(message.body, "Bob?");
+ *   journal.end("Bob", [place], "delivered");
+ *   assert.deepEqual(journal.waitingFor("Bob"), []);
+ * }
+ * await Deno.remove(home, { recursive: true });
+ * ```
+ */
+export class Journal implements Disposable {
+  /** Whether what it takes is on disk and outlives the process. */
+  readonly durable: boolean;
+  /** What the user should know about how it was opened, if anything. */
+  readonly notice: string | undefined;
+  readonly #database: DatabaseSync;
+  readonly #release: () => void;
+  readonly #statements = new Map<string, StatementSync>();
+  #pending: Work[] = [];
+  #open = true;
+
+  private constructor(database: DatabaseSync, release?: () => void, notice?: string) {
+    this.durable = release !== undefined;
+    this.notice = notice;
+    this.#database = database;
+    this.#release = release ?? (() => {});
+  }
+
+  /**
+   * Opens the journal on disk, or begins it.
+   *
+   * Folders are made with mode 0700, files with 0600. A damaged file is moved
+   * aside, not deleted, and {@link Journal.notice} says so.
+   *
+   * @throws {GreetError} `FAILED` where another process uses it, where it cannot be
+   *   written, or where a newer version of this program wrote it: then it is not touched
+   */
+  static open({ home, name }: JournalOptions): Journal {
+    const path = journalFile(home, name);
+    try {
+      Deno.mkdirSync(join(home, FOLDER), { recursive: true, mode: 0o700 });
+      const release = lock(path, name);
+      try {
+        checkVersion(path, versionInHeader(path));
+        const { database, notice } = openOrReplace(path);
+        return new Journal(database, release, notice);
+      } catch (error) {
+        release();
+        throw error;
+      }
+    } catch (error) {
+      throw cannotKeep(path, error);
+    }
+  }
+
+  /** A journal that is not on disk: it ends with the process, and forgets early. */
+  static inMemory(): Journal {
+    const database = new DatabaseSync(":memory:");
+    database.exec(LAYOUT);
+    return new Journal(database);
+  }
+
+  // ---------------------------------------------------------------- taking
+
+  /**
+   * Takes something of our own that is to be delivered.
+   *
+   * @returns when it is on disk. What is said in one go is written in one go
+   */
+  say(message: Message, addressees: readonly Addressee[]): Promise<Entry> {
+    const taken = new Date();
+    return this.#durably(() => {
+      const place = this.#insert(message, 1)!;
+      for (const { target, name = null } of addressees) {
+        this.#run("INSERT INTO delivery VALUES (?, ?, ?, 'waiting')", place, target, name);
+      }
+      return { place, message, taken };
+    });
+  }
+
+  /**
+   * Takes what somebody else said. What it has already (the same sender, the same
+   * id) is not taken again.
+   *
+   * @returns the place of the last one that is new, if any, when it is on disk
+   */
+  take(messages: readonly Message[]): Promise<number | undefined> {
+    return this.#durably(() => {
+      let last: number | undefined;
+      for (const message of messages) last = this.#insert(message, 0) ?? last;
+      return last;
+    });
+  }
+
+  #insert({ id, from, body, at }: Message, shown: 0 | 1): number | undefined {
+    const { changes, lastInsertRowid } = this.#run(
+      `INSERT INTO message (id, sender, body, at, taken, shown) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT DO NOTHING`,
+      id,
+      from,
+      body,
+      at.getTime(),
+      Date.now(),
+      shown,
+    );
+    return changes === 0 ? undefined : Number(lastInsertRowid);
+  }
+
+  // ---------------------------------------------------------------- what others said
+
+  /** What our reader has not got yet, after a place, in order: as much as makes a portion. */
+  unshown(after: number, portion: Portion = PORTION): Entry[] {
+    const sql = "SELECT * FROM message WHERE shown = 0 AND place > ? ORDER BY place LIMIT ?";
+    return this.#portion(portion, sql, after, portion.messages);
+  }
+
+  /** The place up to which our reader has everything. */
+  shownUpTo(): number {
+    const [{ place }] = this.#all(
+      `SELECT coalesce((SELECT min(place) - 1 FROM message WHERE shown = 0),
+                       (SELECT max(place) FROM message), 0) AS place`,
+    );
+    return Number(place);
+  }
+
+  /** Our reader has it. */
+  markShown(place: number): void {
+    this.#mark(() => this.#run("UPDATE message SET shown = 1 WHERE place = ?", place));
+    if (!this.durable) this.#forget();
+  }
+
+  // ---------------------------------------------------------------- what we said
+
+  /** Somebody is at a target: what was to go there, whoever it may be, is now for them. */
+  meet(target: string, name: string): void {
+    this.#mark(() => {
+      this.#run(
+        `UPDATE delivery SET recipient = ?
+         WHERE state = 'waiting' AND recipient IS NULL AND target = ?`,
+        name,
+        target,
+      );
+      this.#run("INSERT OR REPLACE INTO met VALUES (?, ?)", target, name);
+    });
+  }
+
+  /**
+   * From now on we call at these targets. What was to go elsewhere, to
+   * whoever is there, is for those who were there last, wherever they are now.
+   *
+   * @returns who was last at these targets, as far as anybody was
+   */
+  moveTo(targets: readonly string[]): string[] {
+    const here = JSON.stringify(targets);
+    this.#mark(() =>
+      this.#run(
+        `UPDATE delivery SET recipient = (SELECT name FROM met WHERE met.target = delivery.target)
+         WHERE state = 'waiting' AND recipient IS NULL
+           AND target NOT IN (SELECT value FROM json_each(?))`,
+        here,
+      )
+    );
+    return this.#all(
+      "SELECT DISTINCT name FROM met WHERE target IN (SELECT value FROM json_each(?))",
+      here,
+    ).map(({ name }) => String(name));
+  }
+
+  /** What somebody has not got yet, in the order in which it was said: as much as makes a portion. */
+  waitingFor(name: string, portion: Portion = PORTION): Entry[] {
+    const sql = `SELECT * FROM message WHERE place IN
+        (SELECT place FROM delivery WHERE recipient = ? AND state = 'waiting' ORDER BY place LIMIT ?)
+      ORDER BY place`;
+    return this.#portion(portion, sql, name, portion.messages);
+  }
+
+  /** A delivery to somebody has ended; what has ended already stays as it is. */
+  end(name: string, places: readonly number[], ending: Ending): void {
+    this.#mark(() => {
+      for (const place of places) {
+        this.#run(
+          "UPDATE delivery SET state = ? WHERE place = ? AND recipient = ? AND state = 'waiting'",
+          ending,
+          place,
+          name,
+        );
+      }
+    });
+    if (!this.durable) this.#forget();
+  }
+
+  /**
+   * Does not deliver a message any further.
+   *
+   * @returns to whom it will not go
+   */
+  cancel(place: number): Addressee[] {
+    const given = this.addressees(place);
+    this.#mark(() =>
+      this.#run(
+        "UPDATE delivery SET state = 'cancelled' WHERE place = ? AND state = 'waiting'",
+        place,
+      )
+    );
+    return given;
+  }
+
+  /** Whether something waits for somebody in this company. */
+  isWaitingFor({ names, targets }: Company): boolean {
+    return this.#all(
+      `SELECT 1 FROM delivery WHERE state = 'waiting'
+       AND (recipient IN (SELECT value FROM json_each(:names))
+         OR target IN (SELECT value FROM json_each(:targets))) LIMIT 1`,
+      { names: JSON.stringify(names), targets: JSON.stringify(targets) },
+    ).length > 0;
+  }
+
+  /**
+   * What waits, in the order in which it was said.
+   *
+   * @param limit how many at most
+   */
+  queue(limit = 1_000): Waiting[] {
+    return this.#all(
+      `SELECT * FROM message
+       WHERE place IN (SELECT place FROM delivery WHERE state = 'waiting') ORDER BY place LIMIT ?`,
+      limit,
+    ).map((row) => ({ ...toEntry(row), addressees: this.addressees(Number(row.place)) }));
+  }
+
+  /** Who has not got a message yet. */
+  addressees(place: number): Addressee[] {
+    return this.#all(
+      "SELECT target, recipient FROM delivery WHERE place = ? AND state = 'waiting'",
+      place,
+    ).map(({ target, recipient }) => ({
+      target: String(target),
+      name: recipient === null ? undefined : String(recipient),
+    }));
+  }
+
+  // ---------------------------------------------------------------- what was
+
+  /** The last things that were said in some company: by them, or by us and delivered to them. */
+  history({ names, targets }: Company, limit: number): Entry[] {
+    return this.#all(
+      `SELECT * FROM message
+       WHERE shown = 1 AND (
+         sender IN (SELECT value FROM json_each(:names))
+         OR EXISTS (
+           SELECT 1 FROM delivery WHERE delivery.place = message.place AND state = 'delivered'
+           AND (recipient IN (SELECT value FROM json_each(:names))
+             OR target IN (SELECT value FROM json_each(:targets)))))
+       ORDER BY place DESC LIMIT :limit`,
+      { names: JSON.stringify(names), targets: JSON.stringify(targets), limit },
+    ).map(toEntry).reverse();
+  }
+
+  // ---------------------------------------------------------------- the database
+
+  [Symbol.dispose](): void {
+    if (!this.#open) return;
+    this.#commit();
+    this.#open = false;
+    this.#database.close();
+    this.#release();
+  }
+
+  /**
+   * Writes together with everything else that is to be written in this turn of
+   * the event loop: waiting for the disk is what costs.
+   */
+  #durably<T>(run: () => T): Promise<T> {
+    const { promise, resolve, reject } = Promise.withResolvers<T>();
+    if (!this.#open) throw new GreetError("FAILED", "the journal is closed");
+    if (this.#pending.length === 0) setImmediate(() => this.#commit());
+    let result: T;
+    this.#pending.push({
+      run: () => void (result = run()),
+      done: () => resolve(result),
+      failed: reject,
+    });
+    return promise;
+  }
+
+  #commit(): void {
+    const works = this.#pending;
+    this.#pending = [];
+    if (works.length === 0) return;
+    try {
+      this.#transaction(() => works.forEach((work) => work.run()));
+    } catch (error) {
+      works.forEach((work) => work.failed(error as GreetError));
+      return;
+    }
+    works.forEach((work) => work.done());
+  }
+
+  /**
+   * Writes at once, without waiting for the disk. It survives the end of the process; what
+   * a power cut takes back is done again: delivered twice, taken once.
+   */
+  #mark(run: () => void): void {
+    this.#database.exec("PRAGMA synchronous = NORMAL");
+    try {
+      this.#transaction(run);
+    } finally {
+      this.#database.exec("PRAGMA synchronous = FULL");
+    }
+  }
+
+  #transaction(run: () => void): void {
+    try {
+      this.#database.exec("BEGIN IMMEDIATE");
+      run();
+      this.#database.exec("COMMIT");
+    } catch (error) {
+      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      throw diskError(error);
+    }
+  }
+
+  /** Messages that have been shown and delivered make room for others. */
+  #forget(): void {
+    this.#run(
+      `DELETE FROM message WHERE place <= (SELECT max(place) FROM message) - ? AND shown = 1
+       AND NOT EXISTS
+         (SELECT 1 FROM delivery WHERE delivery.place = message.place AND state = 'waiting')`,
+      MEMORY_LIMIT,
+    );
+  }
+
+  #prepare(sql: string): StatementSync {
+    let statement = this.#statements.get(sql);
+    if (statement === undefined) {
+      statement = this.#database.prepare(sql);
+      this.#statements.set(sql, statement);
+    }
+    return statement;
+  }
+
+  #run(sql: string, ...values: (string | number | null)[]) {
+    return this.#prepare(sql).run(...values);
+  }
+
+  #portion({ characters }: Portion, sql: string, ...values: (string | number)[]): Entry[] {
+    const entries: Entry[] = [];
+    let length = 0;
+    try {
+      for (const row of this.#prepare(sql).iterate(...values) as Iterable<Row>) {
+        const entry = toEntry(row);
+        length += entry.message.body.length;
+        if (length > characters && entries.length > 0) break;
+        entries.push(entry);
+      }
+    } catch (error) {
+      throw diskError(error);
+    }
+    return entries;
+  }
+
+  #all(sql: string, ...values: (string | number | Record<string, string | number>)[]): Row[] {
+    try {
+      return this.#prepare(sql).all(...values as string[]) as Row[];
+    } catch (error) {
+      throw diskError(error);
+    }
+  }
+}
+
+function toEntry({ place, id, sender, body, at, taken }: Row): Entry {
+  return {
+    place: Number(place),
+    message: { id: String(id), from: String(sender), body: String(body), at: new Date(Number(at)) },
+    taken: new Date(Number(taken)),
+  };
+}
+
+// ---------------------------------------------------------------- the file
+
+const FOLDER = "journals";
+
+/**
+ * The file of one name. Names may differ in nothing but case, or be long, or be
+ * what some systems do not take as file names; so a digest is what tells them apart.
+ */
+export function journalFile(home: string, name: string): string {
+  const legible = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 32);
+  const digest = createHash("sha256").update(name).digest("hex").slice(0, 12);
+  return join(home, FOLDER, `${legible}-${digest}.sqlite`);
+}
+
+/** Keeps other processes away; the system lets go when this one ends, however it ends. */
+function lock(path: string, name: string): () => void {
+  const file = Deno.openSync(`${path}.lock`, { create: true, write: true, mode: 0o600 });
+  if (file.tryLockSync(true)) return () => file.close();
+  file.close();
+  throw new GreetError("FAILED", `${name} is chatting already: another process has the journal`, {
+    hint: "leave there first, take another name, or use another --home",
+  });
+}
+
+/** The version that SQLite's file header gives; reading it so does not touch the file. */
+function versionInHeader(path: string): number {
+  using file = openExisting(path);
+  if (file === undefined) return 0;
+  const header = new Uint8Array(100);
+  if (file.readSync(header) !== header.length) return 0;
+  const view = new DataView(header.buffer);
+  // https://www.sqlite.org/fileformat.html#the_database_header
+  return view.getUint32(68) === APPLICATION_ID ? view.getUint32(60) : 0;
+}
+
+function openExisting(path: string): Deno.FsFile | undefined {
+  try {
+    return Deno.openSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return undefined;
+    throw error;
+  }
+}
+
+function checkVersion(path: string, version: number): void {
+  if (version <= VERSION) return;
+  throw new GreetError("FAILED", `the journal ${path} was written by a newer version of greet`, {
+    hint: "use that version, another --home, or keep nothing: --no-journal",
+  });
+}
+
+function openOrReplace(path: string): { database: DatabaseSync; notice?: string } {
+  try {
+    return { database: openDatabase(path) };
+  } catch (error) {
+    if (!isDamaged(error)) throw error;
+    const aside = moveAside(path);
+    const notice = `The journal was damaged. It is kept as ${aside}; a new one was begun.`;
+    return { database: openDatabase(path), notice };
+  }
+}
+
+function openDatabase(path: string): DatabaseSync {
+  // SQLite would make it readable for everybody; its further files take after it.
+  Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
+  const database = new DatabaseSync(path);
+  try {
+    database.exec(
+      "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
+    );
+    const [{ quick_check: finding }] = database.prepare("PRAGMA quick_check(1)").all();
+    if (finding !== "ok") throw new Damage(String(finding));
+    const version = Number(database.prepare("PRAGMA user_version").get()!.user_version);
+    checkVersion(path, version);
+    if (version === 0) database.exec(`BEGIN; ${LAYOUT} COMMIT`);
+    return database;
+  } catch (error) {
+    database.close();
+    throw error;
+  }
+}
+
+/** A database that can be opened but not trusted. */
+class Damage extends Error {}
+
+function isDamaged(error: unknown): boolean {
+  return error instanceof Damage ||
+    /not a database|malformed/.test(error instanceof Error ? error.message : "");
+}
+
+function moveAside(path: string): string {
+  const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]/g, "").slice(0, 15)}`;
+  for (const suffix of ["", "-wal", "-shm"]) {
+    try {
+      Deno.renameSync(path + suffix, aside + suffix);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
+  }
+  return aside;
+}
+
+// ---------------------------------------------------------------- errors
+
+/**
+ * What SQLite says, and what that means. The texts are those of `sqlite3_errstr`;
+ * result codes (https://www.sqlite.org/rescode.html) would be better, but `exec` gives none.
+ */
+const SQLITE_REASONS: readonly [RegExp, string][] = [
+  [/disk is full/, "the disk is full"],
+  [/readonly/, "it is read-only"],
+  [/locked/, "another program is using it"],
+  [/not a database|malformed/, "it is damaged"],
+  [/disk I\/O error/, "the disk does not work"],
+  [/unable to open/, "it cannot be opened"],
+];
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  const known = SQLITE_REASONS.find(([pattern]) => pattern.test(message));
+  // Deno's own errors end in: (os error 30): mkdir '/home/bob'
+  return known?.[1] ?? message.replace(/ \(os error.*/s, "");
+}
+
+function diskError(cause: unknown): GreetError {
+  if (cause instanceof GreetError) return cause;
+  return new GreetError("FAILED", `the journal cannot be used: ${reasonOf(cause)}`, { cause });
+}
+
+function cannotKeep(path: string, cause: unknown): GreetError {
+  if (cause instanceof GreetError) return cause;
+  return new GreetError("FAILED", `cannot keep a journal in ${path}: ${reasonOf(cause)}`, {
+    hint: "name another folder with --home DIR or GREET_HOME, or keep nothing: --no-journal",
+    cause,
+  });
+}
