@@ -1,20 +1,23 @@
 /**
  * A chat: a {@link Peer} on one side, a {@link Screen} on the other.
  *
- * What happens to the peer is shown, what is typed is sent. There are no rules
- * here but how things are worded.
+ * What happens to the peer is shown, what is typed or piped in is sent. There are no
+ * rules here but when to read, when to write and when to leave.
  *
  * @module
  */
+import { type Context, isCommand, runCommand } from "./commands.ts";
 import { GreetError } from "./errors.ts";
-import { type Message, Peer, type PeerEvent, type PeerOptions } from "./peer.ts";
+import { errorLine, parseJsonLine, toJsonLine } from "./json.ts";
+import { Peer, type PeerEvent, type PeerOptions } from "./peer.ts";
 import type { Screen } from "./screen.ts";
-import { showable } from "./text.ts";
+import { within } from "./time.ts";
+import { kept, Transcript } from "./transcript.ts";
 
-/** What a further line of a message begins with, so that it cannot pose as another message. */
-const CONTINUATION = " ".repeat(8);
+/** How many piped messages are stored together at most: waiting for the disk is what costs. */
+const IN_FLIGHT = 256;
 
-/** What a chat needs besides a peer's name and target. */
+/** What a chat needs besides what a peer needs. */
 export interface ChatOptions extends PeerOptions {
   /** Where to show it, and where lines come from. */
   screen: Screen;
@@ -22,128 +25,237 @@ export interface ChatOptions extends PeerOptions {
   signal: AbortSignal;
   /** Show what is said, and nothing of who comes and goes. */
   quiet?: boolean;
+  /** Show events, and take messages, as lines of JSON. */
+  json?: boolean;
+  /** How many lines from before to show at the start, on a terminal. */
+  history?: number;
+  /** How many seconds the end of piped input waits for deliveries (default: as long as it takes). */
+  linger?: number;
+}
+
+/** How what happens is shown. */
+interface View {
+  begin(): void;
+  show(event: PeerEvent): void;
+  /** Something is wrong with what was to be sent. */
+  refuse(error: GreetError): void;
+  end(): void;
 }
 
 /**
  * Chats until the input ends, the user leaves or the signal is aborted.
  *
- * From a pipe a line is taken only while the other peer is there, and the next
- * one when it was delivered; so nothing is taken that has nowhere to go.
+ * With a journal, piped lines are taken as they come, and the end of the input waits
+ * until they are delivered. Without one, a line is taken only while another peer is
+ * there, and the next one when it was delivered; so nothing is taken that has nowhere to go.
  *
- * @returns the first error that kept a piped line from being delivered, if any
+ * @returns the first error that kept something from being delivered, if any
  * @throws {GreetError} `USAGE` or `FAILED` where the peer cannot be opened
  */
 export async function chat(options: ChatOptions): Promise<GreetError | undefined> {
-  const { screen, signal, quiet } = options;
+  const { screen, signal, journal, json, quiet } = options;
   const peer = await Peer.open(options);
-  if (options.port === 0) screen.show(`Listening on ${peer.port}`);
-  const shown = quiet ? showSaid(peer, screen) : showEvents(peer, screen);
+  const transcript = new Transcript({ screen, peer, quiet });
+  const view = json ? jsonView(screen, peer) : textView(options, peer, transcript);
+  if (options.port === 0) {
+    const { port } = peer;
+    screen.show(json ? JSON.stringify({ type: "listening", port }) : `Listening on ${port}`);
+  }
+  if (journal?.notice !== undefined) {
+    view.refuse(new GreetError("DATA_LOSS", journal.notice));
+  }
+  view.begin();
+  const failures: GreetError[] = [];
+  const shown = showEvents(peer, screen, view, failures);
   const close = () => screen.close();
   signal.addEventListener("abort", close, { once: true });
   if (signal.aborted) close();
   try {
-    return await (screen.interactive ? sendTyped(peer, screen) : sendPiped(peer, screen, signal));
+    const context = { peer, transcript };
+    if (screen.interactive) await sendTyped(context, screen);
+    else await new Pipe(options, context, view).send();
+  } catch (error) {
+    failures.push(GreetError.from(error));
   } finally {
     signal.removeEventListener("abort", close);
     await peer[Symbol.asyncDispose]();
     await shown;
   }
+  view.end();
+  return failures[0];
 }
 
 // ---------------------------------------------------------------- what is typed
 
-async function sendTyped(peer: Peer, screen: Screen): Promise<undefined> {
+async function sendTyped(context: Context, screen: Screen): Promise<void> {
   for await (const line of screen.lines) {
     if (line.trim() === "") continue;
-    if (line.startsWith("/")) {
-      if (line.trim() === "/quit") break;
-      screen.show(showable(`There is no command ${line.trim()}. Leave with /quit.`));
-      continue;
+    if (!line.startsWith("/")) {
+      // Its events tell how it went.
+      context.peer.send(line).catch(() => {});
+    } else if (answer(line, context, screen) === "leave") {
+      return;
     }
-    // Its events tell how it went.
-    peer.send(line).catch(() => {});
   }
 }
 
-async function sendPiped(
-  peer: Peer,
-  screen: Screen,
-  signal: AbortSignal,
-): Promise<GreetError | undefined> {
-  let firstError: GreetError | undefined;
-  const aborted = new Promise<void>((resolve) => signal.addEventListener("abort", () => resolve()));
-  const lines = screen.lines[Symbol.asyncIterator]();
-  for (;;) {
-    await Promise.race([peer.joined(), aborted]);
-    if (signal.aborted) break;
-    const { done, value: line } = await lines.next();
-    if (done || line === "/quit") break;
-    if (line.trim() === "") continue;
-    await Promise.race([peer.joined(), aborted]);
+/** Runs a command and shows what it answers. */
+function answer(line: string, context: Context, screen: Screen): string | "leave" {
+  const text = runCommand(line, context);
+  if (text !== "" && text !== "leave") screen.note(text);
+  return text;
+}
+
+// ---------------------------------------------------------------- what is piped in
+
+/** Sends what is piped in, and stays until it has arrived or the time is up. */
+class Pipe {
+  readonly #options: ChatOptions;
+  readonly #context: Context;
+  readonly #view: View;
+  readonly #met: Promise<string>;
+  readonly #aborted: Promise<void>;
+  readonly #inFlight = new Set<Promise<void>>();
+
+  constructor(options: ChatOptions, context: Context, view: View) {
+    this.#options = options;
+    this.#context = context;
+    this.#view = view;
+    this.#met = context.peer.joined();
+    const { signal } = options;
+    this.#aborted = new Promise((resolve) => {
+      if (signal.aborted) resolve();
+      signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+  }
+
+  /** @throws {GreetError} `UNAVAILABLE` where something is left undelivered at the end */
+  async send(): Promise<void> {
+    const { screen, signal } = this.#options;
+    const lines = screen.lines[Symbol.asyncIterator]();
+    for (;;) {
+      await this.#somewhereToGo();
+      if (signal.aborted) return;
+      const { done, value: line } = await lines.next();
+      if (done) break;
+      if (line.trim() === "") continue;
+      if (this.#isCommand(line)) {
+        if (answer(line, this.#context, screen) === "leave") return;
+      } else {
+        await this.#say(line);
+      }
+      await screen.ready();
+    }
+    await Promise.all(this.#inFlight);
+    await this.#linger();
+  }
+
+  #isCommand(line: string): boolean {
+    return this.#options.json ? line.trim() === "/quit" : isCommand(line);
+  }
+
+  /** What is not kept must have somewhere to go before it is taken. */
+  async #somewhereToGo(): Promise<void> {
+    if (this.#options.journal) return;
+    await Promise.race([this.#context.peer.joined(), this.#aborted]);
+  }
+
+  async #say(line: string): Promise<void> {
+    const body = this.#body(line);
+    if (body === undefined) return;
+    await this.#somewhereToGo();
+    // Its events tell how it went.
+    const said = this.#context.peer.send(body).catch(() => {});
+    this.#inFlight.add(said);
+    if (this.#options.journal && this.#inFlight.size < IN_FLIGHT) return;
+    await Promise.all(this.#inFlight);
+    this.#inFlight.clear();
+  }
+
+  #body(line: string): string | undefined {
+    if (!this.#options.json) return line;
     try {
-      await peer.send(line);
+      return parseJsonLine(line);
     } catch (error) {
-      firstError ??= GreetError.from(error);
+      this.#view.refuse(GreetError.from(error));
     }
   }
-  return firstError;
+
+  /** Stays until somebody was there and everything has arrived, but not too long. */
+  async #linger(): Promise<void> {
+    const { linger, signal } = this.#options;
+    const { peer } = this.#context;
+    let isDone = false;
+    const done = Promise.all([this.#met, peer.drained()]).then(() => isDone = true);
+    const ms = linger === undefined ? LONGEST_MS : linger * 1_000;
+    await within(ms, Promise.race([done, this.#aborted]));
+    if (isDone || signal.aborted) return;
+    const queue = peer.queue();
+    throw new GreetError(
+      "UNAVAILABLE",
+      queue.length > 0 ? kept(queue) : "nobody came",
+    );
+  }
 }
+
+/** The longest time that timers know: 25 days. */
+const LONGEST_MS = 2 ** 31 - 1;
 
 // ---------------------------------------------------------------- what is shown
 
-async function showEvents(peer: Peer, screen: Screen): Promise<void> {
-  screen.show("Waiting for other peer to connect...");
-  let welcomed = false;
-  for await (const event of peer.events) {
-    if (event.type === "joined" && !welcomed) {
-      welcomed = true;
-      screen.clearStatus();
-      const other = showable(event.name);
-      screen.show(`\nWelcome, ${peer.name}. You are chatting with ${other}.\n`);
-    } else {
-      showEvent(event, screen);
-    }
-    // The next message is taken, and so answered, when this one has gone somewhere.
-    await screen.ready();
+async function showEvents(
+  peer: Peer,
+  screen: Screen,
+  view: View,
+  failures: GreetError[],
+): Promise<void> {
+  // Leaving a `for await` would mean that the last event is dealt with. It is not, where the
+  // reader is gone: then a message stays in the journal and is shown at the next start.
+  const events = peer.events[Symbol.asyncIterator]();
+  for (;;) {
+    const { done, value: event } = await events.next();
+    if (done) return;
+    view.show(event);
+    if (event.type === "failed") failures.push(event.error);
+    if (event.type !== "message") await screen.ready();
+    else if (!await screen.written()) return;
   }
 }
 
-async function showSaid(peer: Peer, screen: Screen): Promise<void> {
-  for await (const event of peer.events) {
-    if ("message" in event) showEvent(event, screen);
-    await screen.ready();
-  }
+function textView({ screen, history = 0 }: ChatOptions, peer: Peer, transcript: Transcript): View {
+  let toRecall = screen.interactive ? history : 0;
+  const recall = () => {
+    const entries = toRecall === 0 ? [] : peer.history(toRecall);
+    transcript.recall(entries);
+    if (entries.length > 0) toRecall = 0;
+  };
+  return {
+    begin() {
+      recall();
+      transcript.begin();
+    },
+    show(event) {
+      // Only now it may be known whose conversation this is.
+      if (event.type === "message" || event.type === "queued") toRecall = 0;
+      transcript.show(event);
+      if (event.type === "welcome") recall();
+    },
+    refuse: ({ message }) => screen.warn(message),
+    end: () => transcript.end(),
+  };
 }
 
-function showEvent(event: PeerEvent, screen: Screen): void {
-  switch (event.type) {
-    case "waiting":
-      // That nobody is there yet is why we wait; a log need not say it twice.
-      if (screen.interactive || !event.nobodyThere) screen.status(showable(event.reason));
-      return;
-    case "joined":
-      screen.clearStatus();
-      return screen.show(`${showable(event.name)} is ${event.back ? "back" : "here"}.`);
-    case "left":
-      return screen.show(`${showable(event.name)} has left.`);
-    case "message":
-    case "queued":
-      return screen.show(transcriptLine(event.message));
-    case "failed":
-      return screen.show(
-        `${transcriptLine(event.message)} (not delivered: ${showable(event.error.message)})`,
-      );
-    case "delivered":
-      return;
-  }
-}
-
-function transcriptLine({ at, from, body }: Message): string {
-  return `[${clock(at)}] ${showable(from)}> ${showable(body, CONTINUATION)}`;
-}
-
-/** Hours and minutes in local time. `Intl` would take 10 ms to say the same. */
-function clock(at: Date): string {
-  const twoDigits = (n: number) => `${n}`.padStart(2, "0");
-  return `${twoDigits(at.getHours())}:${twoDigits(at.getMinutes())}`;
+function jsonView(screen: Screen, peer: Peer): View {
+  return {
+    begin() {},
+    show(event) {
+      const line = toJsonLine(event);
+      if (line !== undefined) screen.show(line);
+    },
+    refuse: (error) => screen.show(errorLine(error)),
+    end() {
+      const queue = peer.queue();
+      if (queue.length > 0) screen.show(errorLine(new GreetError("UNAVAILABLE", kept(queue))));
+    },
+  };
 }

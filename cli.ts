@@ -86,13 +86,19 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "chat",
-    usage: "NAME PORT PEER",
-    summary: "a chat with the peer at PEER, while listening on PORT",
+    usage: "NAME PORT PEER...",
+    summary: "a chat with the peers at PEER, while listening on PORT",
     details: "PEER is a port on this machine, host:port, [v6]:port, dns:///host:port or\n" +
-      "unix:/path. Lines that are typed, or piped in, are sent. /quit, Ctrl-D,\n" +
-      "Ctrl-C or the end of the input leave.",
+      "unix:/path. Lines that are typed, or piped in, are sent to all of them; what\n" +
+      "somebody cannot get now is kept in the journal until they are there. /help\n" +
+      "lists what else can be typed. /quit, Ctrl-D, Ctrl-C or the end of the input leave.",
     options: {
       host: HOST,
+      home: { value: "DIR", help: "keep the journal there (default $GREET_HOME)" },
+      "no-journal": { help: "keep nothing on disk, for nobody" },
+      history: { value: "N", help: "show the last N lines at the start (default 10)" },
+      linger: { value: "SECONDS", help: "at the end of piped input, wait for delivery that long" },
+      json: { help: "events out and messages in, one JSON object a line" },
       quiet: QUIET,
       color: { value: "WHEN", help: "auto (default), always or never" },
     },
@@ -169,27 +175,46 @@ async function greetCommand(input: Arguments, io: Io): Promise<number> {
 }
 
 async function chatCommand(input: Arguments, io: Io): Promise<number> {
-  const [typedName, portText, target] = input.positionals(3, 3);
+  const [typedName, portText, ...targets] = input.positionals(3, Infinity);
   const name = parseName(typedName);
   const port = parsePort(portText);
   const host = input.string("host") ?? LOOPBACK;
-  const { endpoint } = parseTarget(target);
-  if (endpoint?.port === port && endpoint.host === host) {
-    throw new GreetError("USAGE", `the peer at ${target} would be ${name}`, {
-      hint: "PORT is where we listen, PEER where the other one does",
-    });
-  }
+  for (const target of targets) refuseOurselves(name, host, port, target);
+  const options = {
+    quiet: input.flag("quiet"),
+    json: input.flag("json"),
+    history: input.number("history", { from: 0, max: 10_000, whole: true }) ?? 10,
+    linger: input.number("linger", { from: 0, max: 2_000_000 }),
+  };
   const color = useColor(input, io);
-  const quiet = input.flag("quiet");
+  using journal = input.flag("no-journal") ? undefined : await openJournal(name, input, io);
   const [{ chat }, { openPipe, openTerminal }] = await Promise.all([
     import("./chat.ts"),
     import("./screen.ts"),
   ]);
-  using screen = io.terminal
+  using screen = io.terminal && !options.json
     ? openTerminal(`${name}> `, color)
     : openPipe(io.stdin, io.stdout, io.stderr);
-  const error = await chat({ name, port, target, host, screen, signal: io.signal, quiet });
+  const { signal } = io;
+  const error = await chat({ name, port, targets, host, journal, screen, signal, ...options });
   return error === undefined ? 0 : exitCode(error.code);
+}
+
+function refuseOurselves(name: string, host: string, port: number, target: string): void {
+  const { endpoint } = parseTarget(target);
+  if (endpoint?.port !== port || endpoint.host !== host) return;
+  throw new GreetError("USAGE", `the peer at ${target} would be ${name}`, {
+    hint: "PORT is where we listen, PEER where another one does",
+  });
+}
+
+async function openJournal(name: string, input: Arguments, io: Io) {
+  const [{ homeFolder }, { Journal }] = await Promise.all([
+    import("./home.ts"),
+    import("./journal.ts"),
+  ]);
+  const home = homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
+  return Journal.open({ home, name });
 }
 
 // ---------------------------------------------------------------- arguments
@@ -243,16 +268,21 @@ class Arguments {
   /** The value of an option that is a number within limits. */
   number(
     name: string,
-    { above, max, whole = false }: { above: number; max: number; whole?: boolean },
+    { above, from, max, whole = false }: {
+      above?: number;
+      from?: number;
+      max: number;
+      whole?: boolean;
+    },
   ): number | undefined {
     const text = this.string(name);
     if (text === undefined) return undefined;
     const number = /^\d*\.?\d+$/.test(text) ? Number(text) : NaN;
-    if (number > above && number <= max && !(whole && !Number.isInteger(number))) return number;
+    const isEnough = above === undefined ? number >= from! : number > above;
+    if (isEnough && number <= max && !(whole && !Number.isInteger(number))) return number;
     const kind = whole ? "a whole number" : "a number";
-    throw this.#usage(
-      `--${name} takes ${kind} above ${above} and up to ${max}, not ${quote(text)}`,
-    );
+    const least = above === undefined ? `from ${from} to` : `above ${above} and up to`;
+    throw this.#usage(`--${name} takes ${kind} ${least} ${max}, not ${quote(text)}`);
   }
 
   /** What is left when the options are taken away. */

@@ -1,27 +1,47 @@
 /**
- * The link to one other peer: whether it is there, and who it is.
+ * The link to one other peer: whether it is there, who it is, and calls to it.
  *
  * Nothing is polled. A link calls `GetInfo` once at the start; after that it
  * waits to be {@link Link.knock | knocked} at, because whoever calls us is up,
- * or for its connection to drop. A slow back-off stays underneath, for networks
- * that heal without anybody calling.
+ * or for its connection to drop. While the other side is there but silent it is
+ * asked every few seconds whether it still is; while it is not, a slow back-off
+ * stays underneath, for networks that heal without anybody calling.
  *
  * @module
  */
 import { GreetError } from "./errors.ts";
-import { type Channel, CHAT, type ChatMessage, dial } from "./rpc.ts";
+import type { Message } from "./journal.ts";
+import { type Channel, CHAT, type ChatMessage, dial, isNobodyThere } from "./rpc.ts";
 import type { Target } from "./target.ts";
 import { nameProblem } from "./text.ts";
 import { pause, within } from "./time.ts";
 
-/** How long a call to a peer may take. */
-const CALL_TIMEOUT_MS = 10_000;
+/** How long a peer may take to say who it is when we dial. */
+const DIAL_TIMEOUT_MS = 5_000;
 
 /**
- * The pauses between dials while nobody calls: the first, the longest, and how
- * they grow. Source: grpc/grpc `doc/connection-backoff.md`, but slower.
+ * A peer that was stopped, or whose cable was pulled, says nothing, and the
+ * connection to it stays. So after that much silence it is asked, with `GetInfo`,
+ * and has so long to answer. HTTP/2's own pings would do, but servers in Go and
+ * C++ by default hang up on clients that ping more than once in 5 minutes
+ * (grpc/grpc `doc/keepalive.md`).
+ */
+const SILENCE_MS = 5_000;
+const SIGN_OF_LIFE_TIMEOUT_MS = 3_000;
+
+/** How long a delivery may take: so long, and longer the more there is to carry. */
+const DELIVERY_TIMEOUT_MS = 5_000;
+const SLOWEST_CHARACTERS_PER_S = 50_000;
+
+/**
+ * The pauses between dials while nobody listens there: the first, the longest, and how
+ * they grow. Source: grpc/grpc `doc/connection-backoff.md`, but slower: who
+ * comes to listen there will call us.
  */
 const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
+
+/** The pause where something else is wrong: when a network heals, nobody need call. */
+const UNREACHABLE_PAUSE_MS = 5_000;
 
 /**
  * The least time between two dials. Somebody who floods us with calls must not
@@ -57,34 +77,47 @@ class Attempt {
   }
 }
 
+/** How to open a link. */
+export interface LinkOptions {
+  /** Where the other peer listens. */
+  readonly target: Target;
+  /** What is wrong with a peer of that name, if anything: goes on from "the other side's name". */
+  readonly nameProblem: (name: string) => string | undefined;
+  /** Gets every change of presence. */
+  readonly onChange: (presence: Presence) => void;
+}
+
 /** The link to one other peer. Disposing of it closes the connection. */
 export class Link implements AsyncDisposable {
-  readonly #target: Target;
-  readonly #ownName: string;
-  readonly #onChange: (presence: Presence) => void;
+  /** Where the other peer listens. */
+  readonly target: Target;
+  readonly #options: LinkOptions;
   readonly #running: Promise<void>;
   #presence: Presence = { state: "connecting" };
   #next = new Attempt();
   #channel: Channel | undefined;
+  #takesSeveral = true;
+  #hasDropped = false;
+  #lastSign = 0;
+  #carryingMs = 0;
+  #doubted = Promise.withResolvers<void>();
   #closed = false;
 
-  /**
-   * Dials at once. We must be listening by now: the other side calls back.
-   *
-   * @param target where the other peer listens
-   * @param ownName our own name, which the other must not have, too
-   * @param onChange gets every change of presence
-   */
-  constructor(target: Target, ownName: string, onChange: (presence: Presence) => void) {
-    this.#target = target;
-    this.#ownName = ownName;
-    this.#onChange = onChange;
+  /** Dials at once. We must be listening by now: the other side calls back. */
+  constructor(options: LinkOptions) {
+    this.target = options.target;
+    this.#options = options;
     this.#running = this.#run();
   }
 
   /** What is known of the other peer now. */
   get presence(): Presence {
     return this.#presence;
+  }
+
+  /** The name of the other peer, while it is there. */
+  get name(): string | undefined {
+    return this.#presence.state === "here" ? this.#presence.name : undefined;
   }
 
   /**
@@ -105,16 +138,48 @@ export class Link implements AsyncDisposable {
   }
 
   /**
-   * Delivers one message.
+   * Delivers messages, in order: in one call, or as many as the other side takes in one.
    *
-   * @throws {GreetError} where the other side is away or refuses it
+   * @param messages at least one
+   * @returns how many of them, from the first, were delivered
+   * @throws {GreetError} where none was, because the other side is away or refuses it
    */
-  async deliver(message: ChatMessage): Promise<void> {
+  async deliver(messages: readonly Message[]): Promise<number> {
+    if (this.#takesSeveral && messages.length > 1) {
+      try {
+        await this.#send("SendMessages", { messages: messages.map(toWire) }, messages);
+        return messages.length;
+      } catch (error) {
+        if (!isTooMuch(error)) throw error;
+        this.#takesSeveral = false;
+      }
+    }
+    await this.#send("SendMessage", toWire(messages[0]), messages.slice(0, 1));
+    return 1;
+  }
+
+  async #send<Name extends "SendMessage" | "SendMessages">(
+    name: Name,
+    request: NonNullable<typeof CHAT.calls>[Name]["request"],
+    messages: readonly Message[],
+  ): Promise<void> {
     const presence = await this.settled();
-    if (presence.state !== "here" || this.#channel === undefined) {
+    const channel = this.#channel;
+    if (presence.state !== "here" || channel === undefined) {
       throw presence.state === "away" ? presence.error : new GreetError("CANCELLED", "we left");
     }
-    await this.#channel.call(CHAT, "SendMessage", message, { timeoutMs: CALL_TIMEOUT_MS });
+    const length = messages.reduce((sum, { body }) => sum + body.length, 0);
+    this.#carryingMs = 1_000 * Math.floor(length / SLOWEST_CHARACTERS_PER_S);
+    try {
+      const timeoutMs = DELIVERY_TIMEOUT_MS + this.#carryingMs;
+      await channel.call(CHAT, name, request, { timeoutMs });
+      this.#lastSign = performance.now();
+    } catch (error) {
+      if (GreetError.from(error).code === "DEADLINE_EXCEEDED") this.#doubt();
+      throw error;
+    } finally {
+      this.#carryingMs = 0;
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,54 +195,101 @@ export class Link implements AsyncDisposable {
     while (!this.#closed) {
       const paused = pause(DIAL_PAUSE_MS);
       const presence = await this.#dial();
-      if (presence.state === "here") {
-        backOffMs = BACK_OFF.firstMs;
-      } else {
+      if (presence.state === "away" && isNobodyThere(presence.error)) {
         await within(backOffMs, this.#next.wanted);
         backOffMs = Math.min(backOffMs * BACK_OFF.factor, BACK_OFF.maxMs);
+      } else {
+        if (presence.state === "away") await within(UNREACHABLE_PAUSE_MS, this.#next.wanted);
+        backOffMs = BACK_OFF.firstMs;
       }
       await paused;
     }
   }
 
-  /** Dials once and, where somebody is there, waits until the connection drops. */
+  /** Dials once and, where somebody is there, waits until that is over. */
   async #dial(): Promise<Presence> {
     // Who knocks from here on wants a dial that begins later than this one.
     const attempt = this.#next;
     this.#next = new Attempt();
-    using channel = this.#channel = dial(this.#target);
-    const presence = await this.#ask(channel);
+    using first = this.#channel = dial(this.target);
+    let presence = await this.#ask(first, DIAL_TIMEOUT_MS);
+    // A process that is ending may still take a connection, and drop it: that tells nothing.
+    const isTelling = !this.#hasDropped || presence.state !== "away" ||
+      isNobodyThere(presence.error);
+    using channel = this.#channel = isTelling ? first : dial(this.target);
+    if (!isTelling) presence = await this.#ask(channel, DIAL_TIMEOUT_MS);
+    this.#hasDropped = false;
+    this.#takesSeveral = true;
     this.#change(presence);
     attempt.end(presence);
     if (presence.state === "here") {
       this.#next.end(presence);
-      await channel.dropped();
-      // The connection is gone; whether the peer is, the next dial tells.
-      this.#change({ state: "connecting" });
+      this.#change(await this.#watch(channel));
+      this.#hasDropped = this.#presence.state === "connecting";
     }
     return presence;
   }
 
-  async #ask(channel: Channel): Promise<Presence> {
+  /** Waits until the connection drops or nobody answers on it any more. */
+  async #watch(channel: Channel): Promise<Presence> {
+    let isOpen = true;
+    const dropped = channel.dropped().then(() => void (isOpen = false));
+    for (;;) {
+      const silenceMs = performance.now() - this.#lastSign;
+      await within(SILENCE_MS - silenceMs, Promise.race([dropped, this.#doubted.promise]));
+      // The connection is gone; whether the peer is, the next dial tells.
+      if (!isOpen || this.#closed) return { state: "connecting" };
+      if (performance.now() - this.#lastSign < SILENCE_MS) continue;
+      const presence = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT_MS + this.#carryingMs);
+      if (presence.state !== "here") return isOpen ? presence : { state: "connecting" };
+    }
+  }
+
+  /** Somebody who should have answered did not: ask now whether they are there. */
+  #doubt(): void {
+    this.#lastSign = -Infinity;
+    this.#doubted.resolve();
+  }
+
+  async #ask(channel: Channel, timeoutMs: number): Promise<Presence> {
     try {
-      const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs: CALL_TIMEOUT_MS });
-      this.#checkName(sender);
+      const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs });
+      const problem = nameProblem(sender) ?? this.#options.nameProblem(sender);
+      if (problem !== undefined) {
+        const message = `${this.target.address}: the other side's name ${problem}`;
+        throw new GreetError("FAILED_PRECONDITION", message);
+      }
+      this.#lastSign = performance.now();
+      this.#doubted = Promise.withResolvers();
       return { state: "here", name: sender };
     } catch (error) {
       return { state: "away", error: GreetError.from(error) };
     }
   }
 
-  #checkName(name: string): void {
-    const problem = name === this.#ownName ? `is ${name}, too` : nameProblem(name);
-    if (problem === undefined) return;
-    const message = `${this.#target.address}: the other side's name ${problem}`;
-    throw new GreetError("FAILED_PRECONDITION", message);
-  }
-
   #change(presence: Presence): void {
     if (this.#closed) return;
     this.#presence = presence;
-    this.#onChange(presence);
+    this.#options.onChange(presence);
   }
+}
+
+/** Whether several messages in one call are more than the other side can take. */
+function isTooMuch(error: unknown): boolean {
+  const { code } = GreetError.from(error);
+  return code === "UNIMPLEMENTED" || code === "RESOURCE_EXHAUSTED";
+}
+
+/** A message as it goes over the wire. */
+export function toWire({ id, from, body, at }: Message): ChatMessage {
+  const ms = at.getTime();
+  const seconds = Math.floor(ms / 1000);
+  return { id, sender: from, body, timestamp: { seconds, nanos: (ms - seconds * 1000) * 1e6 } };
+}
+
+/** What came over the wire as a message. */
+export function fromWire({ id, sender, body, timestamp }: ChatMessage): Message {
+  const at = new Date(timestamp ? timestamp.seconds * 1000 + timestamp.nanos / 1e6 : NaN);
+  // A sender may leave the time out, or send one that no calendar knows.
+  return { id, from: sender, body, at: Number.isNaN(at.getTime()) ? new Date() : at };
 }

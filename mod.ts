@@ -48,8 +48,8 @@
  *   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
  *   return (listener.addr as Deno.NetAddr).port;
  * });
- * await using alice = await Peer.open({ name: "Alice", port: a, target: `${b}` });
- * await using bob = await Peer.open({ name: "Bob", port: b, target: `${a}` });
+ * await using alice = await Peer.open({ name: "Alice", port: a, targets: [`${b}`] });
+ * await using bob = await Peer.open({ name: "Bob", port: b, targets: [`${a}`] });
  *
  * assert.equal(await alice.joined(), "Bob");
  * const said = alice.send("Hello, Bob!");
@@ -60,6 +60,40 @@
  *   break;
  * }
  * await said; // delivered
+ * ```
+ *
+ * ## Keep a journal
+ *
+ * With a {@link Journal}, what is said to somebody absent waits on disk, also when the
+ * process ends, and is delivered once when they are there. Then {@link Peer.send}
+ * resolves when it is stored, and {@link Peer.drained} when everybody has everything.
+ *
+ * ```ts
+ * import { Journal, Peer } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const [a, b] = [1, 2].map(() => {
+ *   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ *   return (listener.addr as Deno.NetAddr).port;
+ * });
+ * const home = await Deno.makeTempDir();
+ * {
+ *   using journal = Journal.open({ home, name: "Alice" });
+ *   await using alice = await Peer.open({ name: "Alice", port: a, targets: [`${b}`], journal });
+ *   await alice.send("Call me when you are back."); // nobody is there
+ * }
+ * {
+ *   using journal = Journal.open({ home, name: "Alice" });
+ *   await using bob = await Peer.open({ name: "Bob", port: b, targets: [`${a}`] });
+ *   await using alice = await Peer.open({ name: "Alice", port: a, targets: [`${b}`], journal });
+ *   for await (const event of bob.events) {
+ *     if (event.type !== "message") continue;
+ *     assert.equal(event.message.body, "Call me when you are back.");
+ *     break;
+ *   }
+ *   await alice.drained();
+ * }
+ * await Deno.remove(home, { recursive: true });
  * ```
  *
  * Whatever comes from somebody else is exactly what they sent. Before it reaches
@@ -77,8 +111,21 @@
 export { type ErrorCode, GreetError, type PlainError, type StatusName } from "./errors.ts";
 export { greet, serveGreeter } from "./greeter.ts";
 export type { GreetOptions, GreetRequest, ServeGreeterOptions } from "./greeter.ts";
+export { homeFolder } from "./home.ts";
+export { Journal } from "./journal.ts";
+export type {
+  Addressee,
+  Company,
+  Ending,
+  Entry,
+  JournalOptions,
+  Message,
+  Waiting,
+} from "./journal.ts";
 export { Peer } from "./peer.ts";
-export type { Message, PeerEvent, PeerOptions } from "./peer.ts";
+export type { Other, PeerEvent, PeerOptions } from "./peer.ts";
+export type { RosterEvent } from "./roster.ts";
+export type { Presence } from "./link.ts";
 export type { Server } from "./rpc.ts";
 export { nameProblem, showable } from "./text.ts";
 export { greetAll, type GreetAllOptions, type Outcome } from "./threads.ts";

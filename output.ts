@@ -47,9 +47,10 @@ export class Output {
     return this.#waiting.length < HIGH_WATER_MARK ? undefined : this.#writing;
   }
 
-  /** Resolves when everything printed so far has been written. */
-  async flush(): Promise<void> {
+  /** Resolves when everything printed so far has been written: to `false` where it cannot be. */
+  async flush(): Promise<boolean> {
     await this.#writing;
+    return !this.#broken;
   }
 
   async #write(): Promise<void> {

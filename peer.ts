@@ -1,70 +1,107 @@
 /**
  * One participant in a chat.
  *
- * A {@link Peer} listens, calls the other peer, and from then on sends and
+ * A {@link Peer} listens, calls the other peers, and from then on sends and
  * receives. It knows no terminal: what happens comes out as an async iterable of
  * {@link PeerEvent}, which a screen, a pipe or a bot reads.
  *
  * @module
  */
 import { GreetError } from "./errors.ts";
-import { Link, type Presence } from "./link.ts";
-import { CHAT, type ChatMessage, implement, isNobodyThere, serve } from "./rpc.ts";
-import type { IncomingCall, Server } from "./rpc.ts";
-import { LOOPBACK, parseTarget } from "./target.ts";
+import { Feed } from "./feed.ts";
+import { Inbox } from "./inbox.ts";
+import { type Addressee, type Entry, Journal, type Message, type Waiting } from "./journal.ts";
+import { fromWire, Link, type Presence, toWire } from "./link.ts";
+import { Outbox } from "./outbox.ts";
+import { Roster, type RosterEvent } from "./roster.ts";
+import { CHAT, type ChatMessage, implement, type Nothing, serve, type Server } from "./rpc.ts";
+import { LOOPBACK, parseTarget, type Target } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { within } from "./time.ts";
 
-/** One thing that was said. */
-export interface Message {
-  /** Made by the sender; empty where the sender is a program that makes none. */
-  readonly id: string;
-  /** The sender's name. */
-  readonly from: string;
-  /** What was said, exactly as it was sent: text from somebody else. */
-  readonly body: string;
-  /** When it was said, by the sender's clock. */
-  readonly at: Date;
-}
-
 /**
- * What happens to a peer.
+ * What happens to a peer, besides what {@link RosterEvent} says of who comes and goes.
  *
- * - `waiting`: the other peer is not there, and why; again when the reason changes.
- *   `nobodyThere` says that it is the ordinary reason: nobody listens there (yet)
- * - `joined`: somebody is there; `back` where they have been before
- * - `left`: they are gone
- * - `message`: somebody said something
- * - `queued`: something of our own is on its way
- * - `delivered`: it has arrived
- * - `failed`: it has not, and will not be tried again
+ * - `message`: somebody said something; `late` where it took more than a minute or
+ *   is from before this run, `taken` when it came
+ * - `queued`: something of our own is safe and on its way to `waitingFor`
+ * - `delivered`: it has arrived at `to`; `waitingFor` says who has not got it yet
+ * - `failed`: it will not get to `to`, or, where that is missing, to anybody
+ * - `cancelled`: it goes no further
+ * - `trouble`: something does not work, and who is there notices nothing of it
  */
 export type PeerEvent =
-  | { readonly type: "waiting"; readonly reason: string; readonly nobodyThere: boolean }
-  | { readonly type: "joined"; readonly name: string; readonly back: boolean }
-  | { readonly type: "left"; readonly name: string }
-  | { readonly type: "message"; readonly message: Message }
-  | { readonly type: "queued"; readonly message: Message }
-  | { readonly type: "delivered"; readonly message: Message }
-  | { readonly type: "failed"; readonly message: Message; readonly error: GreetError };
+  | RosterEvent
+  | {
+    readonly type: "message";
+    readonly message: Message;
+    readonly late: boolean;
+    readonly taken: Date;
+  }
+  | {
+    readonly type: "queued";
+    readonly message: Message;
+    readonly waitingFor: readonly Addressee[];
+  }
+  | {
+    readonly type: "delivered";
+    readonly message: Message;
+    readonly to: string;
+    readonly waitingFor: readonly Addressee[];
+  }
+  | {
+    readonly type: "failed";
+    readonly message: Message;
+    readonly to?: string;
+    readonly waitingFor: readonly Addressee[];
+    readonly error: GreetError;
+  }
+  | { readonly type: "cancelled"; readonly message: Message }
+  | { readonly type: "trouble"; readonly error: GreetError };
 
 /** Who we are and whom we chat with. */
 export interface PeerOptions {
   /** Our own name; it is trimmed and normalized. */
   name: string;
-  /** The other peer: a port, `host:port` or any other target. */
-  target: string;
+  /** The other peers, at least one: ports, `host:port` or any other targets. */
+  targets: readonly string[];
   /** The address to listen on (default `127.0.0.1`). */
   host?: string;
   /** The port to listen on, 0 for a free one (default 0). */
   port?: number;
+  /**
+   * What keeps what is said; it must be ours alone. Without one, what is said
+   * to somebody who is away is not delivered.
+   */
+  journal?: Journal;
 }
+
+/** Another peer, and what is known of it now. */
+export interface Other {
+  /** Where it should be. */
+  readonly target: string;
+  /** Whether it is there, and who it is. */
+  readonly presence: Presence;
+  /** Who was there last in this run. */
+  readonly lastName?: string;
+}
+
+/** How long a message may be, in bytes of UTF-8: gRPC takes 4 MiB, its other fields included. */
+export const MAX_BODY_BYTES = 4_000_000;
 
 /** How long a peer that we met and that never called us keeps us from leaving. */
 const CALL_BACK_MS = 500;
 
 /** How long our last words keep us from leaving. */
 const LAST_WORDS_MS = 1_000;
+
+/** The link to another peer, and what waits to go over it. */
+interface Connection {
+  readonly link: Link;
+  readonly outbox: Outbox;
+  /** Who was there last. */
+  lastName?: string;
+}
 
 /**
  * One participant in a chat. Disposing of it leaves the chat: messages that are
@@ -75,7 +112,7 @@ const LAST_WORDS_MS = 1_000;
  * import { Peer } from "./mod.ts";
  * import assert from "node:assert/strict";
  *
- * await using bob = await Peer.open({ name: "Bob", target: "1" }); // nobody is on port 1
+ * await using bob = await Peer.open({ name: "Bob", targets: ["1"] }); // nobody is on port 1
  * for await (const event of bob.events) {
  *   assert.equal(event.type, "waiting");
  *   break;
@@ -85,178 +122,361 @@ const LAST_WORDS_MS = 1_000;
 export class Peer implements AsyncDisposable {
   /** Our own name. */
   readonly name: string;
-  /** What happens, in order. It can be read once, and should be: see `message` in {@link PeerEvent}. */
+  /** What happens, in order. It can be read once, and should be: see {@link Peer.send}. */
   readonly events: AsyncIterable<PeerEvent>;
-  readonly #events: WritableStreamDefaultWriter<PeerEvent>;
-  readonly #called = Promise.withResolvers<void>();
-  #joined = Promise.withResolvers<string>();
+  readonly #feed = new Feed<PeerEvent>();
+  readonly #journal: Journal;
+  readonly #inbox: Inbox;
+  readonly #roster: Roster;
+  readonly #formerNames: readonly string[];
+  readonly #resources = new AsyncDisposableStack();
+  readonly #promises = new Map<string, PromiseWithResolvers<void>>();
+  #connections: readonly Connection[] = [];
   #server!: Server;
-  #link!: Link;
-  #sending: Promise<unknown> = Promise.resolve();
-  #other: string | undefined;
-  #lastToLeave: string | undefined;
-  readonly #met = new Set<string>();
-  #reason: string | undefined;
+  #someone = Promise.withResolvers<string>();
+  #isAlone = true;
+  #progress = Promise.withResolvers<void>();
+  #nextCall = Promise.withResolvers<void>();
+  #calls = 0;
+  #trouble: string | undefined;
   #left: Promise<void> | undefined;
 
-  private constructor(name: string) {
+  private constructor(name: string, targets: readonly string[], journal: Journal | undefined) {
     this.name = name;
-    const { readable, writable } = new TransformStream<PeerEvent, PeerEvent>();
-    this.events = readable;
-    this.#events = writable.getWriter();
-    this.#events.closed.catch(() => {});
+    this.events = this.#feed;
+    this.#journal = journal ?? this.#resources.use(Journal.inMemory());
+    this.#formerNames = this.#journal.moveTo(targets);
+    this.#roster = new Roster(targets, (event) => this.#announce(event));
+    this.#inbox = new Inbox({
+      journal: this.#journal,
+      show: ({ message, taken }, late) =>
+        this.#feed.push({ type: "message", message, late, taken }),
+      onTrouble: (error) => this.#report(error),
+    });
   }
 
   /**
-   * Listens, then calls the other peer.
+   * Listens, then calls the other peers.
    *
-   * @returns the peer, once it listens; whether the other one is there, its events tell
+   * @returns the peer, once it listens; whether the others are there, its events tell
    * @throws {GreetError} `USAGE` for a bad name or target, `FAILED` where the port cannot be had
    */
   static async open(options: PeerOptions): Promise<Peer> {
-    const { host = LOOPBACK, port = 0 } = options;
-    const target = parseTarget(options.target);
-    const peer = new Peer(parseName(options.name));
+    const { host = LOOPBACK, port = 0, journal } = options;
+    const targets = options.targets.map(parseTarget);
+    const addresses = targets.map(({ address }) => address);
+    const twice = addresses.find((address, i) => addresses.indexOf(address) !== i);
+    if (twice !== undefined) throw new GreetError("USAGE", `${twice} is given twice`);
+    const peer = new Peer(parseName(options.name), addresses, journal);
     const chat = implement(CHAT, {
       GetInfo: () => peer.#introduce(),
-      SendMessage: (message, call) => peer.#receive(message, call),
+      SendMessage: (message) => peer.#receive([message]),
+      SendMessages: ({ messages }) => peer.#receive(messages),
     });
-    // Listen first, call second: whichever peer comes last finds the other one listening.
-    peer.#server = await serve({ host, port, services: [chat] });
-    peer.#link = new Link(target, peer.name, (presence) => peer.#presenceChanged(presence));
+    try {
+      // Listen first, call second: whichever peer comes last finds the other one listening.
+      peer.#server = await serve({ host, port, services: [chat] });
+    } catch (error) {
+      await peer.#inbox[Symbol.asyncDispose]();
+      await peer.#resources.disposeAsync();
+      throw error;
+    }
+    peer.#connections = targets.map((target) => peer.#connect(target));
     return peer;
   }
+
+  #connect(target: Target): Connection {
+    const link = new Link({
+      target,
+      nameProblem: (name) => this.#whyNot(name, target),
+      onChange: (presence) => this.#presenceChanged(target, presence),
+    });
+    const outbox = new Outbox({
+      link,
+      journal: this.#journal,
+      onEnd: (...ended) => this.#ended(...ended),
+      onTrouble: (error) => this.#report(error),
+    });
+    return { link, outbox };
+  }
+
+  // ---------------------------------------------------------------- who is there
 
   /** The port that we listen on. */
   get port(): number {
     return this.#server.port;
   }
 
-  /**
-   * Waits for the other peer.
-   *
-   * @returns its name; at once where it is there
-   */
-  joined(): Promise<string> {
-    return this.#joined.promise;
+  /** The other peers. */
+  get others(): Other[] {
+    return this.#connections.map(({ link: { target, presence }, lastName }) => ({
+      target: target.address,
+      presence,
+      lastName,
+    }));
   }
 
   /**
-   * Says something. What is said in turn arrives in turn.
+   * Waits for another peer.
    *
-   * @param body any text of up to 4 MB
-   * @returns when it was delivered: stored by the other peer, or handed to its reader
-   * @throws {GreetError} where it was not; a `failed` event says the same
+   * @returns the name of the first that came; at once where somebody is there
+   */
+  joined(): Promise<string> {
+    return this.#someone.promise;
+  }
+
+  #presenceChanged(target: Target, presence: Presence): void {
+    const connection = this.#connections.find(({ link }) => link.target === target)!;
+    if (presence.state === "here") {
+      connection.lastName = presence.name;
+      this.#remember(target, presence.name);
+      this.#isAlone = false;
+      this.#someone.resolve(presence.name);
+    } else if (!this.#isAlone && this.#namesHere().length === 0) {
+      this.#isAlone = true;
+      this.#someone = Promise.withResolvers();
+    }
+    this.#roster.change(target.address, presence);
+    connection.outbox.linkChanged();
+  }
+
+  #remember(target: Target, name: string): void {
+    try {
+      this.#journal.meet(target.address, name);
+    } catch (error) {
+      this.#report(error as GreetError);
+    }
+  }
+
+  #namesHere(): string[] {
+    return this.#connections.flatMap(({ link }) => link.name ?? []);
+  }
+
+  /** Why somebody of that name cannot be who we chat with at a target. */
+  #whyNot(name: string, target: Target): string | undefined {
+    if (name === this.name) return `is ${name}, too`;
+    const namesake = this.#connections.find(({ link }) =>
+      link.name === name && link.target !== target
+    );
+    return namesake && `is ${name}, and so is that at ${namesake.link.target.address}`;
+  }
+
+  #announce(event: RosterEvent): void {
+    if (event.type === "welcome") this.#inbox.open();
+    this.#feed.push(event);
+  }
+
+  // ---------------------------------------------------------------- saying
+
+  /**
+   * Says something to everybody. What is said in turn arrives in turn.
+   *
+   * @param body any text of up to {@link MAX_BODY_BYTES}
+   * @returns when it is safe: on our own disk, or, without a journal, with everybody else,
+   *   stored by them or handed to their readers. Events tell what becomes of it, and
+   *   are to be read: deliveries wait for the reader
+   * @throws {GreetError} where it is not; a `failed` event says the same
    */
   async send(body: string): Promise<void> {
     const at = new Date();
     const message: Message = { id: messageId(at.getTime()), from: this.name, body, at };
-    const { presence } = this.#link;
-    if (presence.state === "away") return this.#fail(message, this.#absence(presence.error));
-    this.#emit({ type: "queued", message });
-    const delivered = this.#sending.then(() => this.#link.deliver(toWire(message)));
-    this.#sending = delivered.catch(() => {});
     try {
-      await delivered;
+      checkLength(body);
+      if (this.#journal.durable) await this.#say(message, this.#connections);
+      else await this.#sayNow(message);
     } catch (error) {
-      return this.#fail(message, GreetError.from(error));
+      const failure = GreetError.from(error);
+      if (!this.#promises.delete(message.id)) {
+        this.#feed.push({ type: "failed", message, waitingFor: [], error: failure });
+      }
+      throw failure;
     }
-    this.#emit({ type: "delivered", message });
   }
+
+  async #say(message: Message, connections: readonly Connection[]): Promise<void> {
+    const addressees = connections.map(addresseeOf);
+    await this.#journal.say(message, addressees);
+    this.#feed.push({ type: "queued", message, waitingFor: addressees });
+    for (const { outbox } of connections) outbox.wake();
+  }
+
+  /** Without a journal what is said must be delivered now, to those who are there. */
+  async #sayNow(message: Message): Promise<void> {
+    await Promise.all(this.#connections.map(({ link }) => link.settled()));
+    const here = this.#connections.filter(({ link }) => link.name !== undefined);
+    const absent = this.#connections.filter((connection) => !here.includes(connection));
+    if (here.length === 0) throw absence(absent[0]);
+    const everybody = Promise.withResolvers<void>();
+    this.#promises.set(message.id, everybody);
+    await this.#say(message, here);
+    const waitingFor = here.map(addresseeOf);
+    for (const connection of absent) {
+      const to = connection.lastName ?? connection.link.target.address;
+      this.#feed.push({ type: "failed", message, to, waitingFor, error: absence(connection) });
+    }
+    await everybody.promise;
+    this.#promises.delete(message.id);
+  }
+
+  async #ended(
+    entries: readonly Entry[],
+    to: string,
+    ending: "delivered" | "failed",
+    error?: GreetError,
+  ): Promise<void> {
+    const taken = entries.map(({ place, message }) => {
+      const waitingFor = this.#journal.addressees(place);
+      const promise = this.#promises.get(message.id);
+      if (ending === "failed") promise?.reject(error);
+      else if (waitingFor.length === 0) promise?.resolve();
+      return this.#feed.push(
+        ending === "failed"
+          ? { type: "failed", message, to, waitingFor, error: error! }
+          : { type: "delivered", message, to, waitingFor },
+      );
+    });
+    if (ending === "delivered") this.#trouble = undefined;
+    this.#proceed();
+    await Promise.all(taken);
+  }
+
+  #proceed(): void {
+    this.#progress.resolve();
+    this.#progress = Promise.withResolvers();
+  }
+
+  /** Resolves when nothing waits any more for those we chat with. */
+  async drained(): Promise<void> {
+    while (this.#journal.isWaitingFor(this.#company())) await this.#progress.promise;
+  }
+
+  /** What waits to be delivered, whoever it is for. */
+  queue(): Waiting[] {
+    return this.#journal.durable ? this.#journal.queue() : [];
+  }
+
+  /**
+   * Does not deliver a message to those who have not got it.
+   *
+   * @param place its place in the journal
+   * @throws {GreetError} `FAILED` where it is on its way at this moment
+   */
+  cancel({ place, message }: Entry): void {
+    if (this.#connections.some(({ outbox }) => outbox.isUnderway(place))) {
+      throw new GreetError("FAILED", "it is on its way and cannot be taken back");
+    }
+    this.#journal.cancel(place);
+    this.#feed.push({ type: "cancelled", message });
+    this.#proceed();
+  }
+
+  // ---------------------------------------------------------------- what was said before
+
+  /**
+   * The last things that were said with those we chat with, in this run and before.
+   *
+   * @param limit how many
+   */
+  history(limit: number): Entry[] {
+    return this.#journal.history(this.#company(), limit);
+  }
+
+  #company() {
+    const targets = this.#connections.map(({ link }) => link.target.address);
+    return { targets, names: [...this.#formerNames, ...this.#roster.met] };
+  }
+
+  // ---------------------------------------------------------------- answering
+
+  #introduce(): ChatMessage {
+    this.#calls++;
+    this.#nextCall.resolve();
+    this.#nextCall = Promise.withResolvers();
+    // Nobody but the one who knocks needs the outcome.
+    for (const { link } of this.#connections) void link.knock();
+    return toWire({ id: "", from: this.name, body: "", at: new Date() });
+  }
+
+  async #receive(wires: readonly ChatMessage[]): Promise<Nothing> {
+    for (const sender of new Set(wires.map(({ sender }) => sender))) await this.#expect(sender);
+    try {
+      await this.#inbox.take(wires.map(fromWire));
+    } catch (error) {
+      if ((error as GreetError).code === "FAILED") this.#report(error as GreetError);
+      throw new GreetError("UNAVAILABLE", `${this.name} cannot keep messages now`);
+    }
+    this.#trouble = undefined;
+    return {};
+  }
+
+  /** Makes sure that a sender is somebody we chat with. */
+  async #expect(sender: string): Promise<void> {
+    if (this.#namesHere().includes(sender)) return;
+    const found = this.#connections.map(async ({ link }) => {
+      await link.knock();
+      if (link.name !== sender) throw undefined;
+    });
+    try {
+      await Promise.any(found);
+    } catch {
+      const who = nameProblem(sender) === undefined ? sender : "you";
+      throw new GreetError("PERMISSION_DENIED", `${this.name} is not chatting with ${who}`);
+    }
+  }
+
+  /** Says once what does not work, until it works again. */
+  #report(error: GreetError): void {
+    if (error.message === this.#trouble) return;
+    this.#trouble = error.message;
+    this.#feed.push({ type: "trouble", error });
+  }
+
+  // ---------------------------------------------------------------- leaving
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.#left ??= this.#leave();
   }
 
   async #leave(): Promise<void> {
-    await within(LAST_WORDS_MS, this.#sending);
+    const outboxes = this.#connections.map(({ outbox }) => outbox);
+    await within(LAST_WORDS_MS, Promise.all(outboxes.map((outbox) => outbox.rested())));
     // Whom we met will call back at once. Left before that, we would never have been there.
-    if (this.#other !== undefined) await within(CALL_BACK_MS, this.#called.promise);
-    await this.#link[Symbol.asyncDispose]();
-    await this.#server.stop();
-    await this.#sending;
-    // Waits for the reader, who may be gone: nobody needs to wait for that.
-    this.#events.close().catch(() => {});
+    await within(CALL_BACK_MS, this.#calledBack());
+    this.#roster[Symbol.dispose]();
+    await Promise.all(this.#connections.map(({ link }) => link[Symbol.asyncDispose]()));
+    const stopped = this.#server.stop();
+    await this.#inbox[Symbol.asyncDispose]();
+    await stopped;
+    this.#feed.end();
+    await Promise.all(outboxes.map((outbox) => outbox[Symbol.asyncDispose]()));
+    await this.#resources.disposeAsync();
   }
 
-  #introduce(): ChatMessage {
-    this.#called.resolve();
-    // Nobody but the one who knocks needs the outcome.
-    void this.#link.knock();
-    return toWire({ id: "", from: this.name, body: "", at: new Date() });
-  }
-
-  async #receive(wire: ChatMessage, { signal }: IncomingCall): Promise<Record<never, never>> {
-    this.#called.resolve();
-    const presence = await this.#link.knock();
-    if (presence.state !== "here" || presence.name !== wire.sender) {
-      const who = nameProblem(wire.sender) === undefined ? wire.sender : "you";
-      throw new GreetError("PERMISSION_DENIED", `${this.name} is not chatting with ${who}`);
-    }
-    if (!signal.aborted) await this.#emit({ type: "message", message: fromWire(wire) });
-    return {};
-  }
-
-  #presenceChanged(presence: Presence): void {
-    if (presence.state === "here") this.#here(presence.name);
-    if (presence.state === "away") this.#away(presence.error);
-  }
-
-  #here(name: string): void {
-    this.#reason = undefined;
-    if (name === this.#other) return;
-    if (this.#other !== undefined) this.#gone(this.#other);
-    this.#other = name;
-    this.#emit({ type: "joined", name, back: this.#met.has(name) });
-    this.#met.add(name);
-    this.#joined.resolve(name);
-  }
-
-  #away(error: GreetError): void {
-    if (this.#other !== undefined) this.#gone(this.#other);
-    if (error.message === this.#reason) return;
-    this.#reason = error.message;
-    this.#emit({ type: "waiting", reason: error.message, nobodyThere: isNobodyThere(error) });
-  }
-
-  #gone(name: string): void {
-    this.#other = undefined;
-    this.#lastToLeave = name;
-    this.#joined = Promise.withResolvers();
-    this.#emit({ type: "left", name });
-  }
-
-  /** Why something cannot be said to somebody who is away. */
-  #absence(cause: GreetError): GreetError {
-    if (this.#lastToLeave === undefined) return cause;
-    return new GreetError(cause.code, `${this.#lastToLeave} has left`, { cause });
-  }
-
-  #fail(message: Message, error: GreetError): never {
-    this.#emit({ type: "failed", message, error });
-    throw error;
-  }
-
-  /** Resolves when a reader has taken the event, so that a slow one slows the senders down. */
-  async #emit(event: PeerEvent): Promise<void> {
-    try {
-      await this.#events.write(event);
-    } catch {
-      // The reader has gone. Whoever stops reading does not want to know.
-    }
+  async #calledBack(): Promise<void> {
+    while (this.#calls < this.#namesHere().length) await this.#nextCall.promise;
   }
 }
 
-function toWire({ id, from, body, at }: Message): ChatMessage {
-  const ms = at.getTime();
-  const seconds = Math.floor(ms / 1000);
-  return { id, sender: from, body, timestamp: { seconds, nanos: (ms - seconds * 1000) * 1e6 } };
+/** Who is to get what is said now: who is there, or was there last. */
+function addresseeOf({ link, lastName }: Connection): Addressee {
+  return { target: link.target.address, name: link.name ?? lastName };
 }
 
-function fromWire({ id, sender, body, timestamp }: ChatMessage): Message {
-  const at = new Date(timestamp ? timestamp.seconds * 1000 + timestamp.nanos / 1e6 : NaN);
-  // A sender may leave the time out, or send one that no calendar knows.
-  return { id, from: sender, body, at: Number.isNaN(at.getTime()) ? new Date() : at };
+/** Why something cannot be said to somebody who is away. */
+function absence({ link: { presence }, lastName }: Connection): GreetError {
+  if (presence.state !== "away") return new GreetError("CANCELLED", "we left");
+  if (lastName === undefined) return presence.error;
+  const { code } = presence.error;
+  return new GreetError(code, `${lastName} has left`, { cause: presence.error });
+}
+
+function checkLength(body: string): void {
+  // Each UTF-16 unit takes up to three bytes; short texts need not be counted.
+  if (body.length * 3 <= MAX_BODY_BYTES) return;
+  const { length } = new TextEncoder().encode(body);
+  if (length <= MAX_BODY_BYTES) return;
+  const message = `the message has ${length} bytes; it may have ${MAX_BODY_BYTES}`;
+  throw new GreetError("RESOURCE_EXHAUSTED", message);
 }
 
 /**

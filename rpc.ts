@@ -52,6 +52,11 @@ export interface ChatMessage {
   id: string;
 }
 
+/** `greet.v1.ChatMessages`: several messages of one sender, in order. */
+export interface ChatMessages {
+  messages: ChatMessage[];
+}
+
 /** `greet.v1.Nothing`. */
 export type Nothing = Record<never, never>;
 
@@ -77,6 +82,7 @@ export const GREETER: ServiceType<{ Greet: { request: UserInfo; response: Server
 /** What chat peers offer each other. */
 export const CHAT: ServiceType<{
   SendMessage: { request: ChatMessage; response: Nothing };
+  SendMessages: { request: ChatMessages; response: Nothing };
   GetInfo: { request: Nothing; response: ChatMessage };
 }> = { name: "greet.v1.Chat", proto: chatProto };
 
@@ -628,7 +634,6 @@ const REASONS: readonly [RegExp, string][] = [
   [/ECONNREFUSED/, "connection refused"],
   [/Name resolution failed/, "host not found"],
   [/ENOENT/, "there is no such socket"],
-  [/NotCapable/, "this program may open sockets under /tmp and /run only"],
   [/EACCES|EPERM/, "permission denied"],
   [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "no route to host"],
   [/ETIMEDOUT/, "connection timed out"],

@@ -13,6 +13,12 @@ import readline from "node:readline";
 import { styleText } from "node:util";
 import type { Output } from "./output.ts";
 
+/** One row of the screen: as much of a text as there is room for, and all of its end. */
+export interface Row {
+  readonly text: string;
+  readonly end?: string;
+}
+
 /** Where a conversation is shown. Disposing of it restores the terminal. */
 export interface Screen extends Disposable {
   /** Whether somebody sits in front of it. */
@@ -21,12 +27,16 @@ export interface Screen extends Disposable {
   readonly lines: AsyncIterable<string>;
   /** Adds to the conversation. */
   show(text: string): void;
+  /** Adds something that is not part of it: dim, where that is possible. */
+  note(text: string): void;
+  /** Says what does not work; a pipe has another one for that. */
+  warn(text: string): void;
+  /** What stands below the conversation from now on; a pipe has no below. */
+  below(rows: readonly Row[]): void;
   /** Resolves when there is room for more; settled already, unless the reader is slow. */
   ready(): Promise<void> | undefined;
-  /** Says how things stand, apart from the conversation, until the next call replaces it. */
-  status(text: string): void;
-  /** Takes the status away. */
-  clearStatus(): void;
+  /** Resolves when everything is where it can be read: to `false` where nobody reads any more. */
+  written(): Promise<boolean>;
   /** Ends {@link Screen.lines}. */
   close(): void;
 }
@@ -37,28 +47,26 @@ export interface Screen extends Disposable {
  * The terminal that the program runs in.
  *
  * @param prompt what stands before the line being typed
- * @param color whether the status may be dim
+ * @param color whether anything may be dim
  */
 export function openTerminal(prompt: string, color: boolean): Screen {
   const output = process.stdout;
   const editor = readline.createInterface({ input: process.stdin, output, terminal: true, prompt });
   const { lines, push, end } = lineQueue();
-  let status: string | undefined;
+  let below: readonly Row[] = [];
   let open = true;
 
-  /** Takes the status and the line being typed off the screen; the cursor is where they began. */
+  const dim = (text: string) => color ? styleText("dim", text, { validateStream: false }) : text;
+  /** Takes what is below and the line being typed off the screen; the cursor is where they began. */
   const erase = (rows: number) => {
-    readline.moveCursor(output, 0, -(rows + (status === undefined ? 0 : 1)));
+    readline.moveCursor(output, 0, -(rows + below.length));
     readline.cursorTo(output, 0);
     readline.clearScreenDown(output);
   };
   /** Puts them back; the editor first goes up as many rows as its cursor was down. */
   const draw = () => {
     if (!open) return;
-    if (status !== undefined) {
-      const line = status.slice(0, output.columns - 1);
-      output.write((color ? styleText("dim", line, { validateStream: false }) : line) + "\n");
-    }
+    for (const row of below) output.write(dim(fit(row, output.columns - 1)) + "\n");
     output.write("\n".repeat(editor.getCursorPos().rows));
     editor.prompt(true);
   };
@@ -96,16 +104,35 @@ export function openTerminal(prompt: string, color: boolean): Screen {
   editor.on("close", close);
   draw();
 
+  const show = (text: string) => redraw(() => output.write(text + "\n"));
   return {
     interactive: true,
     lines,
-    show: (text) => redraw(() => output.write(text + "\n")),
+    show,
+    note: (text) => show(text.split("\n").map(dim).join("\n")),
+    warn: show,
+    below: (rows) => redraw(() => below = rows),
     ready: () => undefined,
-    status: (text) => redraw(() => status = text),
-    clearStatus: () => redraw(() => status = undefined),
+    written: () => Promise.resolve(true),
     close,
     [Symbol.dispose]: close,
   };
+}
+
+/** A row that surely fits: what is not ASCII may be two columns wide. */
+function fit({ text, end = "" }: Row, columns: number): string {
+  const [line] = text.split("\n");
+  const room = columns - end.length;
+  let width = 0;
+  let length = 0;
+  for (const character of line) {
+    width += character < "\x7F" ? 1 : 2;
+    if (width >= room && length + character.length < line.length) {
+      return `${line.slice(0, length)}…${end}`;
+    }
+    length += character.length;
+  }
+  return line + end;
 }
 
 /** Lines that are pushed in on one side and read on the other. */
@@ -129,7 +156,7 @@ function lineQueue() {
  *
  * @param input bytes of UTF-8; read only as fast as the lines are taken
  * @param out gets the conversation
- * @param err gets the status, where there is one to say
+ * @param err gets what does not work
  */
 export function openPipe(
   input: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -141,9 +168,11 @@ export function openPipe(
     interactive: false,
     lines: readLines(input, closing.signal),
     show: (text) => out.line(text),
+    note: (text) => out.line(text),
+    warn: (text) => err.line(text),
+    below: () => {},
     ready: () => out.ready(),
-    status: (text) => err.line(text),
-    clearStatus: () => {},
+    written: () => out.flush(),
     close: () => closing.abort(),
     [Symbol.dispose]: () => closing.abort(),
   };

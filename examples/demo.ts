@@ -90,9 +90,9 @@ server.show();
 clients.show();
 
 const [alicePort, bobPort] = freePorts();
-const alice = new Program("chat", "Alice", alicePort, bobPort);
+const alice = new Program("chat", "Alice", alicePort, bobPort, "--no-journal");
 await alice.until(/Waiting/);
-const bob = new Program("chat", "Bob", bobPort, alicePort);
+const bob = new Program("chat", "Bob", bobPort, alicePort, "--no-journal");
 await alice.say("Hello, Bob!");
 await bob.until(/Alice> Hello, Bob!\n/);
 await bob.say("Hello, Alice!");

@@ -3,12 +3,15 @@ import assert from "node:assert/strict";
 import { ROOT } from "./program.ts";
 
 const LAYERS: readonly (readonly string[])[] = [
-  ["errors.ts", "http2_guard.ts", "output.ts", "time.ts"],
-  ["screen.ts", "target.ts", "text.ts"],
+  ["errors.ts", "feed.ts", "http2_guard.ts", "output.ts", "time.ts"],
+  ["home.ts", "journal.ts", "screen.ts", "target.ts", "text.ts"],
   ["rpc.ts"],
-  ["greeter.ts", "link.ts"],
-  ["peer.ts", "threads.ts"],
-  ["chat.ts", "mod.ts"],
+  ["greeter.ts", "inbox.ts", "link.ts"],
+  ["outbox.ts", "roster.ts", "threads.ts"],
+  ["peer.ts"],
+  ["json.ts", "mod.ts", "transcript.ts"],
+  ["commands.ts"],
+  ["chat.ts"],
   ["cli.ts"],
 ];
 

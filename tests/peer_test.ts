@@ -41,10 +41,10 @@ class Witness {
 
 async function pair() {
   const [portA, portB] = freePorts();
-  const alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
-  const bob = await Peer.open({ name: "Bob", port: Number(portB), target: portA });
+  const alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
+  const bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
   const [alices, bobs] = [new Witness(alice), new Witness(bob)];
-  await Promise.all([alices.until("joined"), bobs.until("joined")]);
+  await Promise.all([alices.until("welcome"), bobs.until("welcome")]);
   return {
     alice,
     bob,
@@ -61,18 +61,16 @@ async function pair() {
 
 Deno.test("two peers meet, by whatever names they have", async () => {
   await using chat = await pair();
-  assert.deepEqual(await chat.alices.until("joined"), [
-    { type: "joined", name: "Bob", back: false },
-  ]);
+  assert.deepEqual(await chat.alices.until("welcome"), [{ type: "welcome", names: ["Bob"] }]);
   assert.equal(await chat.bob.joined(), "Alice");
 });
 
 Deno.test("to be called is the signal: who waits does not wait for the next dial of its own", async () => {
   const [portA, portB] = freePorts();
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
   const alices = new Witness(alice);
   await alices.until("waiting");
-  await using bob = await Peer.open({ name: "Bob", port: Number(portB), target: portA });
+  await using bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
   const bobs = new Witness(bob);
   // The next dial of her own would come after 5 s.
   await inTime(alice.joined(), "Bob", 2_000);
@@ -112,14 +110,18 @@ Deno.test("a megabyte arrives; five are refused, said so, and harm nothing", asy
 
 Deno.test("who leaves is missed at once; what is said meanwhile fails; who comes back is back", async () => {
   const [portA, portB] = freePorts();
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
   const alices = new Witness(alice);
   for (const stay of [1, 2]) {
-    await using bob = await Peer.open({ name: "Bob", port: Number(portB), target: portA });
+    await using bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
     const bobs = new Witness(bob);
-    const joined = await alices.until("joined", stay);
-    assert.deepEqual(joined[stay - 1], { type: "joined", name: "Bob", back: stay > 1 });
-    await bobs.until("joined");
+    await bobs.until("welcome");
+    if (stay === 1) await alices.until("welcome");
+    else {assert.deepEqual(await alices.until("joined"), [{
+        type: "joined",
+        name: "Bob",
+        back: true,
+      }]);}
     await bob[Symbol.asyncDispose]();
     await alices.until("left", stay);
   }
@@ -129,13 +131,13 @@ Deno.test("who leaves is missed at once; what is said meanwhile fails; who comes
 
 Deno.test("somebody else on the other port is somebody else", async () => {
   const [portA, portB] = freePorts();
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
   const alices = new Witness(alice);
   const order = ["Bob", "Carol", "Bob"];
   for (const [i, name] of order.entries()) {
-    await using other = await Peer.open({ name, port: Number(portB), target: portA });
+    await using other = await Peer.open({ name, port: Number(portB), targets: [portA] });
     const others = new Witness(other);
-    await others.until("joined");
+    await others.until("welcome");
     await inTime(
       (async () => assert.equal(await alice.joined(), name))(),
       `Alice meets ${name}`,
@@ -145,8 +147,8 @@ Deno.test("somebody else on the other port is somebody else", async () => {
     await alices.until("left", i + 1);
     await assert.rejects(alice.send("still there?"), { message: `${name} has left` });
   }
-  assert.deepEqual(await alices.until("joined", 3), [
-    { type: "joined", name: "Bob", back: false },
+  assert.deepEqual(await alices.until("welcome"), [{ type: "welcome", names: ["Bob"] }]);
+  assert.deepEqual(await alices.until("joined", 2), [
     { type: "joined", name: "Carol", back: false },
     { type: "joined", name: "Bob", back: true },
   ]);
@@ -170,7 +172,7 @@ Deno.test("a stranger, or a peer under another name, is refused and not shown", 
 
 Deno.test("a message that overtakes the handshake is taken", async () => {
   const [portA, portB] = freePorts();
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), target: portB });
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
   const alices = new Witness(alice);
   await alices.until("waiting");
   // A foreign peer that calls nobody's GetInfo, leaves id and time out, and speaks first.
@@ -180,6 +182,7 @@ Deno.test("a message that overtakes the handshake is taken", async () => {
     services: [implement(CHAT, {
       GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
       SendMessage: () => ({}),
+      SendMessages: () => ({}),
     })],
   });
   using channel = dial(parseTarget(portA));
@@ -207,13 +210,14 @@ for (const [sender, reason] of IMPOSSIBLE_OTHERS) {
       services: [implement(CHAT, {
         GetInfo: () => ({ sender, body: "", id: "", timestamp: null }),
         SendMessage: () => ({}),
+        SendMessages: () => ({}),
       })],
     });
-    await using alice = await Peer.open({ name: "Alice", target: `${other.port}` });
+    await using alice = await Peer.open({ name: "Alice", targets: [`${other.port}`] });
     const alices = new Witness(alice);
     const [{ reason: said }] = await alices.until("waiting");
     assert.match(said, reason);
-    assert.equal(alices.seen.some(({ type }) => type === "joined"), false);
+    assert.deepEqual(alices.seen.filter(({ type }) => type !== "waiting"), []);
     await alice[Symbol.asyncDispose]();
     await alices.done;
   });
@@ -222,7 +226,7 @@ for (const [sender, reason] of IMPOSSIBLE_OTHERS) {
 Deno.test("a greeting server is no peer, and the wait says why", async () => {
   const { serveGreeter } = await import("../mod.ts");
   await using server = await serveGreeter();
-  await using alice = await Peer.open({ name: "Alice", target: `${server.port}` });
+  await using alice = await Peer.open({ name: "Alice", targets: [`${server.port}`] });
   const alices = new Witness(alice);
   const [{ nobodyThere, reason }] = await alices.until("waiting");
   assert.equal(nobodyThere, false);
@@ -233,7 +237,7 @@ Deno.test("a greeting server is no peer, and the wait says why", async () => {
 
 Deno.test("a peer that meets nobody can be left at once, and twice", async () => {
   const [, portB] = freePorts();
-  const alice = await Peer.open({ name: "Alice", target: portB });
+  const alice = await Peer.open({ name: "Alice", targets: [portB] });
   const alices = new Witness(alice);
   await alices.until("waiting");
   await Promise.all([alice[Symbol.asyncDispose](), alice[Symbol.asyncDispose]()]);
@@ -249,7 +253,7 @@ Deno.test("a stranger who floods us cannot make us flood the one we wait for", a
   });
   await new Promise<void>((resolve) => absent.listen(0, "127.0.0.1", resolve));
   const target = `${(absent.address() as net.AddressInfo).port}`;
-  await using alice = await Peer.open({ name: "Alice", target });
+  await using alice = await Peer.open({ name: "Alice", targets: [target] });
   const alices = new Witness(alice);
   await alices.until("waiting");
   using stranger = dial(parseTarget(`${alice.port}`));

@@ -53,16 +53,24 @@ export class Printed {
 
   /** Waits until the text matches. */
   async until(pattern: RegExp | string): Promise<RegExpMatchArray> {
-    const found = () => this.text.match(typeof pattern === "string" ? literally(pattern) : pattern);
+    const regExp = typeof pattern === "string" ? literally(pattern) : pattern;
+    return await this.waitFor(
+      () => this.text.match(regExp) ?? undefined,
+      () => `${pattern} in:\n${this.text}`,
+    );
+  }
+
+  /** Looks again whenever more is printed, until it finds something. */
+  async waitFor<T>(find: () => T | undefined, what: () => string, ms?: number): Promise<T> {
     const wait = async () => {
       for (;;) {
         const more = this.#more.promise;
-        const match = found();
-        if (match !== null) return match;
+        const found = find();
+        if (found !== undefined) return found;
         await more;
       }
     };
-    return await inTime(wait(), () => `${pattern} in:\n${this.text}`);
+    return await inTime(wait(), what, ms);
   }
 
   async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
@@ -80,18 +88,24 @@ function literally(text: string): RegExp {
 
 /** A running process. Disposing of it kills it, if it still runs. */
 export class Program implements AsyncDisposable {
+  /** Where `greet` keeps its journal: a folder of this program's own, where the test named none. */
+  readonly home: string;
   readonly out: Printed;
   readonly err: Printed;
   readonly #child: Deno.ChildProcess;
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #isOwnHome: boolean;
   #ended = false;
 
   /** Starts any command. */
   constructor([command, ...args]: string[], options: Deno.CommandOptions = {}) {
+    this.home = options.env?.GREET_HOME ?? Deno.makeTempDirSync({ prefix: "greet-home-" });
+    this.#isOwnHome = options.env?.GREET_HOME === undefined;
     this.#child = new Deno.Command(command, {
       args,
       cwd: ROOT,
       ...options,
+      env: { ...options.env, GREET_HOME: this.home },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -139,6 +153,7 @@ export class Program implements AsyncDisposable {
     if (!this.#ended) this.#child.kill("SIGKILL");
     await this.end();
     await this.code();
+    if (this.#isOwnHome) await Deno.remove(this.home, { recursive: true });
   }
 }
 
@@ -163,10 +178,81 @@ export async function serving(
   return { server, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-/** Two ports that were free a moment ago, for peers that must know each other's. */
-export function freePorts(): [string, string] {
-  const listeners = [1, 2].map(() => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
+/** Ports that were free a moment ago, for peers that must know each other's; two, or how many it takes. */
+export function freePorts(): [string, string];
+export function freePorts(count: number): string[];
+export function freePorts(count = 2): string[] {
+  const listeners = Array.from(
+    { length: count },
+    () => Deno.listen({ hostname: "127.0.0.1", port: 0 }),
+  );
   const ports = listeners.map((listener) => `${(listener.addr as Deno.NetAddr).port}`);
   listeners.forEach((listener) => listener.close());
-  return ports as [string, string];
+  return ports;
+}
+
+/** One event of `greet chat --json`. */
+export interface ChatEvent {
+  readonly type: string;
+  readonly id?: string;
+  readonly body?: string;
+  readonly late?: boolean;
+  readonly [field: string]: unknown;
+}
+
+/** A chat that is read and written as lines of JSON. */
+export class Bot implements AsyncDisposable {
+  readonly program: Program;
+  readonly events: ChatEvent[] = [];
+  #read = 0;
+
+  constructor(args: string[], options: Deno.CommandOptions = {}) {
+    this.program = Program.greet(["chat", ...args, "--json"], options);
+  }
+
+  /** Says things, each as a line of its own. */
+  async say(...bodies: string[]): Promise<void> {
+    await this.program.write(bodies.map((body) => JSON.stringify({ body }) + "\n").join(""));
+  }
+
+  /** Waits until there are so many events of a type, and gives them. */
+  async until(type: string, count = 1, ms?: number): Promise<ChatEvent[]> {
+    const { out, err } = this.program;
+    return await out.waitFor(
+      () => {
+        const found = this.all(type);
+        return found.length >= count ? found : undefined;
+      },
+      () => `${count} × ${type} in:\n${out.text.slice(-5_000)}\n${err.text}`,
+      ms,
+    );
+  }
+
+  /** The events of a type so far. */
+  all(type: string): ChatEvent[] {
+    const { text } = this.program.out;
+    for (let end; (end = text.indexOf("\n", this.#read)) !== -1; this.#read = end + 1) {
+      this.events.push(JSON.parse(text.slice(this.#read, end)));
+    }
+    return this.events.filter((event) => event.type === type);
+  }
+
+  /** Ends it at once, and waits until it is gone and all that it printed is read. */
+  async kill(): Promise<void> {
+    this.program.kill("SIGKILL");
+    await this.program.code();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.program[Symbol.asyncDispose]();
+  }
+}
+
+/** A folder for journals that outlive the programs in it. */
+export function temporaryHome(): { env: { GREET_HOME: string } } & AsyncDisposable {
+  const home = Deno.makeTempDirSync({ prefix: "greet-home-" });
+  return {
+    env: { GREET_HOME: home },
+    [Symbol.asyncDispose]: () => Deno.remove(home, { recursive: true }),
+  };
 }

@@ -96,6 +96,22 @@ for (const first of ["ours", "theirs"]) {
   });
 }
 
+pythonTest("what waited goes out in order, also to a peer that takes one at a time", async () => {
+  const [a, b] = freePorts();
+  const lines = Array.from({ length: 20 }, (_, i) => `line ${i}`);
+  await using alice = Program.greet(["chat", "Alice", a, b]);
+  await alice.write(lines.join("\n") + "\n");
+  await alice.end();
+  await alice.out.until("] Alice> line 19 (waiting)\n");
+  await using bob = theirs("peer.py", "Bob", b, a);
+  await bob.out.until("] Alice> line 19\n");
+  assert.equal(await alice.code(), 0);
+  const heard = [...bob.out.text.matchAll(/\] Alice> (.*)\n/g)].map(([, body]) => body);
+  assert.deepEqual(heard, lines);
+  await bob.end();
+  await bob.code();
+});
+
 pythonTest("a client that knows nothing but the port finds and calls everything", async () => {
   await using greeter = await serving();
   await using client = pythonProgram(join(ROOT, "tests", "reflection_client.py"), greeter.port);

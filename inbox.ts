@@ -1,0 +1,134 @@
+/**
+ * What others said, handed to our reader in order.
+ *
+ * The journal is the queue: what comes in is stored first and answered, and
+ * read from there as fast as the reader takes it. So a flood fills no memory, what
+ * a killed process had not shown is shown at its next start, and when the reader is too
+ * far behind, answers wait for it, which slows the senders down.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+import type { Entry, Journal, Message } from "./journal.ts";
+import { within } from "./time.ts";
+
+/** How many stored messages may wait for the reader before answers wait, too. */
+const BACKLOG = 1_000;
+
+/** From when on a message is late. */
+const LATE_MS = 60_000;
+
+/** How long the reader has for what is left when we leave; the rest is for the next start. */
+const LAST_WORDS_MS = 1_000;
+
+/** The pause before a journal that cannot be read is read again. */
+const RETRY_MS = 1_000;
+
+/** How to hand messages over. */
+export interface InboxOptions {
+  /** What holds the messages. Where it is not durable, every answer waits for the reader. */
+  readonly journal: Journal;
+  /** Hands a message over; resolves to `true` when the reader is done with it, `false` when it is gone. */
+  readonly show: (entry: Entry, late: boolean) => Promise<boolean>;
+  /** Gets why the journal cannot be used. */
+  readonly onTrouble: (error: GreetError) => void;
+}
+
+/** Takes and hands over. Disposing of it gives the reader a moment for what is left. */
+export class Inbox implements AsyncDisposable {
+  readonly #options: InboxOptions;
+  readonly #running: Promise<void>;
+  readonly #born = Date.now();
+  readonly #opened = Promise.withResolvers<void>();
+  #woken = Promise.withResolvers<void>();
+  #shownUpTo: number;
+  #waiters: { place: number; resolve: () => void }[] = [];
+  #state: "open" | "closing" | "closed" = "open";
+
+  /** Hands over at once what a former run left behind. */
+  constructor(options: InboxOptions) {
+    this.#options = options;
+    this.#shownUpTo = options.journal.shownUpTo();
+    this.#running = this.#run();
+  }
+
+  /** From now on, what is taken in this run is handed over, too. */
+  open(): void {
+    this.#opened.resolve();
+  }
+
+  /**
+   * Stores what was not stored before.
+   *
+   * @returns when it is safe: on disk, or, where nothing is, with the reader
+   * @throws {GreetError} `FAILED` where it cannot be stored, `UNAVAILABLE` where the reader is gone
+   */
+  async take(messages: readonly Message[]): Promise<void> {
+    const { journal } = this.#options;
+    const last = await journal.take(messages);
+    this.#woken.resolve();
+    if (last === undefined) return;
+    await this.#shown(journal.durable ? last - BACKLOG : last);
+    if (!journal.durable && last > this.#shownUpTo) {
+      throw new GreetError("UNAVAILABLE", "the reader has left");
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#state = "closing";
+    this.open();
+    this.#woken.resolve();
+    await within(LAST_WORDS_MS, this.#running);
+    this.#state = "closed";
+    for (const { resolve } of this.#waiters) resolve();
+  }
+
+  async #shown(place: number): Promise<void> {
+    if (place <= this.#shownUpTo || this.#state === "closed") return;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiters.push({ place, resolve });
+    await promise;
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      const { promise: woken } = this.#woken = Promise.withResolvers();
+      try {
+        await this.#handOver();
+      } catch (error) {
+        this.#options.onTrouble(error as GreetError);
+        await within(RETRY_MS, woken);
+        continue;
+      }
+      if (this.#state !== "open") return;
+      await woken;
+    }
+  }
+
+  /** Hands over what there is. */
+  async #handOver(): Promise<void> {
+    const { journal } = this.#options;
+    for (;;) {
+      const entries = journal.unshown(this.#shownUpTo);
+      if (entries.length === 0) return;
+      for (const entry of entries) if (!await this.#show(entry)) return;
+    }
+  }
+
+  /** Hands one over, and says whether the next one can follow. */
+  async #show(entry: Entry): Promise<boolean> {
+    const { place, message, taken } = entry;
+    const isLeftBehind = taken.getTime() < this.#born;
+    if (!isLeftBehind) await this.#opened.promise;
+    const isLate = isLeftBehind || taken.getTime() - message.at.getTime() > LATE_MS;
+    const isRead = await this.#options.show(entry, isLate);
+    if (!isRead || this.#state === "closed") return false;
+    // Within one run nothing is shown twice, whatever becomes of the mark.
+    this.#shownUpTo = place;
+    const isDue = (waiter: { place: number }) => waiter.place <= place;
+    this.#waiters.filter(isDue).forEach(({ resolve }) => resolve());
+    this.#waiters = this.#waiters.filter((waiter) => !isDue(waiter));
+    this.#options.journal.markShown(place);
+    return true;
+  }
+}

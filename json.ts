@@ -1,0 +1,102 @@
+/**
+ * A chat for programs: events out, messages in, one JSON object a line.
+ *
+ * What goes out is described in `docs/json.md` and by the schema beside it. What
+ * comes in is a plain line, or an object with a `body`. Text is exact: nothing is made
+ * showable, because JSON can say anything.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+import type { Addressee, Message } from "./journal.ts";
+import type { PeerEvent } from "./peer.ts";
+
+/**
+ * An event as a line of JSON.
+ *
+ * @returns the line; `undefined` for what a program need not know
+ */
+export function toJsonLine(event: PeerEvent): string | undefined {
+  const object = toObject(event);
+  return object && JSON.stringify(object);
+}
+
+/** An error as a line of JSON. */
+export function errorLine({ code, message, hint }: GreetError, id?: string): string {
+  return JSON.stringify({ type: "error", code, message, hint, id });
+}
+
+function toObject(event: PeerEvent): Record<string, unknown> | undefined {
+  switch (event.type) {
+    case "waiting":
+      // That nobody is there yet is not worth an event: somebody joins, or not.
+      if (event.nobodyThere) return undefined;
+      return { type: "error", code: "UNAVAILABLE", message: event.reason };
+    case "welcome":
+      return { type: "welcome", peers: event.names };
+    case "joined":
+      return { type: "joined", name: event.name, back: event.back };
+    case "left":
+      return { type: "left", name: event.name };
+    case "message":
+      return { type: "message", ...said(event.message), ...(event.late ? { late: true } : {}) };
+    case "queued":
+      return { type: "queued", ...said(event.message), waitingFor: labels(event.waitingFor) };
+    case "delivered": {
+      const { message: { id }, to, waitingFor } = event;
+      return { type: "delivered", id, to, waitingFor: labels(waitingFor) };
+    }
+    case "failed": {
+      const { message: { id }, to, error: { code, message } } = event;
+      return { type: "error", code, message, id, to };
+    }
+    case "cancelled":
+      return undefined;
+    case "trouble":
+      return { type: "error", code: event.error.code, message: event.error.message };
+  }
+}
+
+function said({ id, from, body, at }: Message) {
+  return { id, from, body, at: at.toISOString() };
+}
+
+function labels(addressees: readonly Addressee[]): string[] {
+  return addressees.map(({ name, target }) => name ?? target);
+}
+
+/**
+ * What a line asks to be said: an object with a `body`, or the line itself.
+ *
+ * @returns the body of the message
+ * @throws {GreetError} `USAGE` where a line begins like an object and is none of ours
+ *
+ * @example
+ * ```ts
+ * import { parseJsonLine } from "./json.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(parseJsonLine('{"body": "Hello,\\nBob!"}'), "Hello,\nBob!");
+ * assert.equal(parseJsonLine("Hello, Bob!"), "Hello, Bob!");
+ * assert.throws(() => parseJsonLine('{"body": 1}'), /"body" is not a string/);
+ * ```
+ */
+export function parseJsonLine(line: string): string {
+  if (!line.trimStart().startsWith("{")) return line;
+  const { body } = parseObject(line);
+  if (typeof body === "string") return body;
+  throw new GreetError("USAGE", `the object's "body" is not a string`, {
+    hint: `write {"body": "…"} or a plain line`,
+  });
+}
+
+function parseObject(line: string): { body?: unknown } {
+  try {
+    return JSON.parse(line);
+  } catch (cause) {
+    throw new GreetError("USAGE", "the line begins like an object but is not JSON", {
+      hint: `write {"body": "…"} or a plain line`,
+      cause,
+    });
+  }
+}

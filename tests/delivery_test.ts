@@ -1,0 +1,238 @@
+/** Nothing said is lost: processes that are killed, stopped and started again. */
+import assert from "node:assert/strict";
+import { Bot, type ChatEvent, freePorts, inTime, Program, temporaryHome } from "./program.ts";
+
+/** How many rounds of random kills; more of them find rarer faults. */
+const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);
+const MESSAGES = 2_000;
+
+Deno.test("what is said to somebody absent waits, and is delivered when they come", async () => {
+  const [a, b] = freePorts();
+  await using alice = Program.greet(["chat", "Alice", a, b]);
+  await alice.write("are you there?\n");
+  await alice.out.until("] Alice> are you there? (waiting)\n");
+  await using bob = Program.greet(["chat", "Bob", b, a]);
+  await bob.out.until("] Alice> are you there?\n");
+  await alice.out.until("] Alice> are you there?\n");
+  await bob.write("yes\n");
+  await alice.out.until("] Bob> yes\n");
+  assert.equal(bob.out.text.match(/are you there\?/g)?.length, 1);
+});
+
+Deno.test("what waits when one leaves is kept, said, and delivered at the next start, on any port", async () => {
+  const [a, b, elsewhere] = freePorts(3);
+  await using home = temporaryHome();
+  {
+    await using alice = Program.greet(["chat", "Alice", a, b], home);
+    const bob = new Bot(["Bob", b, a]);
+    await alice.out.until("Welcome");
+    await bob.kill();
+    await bob[Symbol.asyncDispose]();
+    await alice.out.until("Bob has left.\n");
+    await alice.write("one\ntwo\n");
+    await alice.out.until("] Alice> two (waiting)\n");
+    await alice.write("/quit\n");
+    assert.equal(await alice.code(), 0);
+    assert.equal(
+      alice.err.text,
+      "2 messages for Bob are kept. They go out when you meet again.\n",
+    );
+  }
+  await using bob = new Bot(["Bob", elsewhere, a]);
+  await using alice = new Bot(["Alice", a, elsewhere], home);
+  const received = await bob.until("message", 2);
+  assert.deepEqual(received.map(({ body }) => body), ["one", "two"]);
+  await alice.until("delivered", 2);
+});
+
+Deno.test("the end of input waits for delivery; --linger gives up after a while, with 78 and what is kept", async () => {
+  const [a, b] = freePorts();
+  await using home = temporaryHome();
+  {
+    await using alice = new Bot(["Alice", a, b, "--linger", "0.2"], home);
+    await alice.say("kept");
+    await alice.program.end();
+    assert.equal(await alice.program.code(), 78);
+    assert.match(
+      alice.all("error")[0].message as string,
+      /^1 message for 127\.0\.0\.1:\d+ is kept/,
+    );
+  }
+  await using alice = new Bot(["Alice", a, b], home);
+  await alice.program.end();
+  await using bob = new Bot(["Bob", b, a]);
+  await bob.until("message");
+  assert.equal(await alice.program.code(), 0);
+});
+
+Deno.test("without a journal nothing is written, and what cannot be delivered is said so", async () => {
+  const [a, b] = freePorts();
+  await using home = temporaryHome();
+  await using alice = new Bot(["Alice", a, b, "--no-journal"], home);
+  await using bob = new Bot(["Bob", b, a, "--no-journal"]);
+  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+  await alice.say("hello");
+  await alice.until("delivered");
+  bob.program.kill("SIGSTOP");
+  await alice.say("anybody?");
+  const [error] = await alice.until("error");
+  assert.equal(error.id, alice.all("queued")[1].id);
+  await bob.kill();
+  await alice.until("left");
+  assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
+});
+
+Deno.test("a repeated message is answered and not shown again, also after the receiver was killed", async () => {
+  const { CHAT, dial, implement, serve } = await import("../rpc.ts");
+  const { parseTarget } = await import("../target.ts");
+  const [a] = freePorts();
+  await using home = temporaryHome();
+  await using bob = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
+      SendMessage: () => ({}),
+      SendMessages: () => ({}),
+    })],
+  });
+  const message = { sender: "Bob", body: "once", id: "the-id", timestamp: null };
+  const say = async () => {
+    using channel = dial(parseTarget(a));
+    await channel.call(CHAT, "SendMessage", message, { timeoutMs: 10_000 });
+    await channel.call(CHAT, "SendMessages", { messages: [message, message] }, {
+      timeoutMs: 10_000,
+    });
+  };
+  const args = ["Alice", a, `${bob.port}`];
+  {
+    await using alice = new Bot(args, home);
+    await alice.until("welcome");
+    await say();
+    await alice.until("message");
+    await alice.kill();
+  }
+  await using alice = new Bot(args, home);
+  await alice.until("welcome");
+  await say();
+  await alice.say("done");
+  await alice.until("delivered");
+  assert.deepEqual(alice.all("message"), []);
+});
+
+/** Reproducible random numbers below 1. Source: mulberry32, public domain. */
+function randomNumbers(seed: number): () => number {
+  return () => {
+    seed = seed + 0x6D2B79F5 | 0;
+    let t = Math.imul(seed ^ seed >>> 15, 1 | seed);
+    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
+    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A chat that is killed now and then and goes on where it was; every event of every run is kept. */
+class Immortal implements AsyncDisposable {
+  readonly runs: Bot[] = [];
+  readonly #args: string[];
+  readonly #home = temporaryHome();
+
+  constructor(...args: string[]) {
+    this.#args = args;
+    this.#start();
+  }
+
+  get now(): Bot {
+    return this.runs.at(-1)!;
+  }
+
+  async killAndStart(): Promise<void> {
+    await this.now.kill();
+    this.#start();
+  }
+
+  all(type: string): ChatEvent[] {
+    return this.runs.flatMap((run) => run.all(type));
+  }
+
+  #start(): void {
+    this.runs.push(new Bot(this.#args, this.#home));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const run of this.runs) await run[Symbol.asyncDispose]();
+    await this.#home[Symbol.asyncDispose]();
+  }
+}
+
+for (let i = 0; i < SEEDS; i++) {
+  const seed = SEEDS === 3 ? i + 1 : Math.floor(Math.random() * 2 ** 32);
+  Deno.test(`${MESSAGES} messages under fire: none lost, none twice, in order (seed ${seed})`, async () => {
+    const random = randomNumbers(seed);
+    const [a, b] = freePorts();
+    await using alice = new Immortal("Alice", a, b);
+    await using bob = new Immortal("Bob", b, a);
+    let next = 0;
+    while (next < MESSAGES) {
+      const count = Math.min(MESSAGES - next, 1 + Math.floor(random() * 400));
+      // What was written to a process that is then killed may or may not have been said.
+      await alice.now.say(...Array.from({ length: count }, (_, k) => `${next + k}`));
+      next += count;
+      const [wait, victim] = [random(), random()];
+      await alice.now.until("queued", Math.ceil(count * wait), 60_000);
+      if (victim < 0.4) await bob.killAndStart();
+      else if (victim < 0.7) await alice.killAndStart();
+      else if (victim < 0.9) await Promise.all([alice.killAndStart(), bob.killAndStart()]);
+    }
+    await alice.now.say("the end");
+    const isEnd = () => bob.now.all("message").find(({ body }) => body === "the end");
+    await bob.now.program.out.waitFor(isEnd, () => `the end, seed ${seed}`, 60_000);
+
+    const said = new Set(alice.all("queued").map(({ body }) => body));
+    assert(said.size > MESSAGES / 4, `only ${said.size} were said`);
+    const received = new Map<string, ChatEvent>();
+    for (const run of bob.runs) {
+      const messages = run.all("message");
+      assert.equal(new Set(messages.map(({ id }) => id)).size, messages.length, "twice in a run");
+      for (const message of messages) {
+        // Shown, and killed before that was noted: it is shown again, and marked.
+        if (received.has(message.id!)) assert(message.late, `${message.body} is shown again`);
+        else received.set(message.id!, message);
+      }
+    }
+    const bodies = [...received.values()].map(({ body }) => body!);
+    const lost = [...said].filter((body) => !bodies.includes(body!));
+    assert.deepEqual(lost, [], "lost");
+    const numbers = bodies.slice(0, -1).map(Number);
+    assert.deepEqual(numbers, numbers.toSorted((x, y) => x - y), "in order");
+    assert.equal(new Set(bodies).size, bodies.length, "said once, received twice");
+  });
+}
+
+Deno.test("a stopped peer is missed within 10 s, and back when it goes on; nothing is lost", async () => {
+  const [a, b] = freePorts();
+  await using alice = new Bot(["Alice", a, b]);
+  await using bob = new Bot(["Bob", b, a]);
+  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+  bob.program.kill("SIGSTOP");
+  await alice.say("into the silence");
+  await alice.until("left", 1, 11_000);
+  bob.program.kill("SIGCONT");
+  await alice.until("joined", 1, 3_000);
+  await alice.until("delivered");
+  assert.deepEqual((await bob.until("message")).map(({ body }) => body), ["into the silence"]);
+});
+
+Deno.test("a restart on the same port is not worth a word, and goes on at once", async () => {
+  const [a, b] = freePorts();
+  await using alice = new Bot(["Alice", a, b]);
+  await using bob = new Immortal("Bob", b, a);
+  await Promise.all([alice.until("welcome"), bob.now.until("welcome")]);
+  for (let i = 1; i <= 5; i++) {
+    await bob.killAndStart();
+    await alice.say(`${i}`);
+    await bob.now.until("message");
+    await inTime(alice.until("delivered", i), `delivery ${i}`);
+  }
+  assert.deepEqual(bob.all("message").map(({ body }) => body), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual([alice.all("left"), alice.all("joined")].map(({ length }) => length), [0, 0]);
+});

@@ -1,0 +1,77 @@
+/** More than two: everybody is linked to everybody, and each link goes its own way. */
+import assert from "node:assert/strict";
+import { Bot, freePorts, Program, temporaryHome } from "./program.ts";
+
+/** The arguments of each member of a full mesh. */
+function mesh(names: readonly string[]): string[][] {
+  const ports = freePorts(names.length);
+  return names.map((name, i) => [name, ports[i], ...ports.toSpliced(i, 1)]);
+}
+
+Deno.test("three chat: welcomed together, joins, leaves and gaps are said by name", async () => {
+  const [alices, bobs, carols] = mesh(["Alice", "Bob", "Carol"]);
+  await using alice = Program.greet(["chat", ...alices]);
+  await using bob = Program.greet(["chat", ...bobs]);
+  await using home = temporaryHome();
+  {
+    await using carol = Program.greet(["chat", ...carols], home);
+    // Who comes within a second of the first is welcomed with them.
+    await carol.out.until("Welcome, Carol. You are chatting with Alice and Bob.\n");
+    await alice.out.until(/Welcome, Alice\. You are chatting with Bob( and Carol)?\.\n/);
+    await alice.out.until(/with Bob and Carol\.|Carol is here\./);
+    await alice.write("hello, both\n");
+    await Promise.all([carol, bob].map(({ out }) => out.until("] Alice> hello, both\n")));
+    await alice.out.until(/\] Alice> hello, both\n/);
+    carol.kill();
+    await alice.out.until("Carol has left.\n");
+  }
+  await alice.write("hello, one\n");
+  await bob.out.until("] Alice> hello, one\n");
+  await alice.out.until("] Alice> hello, one (waiting for Carol)\n");
+  await using carol = Program.greet(["chat", ...carols], home);
+  await carol.out.until("] Alice> hello, one\n");
+  await alice.out.until("Carol is back.\n");
+  assert.equal(bob.out.text.match(/hello, one/g)?.length, 1);
+});
+
+Deno.test("two with the same name: refused, and said so on every side", async () => {
+  const [alices, bobs, others] = mesh(["Alice", "Bob", "Bob"]);
+  await using alice = new Bot(alices);
+  await using bob = new Bot(bobs);
+  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+  await using other = new Bot(others);
+  const [refused] = await alice.until("error");
+  assert.match(`${refused.message}`, /name is Bob, and so is that at 127\.0\.0\.1:\d+$/);
+  assert.match(`${(await bob.until("error"))[0].message}`, /name is Bob, too$/);
+  assert.match(`${(await other.until("error"))[0].message}`, /name is Bob, too$/);
+  assert.deepEqual([...alice.all("joined"), ...bob.all("joined")], []);
+});
+
+Deno.test("ten peers: everybody hears everything once, in each speaker's order", async () => {
+  const names = Array.from({ length: 10 }, (_, i) => `Peer${i}`);
+  const all = mesh(names);
+  await using stack = new AsyncDisposableStack();
+  const bots = all.map((args) => stack.use(new Bot(args)));
+  const everybody = (bot: Bot) => {
+    const [welcome] = bot.all("welcome");
+    if (welcome === undefined) return;
+    const count = (welcome.peers as string[]).length + bot.all("joined").length;
+    return count === names.length - 1 || undefined;
+  };
+  for (const bot of bots) {
+    await bot.program.out.waitFor(
+      () => everybody(bot),
+      () => `everybody in ${bot.program.out.text}`,
+      30_000,
+    );
+  }
+  const words = ["one", "two", "three"];
+  await Promise.all(bots.map((bot) => bot.say(...words)));
+  for (const [i, bot] of bots.entries()) {
+    const heard = await bot.until("message", words.length * (names.length - 1), 30_000);
+    for (const [k, name] of names.entries()) {
+      const said = heard.filter(({ from }) => from === name).map(({ body }) => body);
+      assert.deepEqual(said, k === i ? [] : words, `${names[i]} hears ${name}`);
+    }
+  }
+});

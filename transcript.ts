@@ -1,0 +1,318 @@
+/**
+ * How a chat reads: what happens to a peer, in words, on a screen.
+ *
+ * A {@link Transcript} puts what was said and delivered into the conversation,
+ * in the order in which that happened. What is not delivered yet stands below it, on a
+ * terminal, and moves up when it is; in a pipe, where nothing can move, it is
+ * printed as waiting and again when it was delivered.
+ *
+ * @module
+ */
+import type { Addressee, Entry, Message, Waiting } from "./journal.ts";
+import type { Peer, PeerEvent } from "./peer.ts";
+import type { RosterEvent } from "./roster.ts";
+import type { Row, Screen } from "./screen.ts";
+import { showable } from "./text.ts";
+
+/** What a further line of a message begins with, so that it cannot pose as another message. */
+const CONTINUATION = " ".repeat(8);
+
+/** How many waiting messages stand below the conversation. */
+const HELD = 5;
+
+/** How many it follows; of older ones it shows only how they end. */
+const FOLLOWED = 1_000;
+
+/** How long a message may be on its way before it is shown as such; most arrive at once. */
+const ON_ITS_WAY_MS = 200;
+
+/** From when on it is worth telling that something took its time. */
+const LATE_MS = 60_000;
+
+/** Something of our own that somebody has not got yet. */
+interface Pending {
+  readonly message: Message;
+  readonly waitingFor: readonly Addressee[];
+  /** Whether somebody else has it. */
+  readonly isWithSome: boolean;
+  /** Why others will never have it. */
+  readonly failures: readonly string[];
+  /** Whether it is in the conversation already, marked as waiting. */
+  readonly isPrinted: boolean;
+}
+
+/** What a transcript needs. */
+export interface TranscriptOptions {
+  /** Where it is shown. */
+  screen: Screen;
+  /** Whose chat it is. */
+  peer: Peer;
+  /** Show what is said, and nothing of who comes and goes. */
+  quiet?: boolean;
+}
+
+/** A chat on a screen. */
+export class Transcript {
+  readonly #screen: Screen;
+  readonly #peer: Peer;
+  readonly #quiet: boolean;
+  readonly #pending = new Map<string, Pending>();
+  readonly #reasons = new Map<string, string>();
+  readonly #here = new Set<string>();
+  #hasEnded = false;
+
+  /** Nothing is shown before {@link Transcript.begin}. */
+  constructor({ screen, peer, quiet = false }: TranscriptOptions) {
+    this.#screen = screen;
+    this.#peer = peer;
+    this.#quiet = quiet;
+  }
+
+  /** Begins; on a terminal with what still waits for those who are expected. */
+  begin(): void {
+    if (this.#screen.interactive) this.#restore();
+    if (!this.#quiet) this.#screen.show("Waiting for other peer to connect...");
+    this.#hold();
+  }
+
+  #restore(): void {
+    const targets = this.#peer.others.map(({ target }) => target);
+    for (const { message, addressees } of this.#peer.queue()) {
+      if (!addressees.some(({ target }) => targets.includes(target))) continue;
+      this.#pending.set(message.id, { ...this.#known(message), waitingFor: addressees });
+    }
+  }
+
+  /** Shows what was said before. */
+  recall(entries: readonly Entry[]): void {
+    for (const entry of entries) this.#screen.note(entryLine(entry));
+  }
+
+  /** Shows what happened. */
+  show(event: PeerEvent): void {
+    switch (event.type) {
+      case "message":
+        return this.#screen.show(line(event.message, event.late ? new Date() : undefined));
+      case "trouble":
+        return this.#screen.warn(showable(event.error.message));
+      case "queued":
+      case "delivered":
+      case "failed":
+      case "cancelled":
+        this.#showProgress(event);
+        break;
+      default:
+        this.#showPresence(event);
+        for (const pending of this.#pending.values()) this.#print(pending);
+    }
+    this.#hold();
+  }
+
+  /** Ends with what is kept, if anything. */
+  end(): void {
+    this.#screen.below([]);
+    this.#hasEnded = true;
+    const queue = this.#peer.queue();
+    if (queue.length === 0) return;
+    if (this.#screen.interactive) {
+      for (const pending of [...this.#pending.values()].slice(-HELD)) {
+        if (!pending.isPrinted) this.#screen.note(pendingLine(pending));
+      }
+    }
+    this.#screen.warn(kept(queue));
+  }
+
+  // ---------------------------------------------------------------- who is there
+
+  #showPresence(event: RosterEvent): void {
+    if (event.type === "waiting") this.#reasons.set(event.target, event.reason);
+    if (event.type === "welcome") event.names.forEach((name) => this.#here.add(name));
+    if (event.type === "joined") this.#here.add(event.name);
+    if (event.type === "left") this.#here.delete(event.name);
+    if (this.#quiet) return;
+    switch (event.type) {
+      case "waiting":
+        // That nobody is there yet is why we wait; a log need not say it twice.
+        if (this.#screen.interactive || event.nobodyThere) return;
+        return this.#screen.warn(showable(event.reason));
+      case "welcome":
+        return this.#screen.show(
+          `\nWelcome, ${this.#peer.name}. You are chatting with ${listOf(event.names)}.\n`,
+        );
+      case "joined":
+        return this.#screen.show(`${showable(event.name)} is ${event.back ? "back" : "here"}.`);
+      case "left":
+        return this.#screen.show(`${showable(event.name)} has left.`);
+    }
+  }
+
+  // ---------------------------------------------------------------- what we said
+
+  #known(message: Message): Pending {
+    return this.#pending.get(message.id) ??
+      { message, waitingFor: [], isWithSome: false, failures: [], isPrinted: false };
+  }
+
+  #showProgress(
+    event: Extract<PeerEvent, { type: "queued" | "delivered" | "failed" | "cancelled" }>,
+  ): void {
+    const known = this.#known(event.message);
+    switch (event.type) {
+      case "queued":
+        if (this.#screen.interactive) this.#holdSoon();
+        return this.#follow({ ...known, waitingFor: event.waitingFor });
+      case "delivered":
+        return this.#follow({ ...known, waitingFor: event.waitingFor, isWithSome: true });
+      case "failed":
+        return this.#follow({
+          ...known,
+          waitingFor: event.waitingFor,
+          failures: [...known.failures, failure(event, known)],
+        });
+      case "cancelled":
+        this.#pending.delete(event.message.id);
+        return this.#screen.note(`${line(event.message)} (cancelled)`);
+    }
+  }
+
+  #follow(pending: Pending): void {
+    const { id } = pending.message;
+    if (pending.waitingFor.length > 0) {
+      this.#pending.set(id, pending);
+      if (this.#pending.size > FOLLOWED) {
+        this.#pending.delete(this.#pending.keys().next().value!);
+      }
+      this.#print(pending);
+    } else {
+      this.#pending.delete(id);
+      this.#finish(pending);
+    }
+  }
+
+  /** It goes no further: everybody has it, or never will. */
+  #finish({ message, isWithSome, failures, isPrinted }: Pending): void {
+    const isLate = Date.now() - message.at.getTime() > LATE_MS;
+    const said = line(message, isWithSome && isLate ? new Date() : undefined);
+    if (failures.length > 0) this.#screen.show(`${said} (${failures.join("; ")})`);
+    else if (!isPrinted || !this.#screen.interactive) this.#screen.show(said);
+    else if (this.#isCaughtUp()) this.#screen.note("What waited for others has been delivered.");
+  }
+
+  #isCaughtUp(): boolean {
+    return [...this.#pending.values()].every(({ isPrinted }) => !isPrinted);
+  }
+
+  /**
+   * Puts what waits for nobody but those who are away into the conversation: where
+   * others have it, because that is where it belongs, and in a pipe, because it has no below.
+   */
+  #print(pending: Pending): void {
+    if (pending.isPrinted || !this.#isStuck(pending)) return;
+    if (this.#screen.interactive && !pending.isWithSome) return;
+    this.#pending.set(pending.message.id, { ...pending, isPrinted: true });
+    this.#screen.show(pendingLine(pending));
+  }
+
+  /** Whether all those are away whom it waits for; while one is called, nobody knows. */
+  #isStuck({ waitingFor }: Pending): boolean {
+    const expected = this.#peer.others.filter(({ presence }) => presence.state !== "away");
+    return waitingFor.every(({ name, target }) =>
+      !(name !== undefined && this.#here.has(name)) &&
+      !expected.some((other) => other.target === target)
+    );
+  }
+
+  /** Keeps below the conversation what belongs to no place in it yet. */
+  #hold(): void {
+    if (!this.#screen.interactive || this.#hasEnded) return;
+    const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
+    const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
+    const pending = [...this.#pending.values()].filter((one) => !one.isPrinted);
+    const marked = pending.slice(-HELD).flatMap((one) => this.#heldRow(one) ?? []);
+    const more = pending.length - HELD;
+    const hidden = more > 0 ? [{ text: `${more} more before that: see /queue` }] : [];
+    const why = reasons.map((reason) => ({ text: showable(reason) }));
+    this.#screen.below([...hidden, ...marked, ...why]);
+  }
+
+  #heldRow(pending: Pending): Row | undefined {
+    const { message } = pending;
+    if (this.#isStuck(pending)) return { text: line(message), end: waitingMark(pending) };
+    if (Date.now() - message.at.getTime() > ON_ITS_WAY_MS) return { text: line(message) };
+  }
+
+  #holdSoon(): void {
+    setTimeout(() => this.#hold(), ON_ITS_WAY_MS);
+  }
+}
+
+// ---------------------------------------------------------------- wording
+
+/** A line of the conversation. What arrived late has two times: that of its arrival first. */
+function line({ at, from, body }: Message, arrival?: Date): string {
+  const late = arrival === undefined ? "" : ` (sent ${clock(at, arrival)})`;
+  return `[${clock(arrival ?? at)}] ${showable(from)}${late}> ${showable(body, CONTINUATION)}`;
+}
+
+/** A line of former conversations, seen from today. */
+function entryLine({ message, taken }: Entry): string {
+  const { at, from, body } = message;
+  const isLate = taken.getTime() - at.getTime() > LATE_MS;
+  const late = isLate ? ` (sent ${clock(at, taken)})` : "";
+  const when = clock(isLate ? taken : at, new Date());
+  return `[${when}] ${showable(from)}${late}> ${showable(body, CONTINUATION)}`;
+}
+
+function pendingLine(pending: Pending): string {
+  return line(pending.message) + waitingMark(pending);
+}
+
+function waitingMark({ waitingFor, isWithSome }: Pending): string {
+  return isWithSome ? ` (waiting for ${listOf(waitingFor.map(labelOf))})` : " (waiting)";
+}
+
+function failure(
+  { to, error, waitingFor }: Extract<PeerEvent, { type: "failed" }>,
+  { isWithSome }: Pending,
+): string {
+  const isAllThereIs = to === undefined || (waitingFor.length === 0 && !isWithSome);
+  const whom = isAllThereIs ? "" : ` to ${showable(to)}`;
+  return `not delivered${whom}: ${showable(error.message)}`;
+}
+
+/** What is told of what is kept. */
+export function kept(queue: readonly Waiting[]): string {
+  const everybody = queue.flatMap(({ addressees }) => addressees.map(labelOf));
+  const whom = listOf([...new Set(everybody)]);
+  return queue.length === 1
+    ? `1 message for ${whom} is kept. It goes out when you meet again.`
+    : `${queue.length} messages for ${whom} are kept. They go out when you meet again.`;
+}
+
+/** A line of the list of what waits. */
+export function queueLine({ message, addressees }: Waiting, number: number): string {
+  return `${number}. ${line(message)} (waiting for ${listOf(addressees.map(labelOf))})`;
+}
+
+function labelOf({ name, target }: Addressee): string {
+  return name ?? target;
+}
+
+/** `Bob`, `Bob and Carol`, `Bob, Carol and Dave`. */
+function listOf(names: readonly string[]): string {
+  const shown = names.map((name) => showable(name));
+  const last = shown.pop() ?? "";
+  return shown.length === 0 ? last : `${shown.join(", ")} and ${last}`;
+}
+
+/**
+ * Hours and minutes in local time, and the date where it is not that of `day`.
+ * `Intl` would take 10 ms to say the same.
+ */
+function clock(at: Date, day: Date = at): string {
+  const twoDigits = (n: number) => `${n}`.padStart(2, "0");
+  const time = `${twoDigits(at.getHours())}:${twoDigits(at.getMinutes())}`;
+  if (at.toDateString() === day.toDateString()) return time;
+  const date = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join("-");
+  return `${date} ${time}`;
+}
