@@ -1,0 +1,87 @@
+/** Two machines and a cable between them, as network namespaces. */
+import assert from "node:assert/strict";
+import { greetCommand, PATIENCE_MS, Program } from "./program.ts";
+
+/**
+ * Runs two chats in namespaces of their own, A and B, and obeys lines such as
+ * `A hello` (say it there), `cut` (pull the cable) and `mend` (plug it in again).
+ */
+const SCRIPT = `
+set -e
+mount -t tmpfs tmpfs /run
+for n in A B; do ip netns add $n; ip -n $n link set lo up; done
+ip link add cable netns A type veth peer name cable netns B
+ip -n A addr add 10.9.0.1/24 dev cable; ip -n B addr add 10.9.0.2/24 dev cable
+for n in A B; do ip -n $n link set cable up; done
+folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
+chat() {
+  mkfifo "$folder/$1"
+  GREET_HOME=$folder/home ip netns exec $1 "$\{@:2}" --json <"$folder/$1" | sed -u "s/^/$1 /" &
+}
+chat A "$@" chat Alice 5555 10.9.0.2:5555 --host 10.9.0.1; exec 8>"$folder/A"
+chat B "$@" chat Bob 5555 10.9.0.1:5555 --host 10.9.0.2; exec 9>"$folder/B"
+while read -r what text; do
+  case $what in
+    A) echo "$text" >&8 ;;
+    B) echo "$text" >&9 ;;
+    cut) ip -n A link set cable down ;;
+    mend) ip -n A link set cable up ;;
+  esac
+done
+exec 8>&- 9>&-
+wait
+`.replaceAll("$\\{", "${");
+
+const UNSHARE = ["unshare", "--map-root-user", "--mount", "--net", "--"];
+
+const hasNamespaces = await new Deno.Command(UNSHARE[0], {
+  args: [
+    ...UNSHARE.slice(1),
+    ...[
+      "sh",
+      "-c",
+      "mount -t tmpfs tmpfs /run && ip netns add A && ip netns add B && " +
+      "ip link add cable netns A type veth peer name cable netns B",
+    ],
+  ],
+  stdout: "null",
+  stderr: "null",
+}).output().then(({ success }) => success, () => false);
+
+Deno.test({
+  name:
+    "a cable that is pulled is noticed within 10 s; plugged in again, all arrives (needs ip and unshare)",
+  ignore: !hasNamespaces,
+  async fn() {
+    await using machines = new Program([
+      ...UNSHARE,
+      "bash",
+      "-c",
+      SCRIPT,
+      "bash",
+      ...greetCommand(),
+    ]);
+    const { out } = machines;
+    const both = (find: (name: string, other: string) => RegExp) =>
+      Promise.all(
+        [["A", "Bob"], ["B", "Alice"]].map(([name, other]) => out.until(find(name, other))),
+      );
+    await both((name, other) => new RegExp(`^${name} .*"welcome","peers":\\["${other}"`, "m"));
+    await machines.write("cut\nA from Alice\nB from Bob\n");
+    const start = performance.now();
+    await both((name, other) => new RegExp(`^${name} .*"left","name":"${other}"`, "m"));
+    const noticedMs = performance.now() - start;
+    // Timing is not what is tested, but this is promised: 10 s, and some for the machine.
+    assert(noticedMs < PATIENCE_MS, `noticed after ${noticedMs} ms`);
+    await machines.write("mend\n");
+    await both((name, other) =>
+      new RegExp(`^${name} .*"joined","name":"${other}","back":true`, "m")
+    );
+    await both((name, other) => new RegExp(`^${name} .*"message".*"body":"from ${other}"`, "m"));
+    await both((name) => new RegExp(`^${name} .*"delivered"`, "m"));
+    assert.equal(out.text.match(/"type":"left"/g)?.length, 2);
+    assert.equal(out.text.match(/"type":"joined"/g)?.length, 2);
+    await machines.end();
+    assert.equal(await machines.code(), 0);
+  },
+});
