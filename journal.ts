@@ -70,6 +70,12 @@ const VERSION = 1;
 /** Marks the file as ours: "gret". */
 const APPLICATION_ID = 0x67726574;
 
+/**
+ * A message's columns, as {@link toEntry} reads them. Text from others may have U+0000 in it, where
+ * the runtime would cut it off if it were read as text.
+ */
+const COLUMNS = "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken";
+
 const LAYOUT = `
   CREATE TABLE message (
     place INTEGER PRIMARY KEY,
@@ -251,7 +257,8 @@ export class Journal implements Disposable {
 
   /** What our reader has not got yet, after a place, in order: as much as makes a portion. */
   unshown(after: number, portion: Portion = PORTION): Entry[] {
-    const sql = "SELECT * FROM message WHERE shown = 0 AND place > ? ORDER BY place LIMIT ?";
+    const sql = `SELECT ${COLUMNS} FROM message
+      WHERE shown = 0 AND place > ? ORDER BY place LIMIT ?`;
     return this.#portion(portion, sql, after, portion.messages);
   }
 
@@ -309,7 +316,7 @@ export class Journal implements Disposable {
 
   /** What somebody has not got yet, in the order in which it was said: as much as makes a portion. */
   waitingFor(name: string, portion: Portion = PORTION): Entry[] {
-    const sql = `SELECT * FROM message WHERE place IN
+    const sql = `SELECT ${COLUMNS} FROM message WHERE place IN
         (SELECT place FROM delivery WHERE recipient = ? AND state = 'waiting' ORDER BY place LIMIT ?)
       ORDER BY place`;
     return this.#portion(portion, sql, name, portion.messages);
@@ -363,7 +370,7 @@ export class Journal implements Disposable {
    */
   queue(limit = 1_000): Waiting[] {
     return this.#all(
-      `SELECT * FROM message
+      `SELECT ${COLUMNS} FROM message
        WHERE place IN (SELECT place FROM delivery WHERE state = 'waiting') ORDER BY place LIMIT ?`,
       limit,
     ).map((row) => ({ ...toEntry(row), addressees: this.addressees(Number(row.place)) }));
@@ -385,7 +392,7 @@ export class Journal implements Disposable {
   /** The last things that were said in some company: by them, or by us and delivered to them. */
   history({ names, targets }: Company, limit: number): Entry[] {
     return this.#all(
-      `SELECT * FROM message
+      `SELECT ${COLUMNS} FROM message
        WHERE shown = 1 AND (
          sender IN (SELECT value FROM json_each(:names))
          OR EXISTS (
@@ -512,9 +519,13 @@ export class Journal implements Disposable {
 function toEntry({ place, id, sender, body, at, taken }: Row): Entry {
   return {
     place: Number(place),
-    message: { id: String(id), from: String(sender), body: String(body), at: new Date(Number(at)) },
+    message: { id: text(id), from: String(sender), body: text(body), at: new Date(Number(at)) },
     taken: new Date(Number(taken)),
   };
+}
+
+function text(blob: SQLOutputValue): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(blob as Uint8Array<ArrayBuffer>);
 }
 
 // ---------------------------------------------------------------- the file

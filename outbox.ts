@@ -14,7 +14,7 @@ import type { Link } from "./link.ts";
 import { within } from "./time.ts";
 
 /** The pauses before what was refused is tried again: the first, the longest, and how they grow. */
-const RETRY = { firstMs: 1_000, maxMs: 30_000, factor: 2 };
+const RETRY = { firstMs: 1_000, maxMs: 5_000, factor: 2 };
 
 /** How to deliver. */
 export interface OutboxOptions {

@@ -271,14 +271,16 @@ export class Peer implements AsyncDisposable {
   /**
    * Says something to everybody. What is said in turn arrives in turn.
    *
-   * @param body any text of up to {@link MAX_BODY_BYTES}
+   * @param text anything of up to {@link MAX_BODY_BYTES}
    * @returns when it is safe: on our own disk, or, without a journal, with everybody else,
    *   stored by them or handed to their readers. Events tell what becomes of it, and
    *   are to be read: deliveries wait for the reader
    * @throws {GreetError} where it is not; a `failed` event says the same
    */
-  async send(body: string): Promise<void> {
+  async send(text: string): Promise<void> {
     const at = new Date();
+    // Half a surrogate pair is no character; on the wire it would become U+FFFD all the same.
+    const body = text.toWellFormed();
     const message: Message = { id: messageId(at.getTime()), from: this.name, body, at };
     try {
       checkLength(body);

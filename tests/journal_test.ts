@@ -44,6 +44,19 @@ journalTest(
   },
 );
 
+journalTest("text comes back exactly, whatever is in it", async (home) => {
+  using journal = Journal.open({ home, name: "Alice" });
+  const texts = ["", "a\0b", "\0", "\uFEFFmark", "👩‍🚀\r\n\x1b[2J", "\u{10FFFF}\uFFFE", "'); --"];
+  for (const body of texts) {
+    await journal.say(message(body), HERE);
+    await journal.take([{ ...message(body, "Bob"), id: `${body}-id` }]);
+  }
+  assert.deepEqual(bodies(journal.waitingFor("Bob")), texts);
+  const taken = journal.unshown(0);
+  assert.deepEqual(bodies(taken), texts);
+  assert.deepEqual(taken.map(({ message }) => message.id), texts.map((text) => `${text}-id`));
+});
+
 journalTest("what waits comes in portions, and one message always fits", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   for (const length of [10, 200, 10, 10]) await journal.say(message("x".repeat(length)), HERE);
