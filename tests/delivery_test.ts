@@ -1,6 +1,18 @@
 /** Nothing said is lost: processes that are killed, stopped and started again. */
 import assert from "node:assert/strict";
-import { Bot, type ChatEvent, freePorts, inTime, Program, temporaryHome } from "./program.ts";
+import {
+  Bot,
+  freePorts,
+  greetCommand,
+  Immortal,
+  inTime,
+  Printed,
+  Program,
+  randomNumbers,
+  ROOT,
+  run,
+  temporaryHome,
+} from "./program.ts";
 
 /** How many rounds of random kills; more of them find rarer faults. */
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);
@@ -120,50 +132,6 @@ Deno.test("a repeated message is answered and not shown again, also after the re
   assert.deepEqual(alice.all("message"), []);
 });
 
-/** Reproducible random numbers below 1. Source: mulberry32, public domain. */
-function randomNumbers(seed: number): () => number {
-  return () => {
-    seed = seed + 0x6D2B79F5 | 0;
-    let t = Math.imul(seed ^ seed >>> 15, 1 | seed);
-    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
-    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
-  };
-}
-
-/** A chat that is killed now and then and goes on where it was; every event of every run is kept. */
-class Immortal implements AsyncDisposable {
-  readonly runs: Bot[] = [];
-  readonly #args: string[];
-  readonly #home = temporaryHome();
-
-  constructor(...args: string[]) {
-    this.#args = args;
-    this.#start();
-  }
-
-  get now(): Bot {
-    return this.runs.at(-1)!;
-  }
-
-  async killAndStart(): Promise<void> {
-    await this.now.kill();
-    this.#start();
-  }
-
-  all(type: string): ChatEvent[] {
-    return this.runs.flatMap((run) => run.all(type));
-  }
-
-  #start(): void {
-    this.runs.push(new Bot(this.#args, this.#home));
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const run of this.runs) await run[Symbol.asyncDispose]();
-    await this.#home[Symbol.asyncDispose]();
-  }
-}
-
 for (let i = 0; i < SEEDS; i++) {
   const seed = SEEDS === 3 ? i + 1 : Math.floor(Math.random() * 2 ** 32);
   Deno.test(`${MESSAGES} messages under fire: none lost, none twice, in order (seed ${seed})`, async () => {
@@ -189,17 +157,7 @@ for (let i = 0; i < SEEDS; i++) {
 
     const said = new Set(alice.all("queued").map(({ body }) => body));
     assert(said.size > MESSAGES / 4, `only ${said.size} were said`);
-    const received = new Map<string, ChatEvent>();
-    for (const run of bob.runs) {
-      const messages = run.all("message");
-      assert.equal(new Set(messages.map(({ id }) => id)).size, messages.length, "twice in a run");
-      for (const message of messages) {
-        // Shown, and killed before that was noted: it is shown again, and marked.
-        if (received.has(message.id!)) assert(message.late, `${message.body} is shown again`);
-        else received.set(message.id!, message);
-      }
-    }
-    const bodies = [...received.values()].map(({ body }) => body!);
+    const bodies = bob.received().map(({ body }) => body!);
     const lost = [...said].filter((body) => !bodies.includes(body!));
     assert.deepEqual(lost, [], "lost");
     const numbers = bodies.slice(0, -1).map(Number);
@@ -222,7 +180,7 @@ Deno.test("a stopped peer is missed within 10 s, and back when it goes on; nothi
   assert.deepEqual((await bob.until("message")).map(({ body }) => body), ["into the silence"]);
 });
 
-Deno.test("a restart on the same port is not worth a word, and goes on at once", async () => {
+Deno.test("after a restart on the same port it goes on by itself", async () => {
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b]);
   await using bob = new Immortal("Bob", b, a);
@@ -234,5 +192,36 @@ Deno.test("a restart on the same port is not worth a word, and goes on at once",
     await inTime(alice.until("delivered", i), `delivery ${i}`);
   }
   assert.deepEqual(bob.all("message").map(({ body }) => body), ["1", "2", "3", "4", "5"]);
-  assert.deepEqual([alice.all("left"), alice.all("joined")].map(({ length }) => length), [0, 0]);
+});
+
+Deno.test("a reader that is slow does not fill the receiver: what is far ahead stays with the sender", async () => {
+  const [a, b] = freePorts();
+  await using home = temporaryHome();
+  const [command, ...args] = [...greetCommand(), "chat", "Bob", b, a];
+  const bob = new Deno.Command(command, {
+    args,
+    cwd: ROOT,
+    env: home.env,
+    stdin: "piped",
+    stdout: "piped",
+  }).spawn();
+  await using alice = new Bot(["Alice", a, b]);
+  await alice.until("welcome");
+  const bodies = Array.from({ length: 4_000 }, (_, i) => `${i} ${"x".repeat(1_000)}`);
+  await alice.say(...bodies);
+  await alice.until("queued", bodies.length, 60_000);
+  await alice.until("delivered", 800, 60_000);
+  // Bob's output is not read yet: a pipe of it is shown, a thousand wait, and a call is under way.
+  await run(["greet", b, "Nobody"]);
+  const { length } = alice.all("delivered");
+  assert(length < 2_000, `${length} were delivered`);
+  const out = new Printed(bob.stdout);
+  await alice.until("delivered", bodies.length, 60_000);
+  await out.until(/\] Alice> 3999 x/);
+  const heard = [...out.text.matchAll(/\] Alice> (\d+) x/g)].map(([, number]) => Number(number));
+  assert.deepEqual(heard, bodies.map((_, i) => i));
+  bob.kill("SIGTERM");
+  await bob.stdin.close();
+  assert.equal((await bob.status).code, 0);
+  await out.ended;
 });

@@ -206,7 +206,7 @@ journalTest(
 
 journalTest(
   "two of the same name are one too many; when the first ends, there is room",
-  async (home) => {
+  (home) => {
     const first = Journal.open({ home, name: "Alice" });
     assert.throws(() => Journal.open({ home, name: "Alice" }), {
       code: "FAILED",
@@ -269,9 +269,9 @@ journalTest("a newer version's journal is refused, and not touched", async (home
   assert.deepEqual(files(), before.files);
 });
 
-journalTest("a home that cannot be one is said so in one sentence", async (home) => {
+journalTest("a home that cannot be one is said so in one sentence", (home) => {
   const file = join(home, "file");
-  await Deno.writeTextFile(file, "");
+  Deno.writeTextFileSync(file, "");
   assert.throws(() => Journal.open({ home: file, name: "Alice" }), (error: Error) => {
     assert.match(error.message, /^cannot keep a journal in \S+: [A-Z][a-z ]+$/);
     return true;

@@ -1,6 +1,6 @@
 /** More than two: everybody is linked to everybody, and each link goes its own way. */
 import assert from "node:assert/strict";
-import { Bot, freePorts, Program, temporaryHome } from "./program.ts";
+import { Bot, freePorts, Immortal, Program, randomNumbers, temporaryHome } from "./program.ts";
 
 /** The arguments of each member of a full mesh. */
 function mesh(names: readonly string[]): string[][] {
@@ -72,6 +72,41 @@ Deno.test("ten peers: everybody hears everything once, in each speaker's order",
     for (const [k, name] of names.entries()) {
       const said = heard.filter(({ from }) => from === name).map(({ body }) => body);
       assert.deepEqual(said, k === i ? [] : words, `${names[i]} hears ${name}`);
+    }
+  }
+});
+
+Deno.test("three under fire: everybody gets everything, once and in order", async () => {
+  const random = randomNumbers(7);
+  const names = ["Alice", "Bob", "Carol"];
+  await using stack = new AsyncDisposableStack();
+  const peers = mesh(names).map((args) => stack.use(new Immortal(...args)));
+  for (let round = 0; round < 12; round++) {
+    const bodies = Array.from({ length: 50 }, (_, i) => `${round * 50 + i}`);
+    await Promise.all(peers.map(({ now }) => now.say(...bodies)));
+    const victim = peers[Math.floor(random() * peers.length)];
+    await victim.now.until("queued", Math.ceil(random() * 50), 30_000);
+    await victim.killAndStart();
+  }
+  await Promise.all(peers.map(({ now }) => now.say("the end")));
+  for (const { now } of peers) {
+    const endings = () => now.all("message").filter(({ body }) => body === "the end");
+    await now.program.out.waitFor(
+      () => endings().length === names.length - 1 || undefined,
+      () => `the ends in ${now.program.out.text.slice(-2_000)}`,
+      60_000,
+    );
+  }
+  for (const [i, listener] of peers.entries()) {
+    const received = listener.received();
+    for (const [k, speaker] of peers.entries()) {
+      if (k === i) continue;
+      const heard = received.filter(({ from }) => from === names[k]).map(({ body }) => body!);
+      const lost = speaker.all("queued").filter(({ body }) => !heard.includes(body!));
+      assert.deepEqual(lost, [], `${names[i]} lost what ${names[k]} said`);
+      const numbers = heard.slice(0, -1).map(Number);
+      assert.deepEqual(numbers, numbers.toSorted((x, y) => x - y), "in order");
+      assert.equal(new Set(heard).size, heard.length, "once");
     }
   }
 });

@@ -256,3 +256,69 @@ export function temporaryHome(): { env: { GREET_HOME: string } } & AsyncDisposab
     [Symbol.asyncDispose]: () => Deno.remove(home, { recursive: true }),
   };
 }
+
+/** Reproducible random numbers below 1. Source: mulberry32, public domain. */
+export function randomNumbers(seed: number): () => number {
+  return () => {
+    seed = seed + 0x6D2B79F5 | 0;
+    let t = Math.imul(seed ^ seed >>> 15, 1 | seed);
+    t = t + Math.imul(t ^ t >>> 7, 61 | t) ^ t;
+    return ((t ^ t >>> 14) >>> 0) / 2 ** 32;
+  };
+}
+
+/** A chat that is killed now and then and goes on where it was; every event of every run is kept. */
+export class Immortal implements AsyncDisposable {
+  readonly runs: Bot[] = [];
+  readonly #args: string[];
+  readonly #home = temporaryHome();
+
+  constructor(...args: string[]) {
+    this.#args = args;
+    this.#start();
+  }
+
+  get now(): Bot {
+    return this.runs.at(-1)!;
+  }
+
+  async killAndStart(): Promise<void> {
+    await this.now.kill();
+    this.#start();
+  }
+
+  all(type: string): ChatEvent[] {
+    return this.runs.flatMap((run) => run.all(type));
+  }
+
+  /**
+   * What was received in all runs, each message once.
+   *
+   * @throws where a message came twice in one run, or again without being marked late: that it may
+   *   be, if the process was killed when it had been printed and this was not noted yet
+   */
+  received(): ChatEvent[] {
+    const received = new Map<string, ChatEvent>();
+    for (const run of this.runs) {
+      const messages = run.all("message");
+      if (new Set(messages.map(({ id }) => id)).size < messages.length) {
+        throw new Error("a message came twice in one run");
+      }
+      for (const message of messages) {
+        const isAgain = received.has(message.id!);
+        if (isAgain && !message.late) throw new Error(`${message.body} came again`);
+        if (!isAgain) received.set(message.id!, message);
+      }
+    }
+    return [...received.values()];
+  }
+
+  #start(): void {
+    this.runs.push(new Bot(this.#args, this.#home));
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const run of this.runs) await run[Symbol.asyncDispose]();
+    await this.#home[Symbol.asyncDispose]();
+  }
+}
