@@ -142,7 +142,7 @@ interface Work {
  * {
  *   using journal = Journal.open({ home, name: "Alice" });
  *   const message = { id: "1", from: "Alice", body: "Bob?", at: new Date() };
- *   await journal.say(message, [{ target: "127.0.0.1:55556" }]);
+ *   await journal.say(message, () => [{ target: "127.0.0.1:55556" }]);
  * }
  * {
  *   using journal = Journal.open({ home, name: "Alice" }); // another day
@@ -212,16 +212,20 @@ export class Journal implements Disposable {
   /**
    * Takes something of our own that is to be delivered.
    *
-   * @returns when it is on disk. What is said in one go is written in one go
+   * @param message what is said
+   * @param addressees who is to get it, asked at the moment of writing, so that nobody who is
+   *   met meanwhile is missed
+   * @returns what now waits, when it is on disk. What is said in one go is written in one go
    */
-  say(message: Message, addressees: readonly Addressee[]): Promise<Entry> {
+  say(message: Message, addressees: () => readonly Addressee[]): Promise<Waiting> {
     const taken = new Date();
     return this.#durably(() => {
       const place = this.#insert(message, 1)!;
-      for (const { target, name = null } of addressees) {
+      const waiting = { place, message, taken, addressees: addressees() };
+      for (const { target, name = null } of waiting.addressees) {
         this.#run("INSERT INTO delivery VALUES (?, ?, ?, 'waiting')", place, target, name);
       }
-      return { place, message, taken };
+      return waiting;
     });
   }
 

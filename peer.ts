@@ -166,6 +166,7 @@ export class Peer implements AsyncDisposable {
     const targets = options.targets.map(parseTarget);
     const addresses = targets.map(({ address }) => address);
     const twice = addresses.find((address, i) => addresses.indexOf(address) !== i);
+    if (addresses.length === 0) throw new GreetError("USAGE", "a chat needs somebody to chat with");
     if (twice !== undefined) throw new GreetError("USAGE", `${twice} is given twice`);
     const peer = new Peer(parseName(options.name), addresses, journal);
     const chat = implement(CHAT, {
@@ -296,8 +297,7 @@ export class Peer implements AsyncDisposable {
   }
 
   async #say(message: Message, connections: readonly Connection[]): Promise<void> {
-    const addressees = connections.map(addresseeOf);
-    await this.#journal.say(message, addressees);
+    const { addressees } = await this.#journal.say(message, () => connections.map(addresseeOf));
     this.#feed.push({ type: "queued", message, waitingFor: addressees });
     for (const { outbox } of connections) outbox.wake();
   }

@@ -138,6 +138,30 @@ Deno.test("5 MB in one line are reported as not delivered; the chat goes on; exi
   assert.doesNotMatch(bob.out.text, /yy/);
 });
 
+Deno.test("what took more than a minute has two times, and what took a day a date", async () => {
+  const [a, b] = freePorts();
+  await using alice = Program.greet(["chat", "Alice", a, b], { env: { TZ: "UTC" } });
+  await using bob = Program.greet(["chat", "Bob", b, a]);
+  await alice.out.until("Welcome");
+  using channel = dial(parseTarget(a));
+  const say = (body: string, ago: number) => {
+    const seconds = Math.floor(Date.now() / 1_000) - ago;
+    const message = { sender: "Bob", body, id: body, timestamp: { seconds, nanos: 0 } };
+    return channel.call(CHAT, "SendMessage", message, { timeoutMs: 5_000 });
+  };
+  await say("just now", 30);
+  await say("a while ago", 90);
+  await say("long ago", 3 * 86_400);
+  await alice.out.until(/^\[\d\d:\d\d\] Bob> just now$/m);
+  await alice.out.until(/^\[\d\d:\d\d\] Bob \(sent (\d+-\d+-\d+ )?\d\d:\d\d\)> a while ago$/m);
+  const day = new Date(Date.now() - 3 * 86_400_000).toISOString().slice(0, 10);
+  const [, shown] = await alice.out.until(
+    /^\[\d\d:\d\d\] Bob \(sent (\S+) \d\d:\d\d\)> long ago$/m,
+  );
+  assert.equal(shown, day);
+  bob.kill();
+});
+
 Deno.test("a hostile peer cannot steer the terminal or forge a line", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);

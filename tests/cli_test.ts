@@ -230,6 +230,16 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
   ],
   [["chat", "Alice"], "greet chat needs PORT PEER"],
   [["chat", "Alice", "55555", "55555"], "the peer at 55555 would be Alice"],
+  [["chat", "Alice", "55555", "55556", "55555"], "the peer at 55555 would be Alice"],
+  [["chat", "Alice", "0", "1", "127.0.0.1:1"], "127.0.0.1:1 is given twice"],
+  [
+    ["chat", "Alice", "55555", "55556", "--history", "-1"],
+    '--history takes a whole number from 0 to 10000, not "-1"',
+  ],
+  [
+    ["chat", "Alice", "55555", "55556", "--linger", "soon"],
+    '--linger takes a number from 0 to 2000000, not "soon"',
+  ],
   [
     ["chat", "Alice", "55555", "55556", "--color", "sometimes"],
     '--color takes auto, always or never, not "sometimes"',

@@ -166,6 +166,36 @@ for (let i = 0; i < SEEDS; i++) {
   });
 }
 
+Deno.test("what was stored and not shown when the receiver died is shown at its next start, as late", async () => {
+  const [a, b] = freePorts();
+  await using home = temporaryHome();
+  const [command, ...args] = [...greetCommand(), "chat", "Bob", b, a, "--json"];
+  const options = { args, cwd: ROOT, env: home.env, stdin: "piped", stdout: "piped" } as const;
+  const bob = new Deno.Command(command, options).spawn();
+  await using alice = new Bot(["Alice", a, b]);
+  await alice.until("welcome");
+  const bodies = Array.from({ length: 200 }, (_, i) => `${i} ${"x".repeat(1_000)}`);
+  await alice.say(...bodies);
+  // Bob's output is not read: a pipe of it is shown, everything is stored.
+  await alice.until("delivered", bodies.length);
+  bob.kill("SIGKILL");
+  const out = new Printed(bob.stdout);
+  await Promise.all([out.ended, bob.status]);
+  await bob.stdin.close().catch(() => {});
+  const whole = out.text.slice(0, out.text.lastIndexOf("\n")).split("\n");
+  const first = whole.map((line) => JSON.parse(line)).filter(({ type }) => type === "message");
+  assert(first.length < bodies.length);
+  await using again = new Bot(["Bob", b, a], home);
+  await again.until("message", bodies.length - first.length);
+  await alice.say("and now");
+  const second = await again.until("message", bodies.length - first.length + 1);
+  assert.equal(second.at(-1)!.body, "and now");
+  assert.equal(second.at(-1)!.late, undefined);
+  const late = second.slice(0, -1);
+  assert(late.every((message) => message.late === true));
+  assert.deepEqual([...first, ...late].map(({ body }) => body), bodies);
+});
+
 Deno.test("a stopped peer is missed within 10 s, and back when it goes on; nothing is lost", async () => {
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b]);

@@ -5,7 +5,7 @@ import { DatabaseSync } from "node:sqlite";
 import { Journal, journalFile, type Message } from "../journal.ts";
 
 const TARGET = "127.0.0.1:55556";
-const HERE = [{ target: TARGET, name: "Bob" }];
+const HERE = () => [{ target: TARGET, name: "Bob" }];
 
 function message(body: string, from = "Alice"): Message {
   return { id: crypto.randomUUID(), from, body, at: new Date() };
@@ -40,7 +40,7 @@ journalTest(
     assert.deepEqual(bodies(journal.waitingFor("Bob")), ["2", "3"]);
     assert.deepEqual(bodies(journal.waitingFor("Carol")), []);
     assert.deepEqual(bodies(journal.queue()), ["2", "3"]);
-    assert.deepEqual(journal.queue()[0].addressees, HERE);
+    assert.deepEqual(journal.queue()[0].addressees, HERE());
   },
 );
 
@@ -72,7 +72,7 @@ journalTest(
   "a message to nobody in particular is for who is met there first, and stays theirs",
   async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
-    await journal.say(message("hello?"), [{ target: TARGET }]);
+    await journal.say(message("hello?"), () => [{ target: TARGET }]);
     assert.deepEqual(bodies(journal.waitingFor("Bob")), []);
     journal.meet(TARGET, "Bob");
     assert.deepEqual(bodies(journal.waitingFor("Bob")), ["hello?"]);
@@ -81,6 +81,16 @@ journalTest(
     assert.deepEqual(bodies(journal.waitingFor("Bob")), ["hello?"]);
   },
 );
+
+journalTest("who is met while a message is being stored gets it", async (home) => {
+  using journal = Journal.open({ home, name: "Alice" });
+  const there: { name?: string } = {};
+  const said = journal.say(message("hello?"), () => [{ target: TARGET, ...there }]);
+  there.name = "Bob";
+  journal.meet(TARGET, there.name);
+  await said;
+  assert.deepEqual(bodies(journal.waitingFor("Bob")), ["hello?"]);
+});
 
 journalTest(
   "who was last at a target gets what was for that target, at another target",
@@ -92,7 +102,7 @@ journalTest(
     {
       using journal = Journal.open({ home, name: "Alice" });
       assert.deepEqual(journal.moveTo([TARGET]), ["Bob"]);
-      await journal.say(message("Bob?"), [{ target: TARGET }]);
+      await journal.say(message("Bob?"), () => [{ target: TARGET }]);
     }
     using journal = Journal.open({ home, name: "Alice" });
     assert.deepEqual(journal.moveTo(["127.0.0.1:1"]), []);
@@ -139,7 +149,7 @@ journalTest(
     using journal = Journal.open({ home, name: "Alice" });
     const places: number[] = [];
     const tell = async (body: string, name: string) => {
-      const { place } = await journal.say(message(body), [{ target: name, name }]);
+      const { place } = await journal.say(message(body), () => [{ target: name, name }]);
       places.push(place);
       return place;
     };
@@ -161,7 +171,7 @@ journalTest(
 journalTest("what was cancelled is neither delivered nor listed", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   const { place } = await journal.say(message("never mind"), HERE);
-  assert.deepEqual(journal.cancel(place), HERE);
+  assert.deepEqual(journal.cancel(place), HERE());
   assert.deepEqual(journal.waitingFor("Bob"), []);
   assert.deepEqual(journal.queue(), []);
   journal.end("Bob", [place], "delivered");

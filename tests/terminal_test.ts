@@ -139,6 +139,51 @@ terminalTest("a message arrives above the line that is being typed", async () =>
   );
 });
 
+terminalTest(
+  "what waits stands below, dim, can be listed and cancelled, and moves up when it arrives",
+  async () => {
+    const [a, b] = freePorts();
+    await using alice = await Terminal.open();
+    await using bob = await Terminal.open();
+    await alice.greet("chat", "Alice", a, b);
+    await alice.until("refused");
+    const long = "a line that is longer than the screen is wide ".repeat(3).trim();
+    for (const line of ["one", "two", long]) await alice.type(line, "Enter");
+    await alice.until(
+      /Alice> one \(waiting\)\n.*Alice> two \(waiting\)\n.*Alice> a line.*… \(waiting\)\n/,
+    );
+    // deno-lint-ignore no-control-regex
+    assert.match(await alice.screen("-e"), /\x1b\[2m\[\d\d:\d\d\] Alice> one \(waiting\)/);
+    await alice.type("/queue", "Enter");
+    await alice.until(
+      new RegExp(`2\\. \\[\\d\\d:\\d\\d\\] Alice> two \\(waiting for 127.0.0.1:${b}\\)`),
+    );
+    await alice.type("/cancel 2", "Enter");
+    await alice.until("] Alice> two (cancelled)");
+    await alice.type("/who", "Enter");
+    await alice.until(`Somebody is away: 127.0.0.1:${b}: connection refused.`);
+    await bob.greet("chat", "Bob", b, a);
+    await bob.until(/\] Alice> one\n/);
+    const screen = untimed(await alice.until(/Welcome[^]*is wide\nAlice>/));
+    const at = screen.indexOf("Welcome, Alice. You are chatting with Bob.");
+    assert.equal(
+      screen.slice(at + 2).join("|").replaceAll(/\|(?!\[|Alice>)/g, ""),
+      `[17:24] Alice> one|[17:24] Alice> ${long}|Alice>`,
+    );
+    await bob.type("/quit", "Enter");
+    await alice.until("Bob has left.");
+    await alice.type("three", "Enter");
+    await alice.until("] Alice> three (waiting)");
+    await alice.type("/quit", "Enter");
+    await alice.until("1 message for Bob is kept. It goes out when you meet again.\nexit 0");
+    await alice.greet("chat", "Alice", a, b, "--history", "2");
+    const again = untimed(await alice.until(/three \(waiting\)[^]*\nAlice>/)).join("|");
+    assert.match(again, /^\[17:24\] Alice> one\|\[17:24\] Alice> a line/);
+    // deno-lint-ignore no-control-regex
+    assert.match(await alice.screen("-e"), /^\x1b\[2m\[\d\d:\d\d\] Alice> one/);
+  },
+);
+
 for (const [how, leave] of [["Ctrl-C", "C-c"], ["Ctrl-D", "C-d"]] as const) {
   terminalTest(`${how} leaves, and the terminal is as it was`, async () => {
     const [a, b] = freePorts();
