@@ -277,7 +277,7 @@ export class Journal implements Disposable {
 
   /** Our reader has it. */
   markShown(place: number): void {
-    this.#mark(() => this.#run("UPDATE message SET shown = 1 WHERE place = ?", place));
+    this.#run("UPDATE message SET shown = 1 WHERE place = ?", place);
     if (!this.durable) this.#forget();
   }
 
@@ -285,7 +285,7 @@ export class Journal implements Disposable {
 
   /** Somebody is at a target: what was to go there, whoever it may be, is now for them. */
   meet(target: string, name: string): void {
-    this.#mark(() => {
+    this.#transaction("NORMAL", () => {
       this.#run(
         `UPDATE delivery SET recipient = ?
          WHERE state = 'waiting' AND recipient IS NULL AND target = ?`,
@@ -304,13 +304,11 @@ export class Journal implements Disposable {
    */
   moveTo(targets: readonly string[]): string[] {
     const here = JSON.stringify(targets);
-    this.#mark(() =>
-      this.#run(
-        `UPDATE delivery SET recipient = (SELECT name FROM met WHERE met.target = delivery.target)
-         WHERE state = 'waiting' AND recipient IS NULL
-           AND target NOT IN (SELECT value FROM json_each(?))`,
-        here,
-      )
+    this.#run(
+      `UPDATE delivery SET recipient = (SELECT name FROM met WHERE met.target = delivery.target)
+       WHERE state = 'waiting' AND recipient IS NULL
+         AND target NOT IN (SELECT value FROM json_each(?))`,
+      here,
     );
     return this.#all(
       "SELECT DISTINCT name FROM met WHERE target IN (SELECT value FROM json_each(?))",
@@ -328,7 +326,7 @@ export class Journal implements Disposable {
 
   /** A delivery to somebody has ended; what has ended already stays as it is. */
   end(name: string, places: readonly number[], ending: Ending): void {
-    this.#mark(() => {
+    this.#transaction("NORMAL", () => {
       for (const place of places) {
         this.#run(
           "UPDATE delivery SET state = ? WHERE place = ? AND recipient = ? AND state = 'waiting'",
@@ -348,11 +346,9 @@ export class Journal implements Disposable {
    */
   cancel(place: number): Addressee[] {
     const given = this.addressees(place);
-    this.#mark(() =>
-      this.#run(
-        "UPDATE delivery SET state = 'cancelled' WHERE place = ? AND state = 'waiting'",
-        place,
-      )
+    this.#run(
+      "UPDATE delivery SET state = 'cancelled' WHERE place = ? AND state = 'waiting'",
+      place,
     );
     return given;
   }
@@ -440,7 +436,7 @@ export class Journal implements Disposable {
     this.#pending = [];
     if (works.length === 0) return;
     try {
-      this.#transaction(() => works.forEach((work) => work.run()));
+      this.#transaction("FULL", () => works.forEach((work) => work.run()));
     } catch (error) {
       works.forEach((work) => work.failed(error as GreetError));
       return;
@@ -449,26 +445,21 @@ export class Journal implements Disposable {
   }
 
   /**
-   * Writes at once, without waiting for the disk. It survives the end of the process; what
-   * a power cut takes back is done again: delivered twice, taken once.
+   * Writes several things or none. `FULL` waits until they are on the disk. `NORMAL` does not:
+   * what was written survives the end of the process, and what a power cut takes back is done
+   * again (delivered twice, taken once). It is what holds outside of transactions, too.
    */
-  #mark(run: () => void): void {
-    this.#database.exec("PRAGMA synchronous = NORMAL");
+  #transaction(synchronous: "FULL" | "NORMAL", run: () => void): void {
     try {
-      this.#transaction(run);
-    } finally {
-      this.#database.exec("PRAGMA synchronous = FULL");
-    }
-  }
-
-  #transaction(run: () => void): void {
-    try {
+      if (synchronous === "FULL") this.#database.exec("PRAGMA synchronous = FULL");
       this.#database.exec("BEGIN IMMEDIATE");
       run();
       this.#database.exec("COMMIT");
     } catch (error) {
       if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw diskError(error);
+    } finally {
+      if (synchronous === "FULL") this.#database.exec("PRAGMA synchronous = NORMAL");
     }
   }
 
@@ -492,7 +483,11 @@ export class Journal implements Disposable {
   }
 
   #run(sql: string, ...values: (string | number | null)[]) {
-    return this.#prepare(sql).run(...values);
+    try {
+      return this.#prepare(sql).run(...values);
+    } catch (error) {
+      throw diskError(error);
+    }
   }
 
   #portion({ characters }: Portion, sql: string, ...values: (string | number)[]): Entry[] {
@@ -600,7 +595,7 @@ function openDatabase(path: string): DatabaseSync {
   const database = new DatabaseSync(path);
   try {
     database.exec(
-      "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL",
+      "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
     );
     const [{ quick_check: finding }] = database.prepare("PRAGMA quick_check(1)").all();
     if (finding !== "ok") throw new Damage(String(finding));

@@ -142,11 +142,14 @@ for (let i = 0; i < SEEDS; i++) {
     let next = 0;
     while (next < MESSAGES) {
       const count = Math.min(MESSAGES - next, 1 + Math.floor(random() * 400));
+      const heard = bob.now.all("message").length;
       // What was written to a process that is then killed may or may not have been said.
       await alice.now.say(...Array.from({ length: count }, (_, k) => `${next + k}`));
       next += count;
-      const [wait, victim] = [random(), random()];
-      await alice.now.until("queued", Math.ceil(count * wait), 60_000);
+      const [share, witness, victim] = [random(), random(), random()];
+      const some = Math.ceil(count * share);
+      if (witness < 0.3) await alice.now.until("queued", some, 60_000);
+      else await bob.now.until("message", heard + some, 60_000);
       if (victim < 0.4) await bob.killAndStart();
       else if (victim < 0.7) await alice.killAndStart();
       else if (victim < 0.9) await Promise.all([alice.killAndStart(), bob.killAndStart()]);
