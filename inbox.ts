@@ -80,7 +80,7 @@ export class Inbox implements AsyncDisposable {
     this.#woken.resolve();
     await within(LAST_WORDS_MS, this.#running);
     this.#state = "closed";
-    for (const { resolve } of this.#waiters) resolve();
+    this.#letGo(Infinity);
   }
 
   async #shown(place: number): Promise<void> {
@@ -125,10 +125,18 @@ export class Inbox implements AsyncDisposable {
     if (!isRead || this.#state === "closed") return false;
     // Within one run nothing is shown twice, whatever becomes of the mark.
     this.#shownUpTo = place;
-    const isDue = (waiter: { place: number }) => waiter.place <= place;
-    this.#waiters.filter(isDue).forEach(({ resolve }) => resolve());
-    this.#waiters = this.#waiters.filter((waiter) => !isDue(waiter));
-    this.#options.journal.markShown(place);
+    try {
+      this.#options.journal.markShown(place);
+    } finally {
+      this.#letGo(place);
+    }
     return true;
+  }
+
+  /** Lets those go on who wait until everything up to a place is shown. */
+  #letGo(place: number): void {
+    const isDue = (waiter: { place: number }) => waiter.place <= place;
+    for (const { resolve } of this.#waiters.filter(isDue)) resolve();
+    this.#waiters = this.#waiters.filter((waiter) => !isDue(waiter));
   }
 }

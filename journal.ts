@@ -13,6 +13,7 @@ import { join } from "node:path";
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
 import { GreetError } from "./errors.ts";
+import { begin, diskError, type Layout, openFile } from "./journal_file.ts";
 
 /** One thing that was said. */
 export interface Message {
@@ -64,19 +65,10 @@ const PORTION: Portion = { messages: 256, characters: 100_000 };
 /** How a delivery ended. */
 export type Ending = "delivered" | "failed" | "cancelled";
 
-/** The layout of the database. A higher number in a file is a newer program's. */
-const VERSION = 1;
-
-/** Marks the file as ours: "gret". */
-const APPLICATION_ID = 0x67726574;
-
-/**
- * A message's columns, as {@link toEntry} reads them. Text from others may have U+0000 in it, where
- * the runtime would cut it off if it were read as text.
- */
-const COLUMNS = "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken";
-
-const LAYOUT = `
+const LAYOUT: Layout = {
+  applicationId: 0x67726574, // "gret"
+  version: 1,
+  sql: `
   CREATE TABLE message (
     place INTEGER PRIMARY KEY,
     id TEXT NOT NULL,               -- the sender's; '' where it makes none
@@ -102,10 +94,14 @@ const LAYOUT = `
     target TEXT PRIMARY KEY,
     name TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
+`,
+};
 
-  PRAGMA application_id = ${APPLICATION_ID};
-  PRAGMA user_version = ${VERSION};
-`;
+/**
+ * A message's columns, as {@link toEntry} reads them. Text from others may have U+0000 in it, where
+ * the runtime would cut it off if it were read as text.
+ */
+const COLUMNS = "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken";
 
 /** How many messages a journal keeps that is not on disk, so that it stays small. */
 const MEMORY_LIMIT = 1_000;
@@ -183,27 +179,14 @@ export class Journal implements Disposable {
    *   written, or where a newer version of this program wrote it: then it is not touched
    */
   static open({ home, name }: JournalOptions): Journal {
-    const path = journalFile(home, name);
-    try {
-      Deno.mkdirSync(join(home, FOLDER), { recursive: true, mode: 0o700 });
-      const release = lock(path, name);
-      try {
-        checkVersion(path, versionInHeader(path));
-        const { database, notice } = openOrReplace(path);
-        return new Journal(database, release, notice);
-      } catch (error) {
-        release();
-        throw error;
-      }
-    } catch (error) {
-      throw cannotKeep(path, error);
-    }
+    const { database, release, notice } = openFile(journalFile(home, name), name, LAYOUT);
+    return new Journal(database, release, notice);
   }
 
   /** A journal that is not on disk: it ends with the process, and forgets early. */
   static inMemory(): Journal {
     const database = new DatabaseSync(":memory:");
-    database.exec(LAYOUT);
+    begin(database, LAYOUT);
     return new Journal(database);
   }
 
@@ -527,10 +510,6 @@ function text(blob: SQLOutputValue): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(blob as Uint8Array<ArrayBuffer>);
 }
 
-// ---------------------------------------------------------------- the file
-
-const FOLDER = "journals";
-
 /**
  * The file of one name. Names may differ in nothing but case, or be long, or be
  * what some systems do not take as file names; so a digest is what tells them apart.
@@ -538,128 +517,5 @@ const FOLDER = "journals";
 export function journalFile(home: string, name: string): string {
   const legible = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 32);
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 12);
-  return join(home, FOLDER, `${legible}-${digest}.sqlite`);
-}
-
-/** Keeps other processes away; the system lets go when this one ends, however it ends. */
-function lock(path: string, name: string): () => void {
-  const file = Deno.openSync(`${path}.lock`, { create: true, write: true, mode: 0o600 });
-  if (file.tryLockSync(true)) return () => file.close();
-  file.close();
-  throw new GreetError("FAILED", `${name} is chatting already: another process has the journal`, {
-    hint: "leave there first, take another name, or use another --home",
-  });
-}
-
-/** The version that SQLite's file header gives; reading it so does not touch the file. */
-function versionInHeader(path: string): number {
-  using file = openExisting(path);
-  if (file === undefined) return 0;
-  const header = new Uint8Array(100);
-  if (file.readSync(header) !== header.length) return 0;
-  const view = new DataView(header.buffer);
-  // https://www.sqlite.org/fileformat.html#the_database_header
-  return view.getUint32(68) === APPLICATION_ID ? view.getUint32(60) : 0;
-}
-
-function openExisting(path: string): Deno.FsFile | undefined {
-  try {
-    return Deno.openSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
-}
-
-function checkVersion(path: string, version: number): void {
-  if (version <= VERSION) return;
-  throw new GreetError("FAILED", `the journal ${path} was written by a newer version of greet`, {
-    hint: "use that version, another --home, or keep nothing: --no-journal",
-  });
-}
-
-function openOrReplace(path: string): { database: DatabaseSync; notice?: string } {
-  try {
-    return { database: openDatabase(path) };
-  } catch (error) {
-    if (!isDamaged(error)) throw error;
-    const aside = moveAside(path);
-    const notice = `The journal was damaged. It is kept as ${aside}; a new one was begun.`;
-    return { database: openDatabase(path), notice };
-  }
-}
-
-function openDatabase(path: string): DatabaseSync {
-  // SQLite would make it readable for everybody; its further files take after it.
-  Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
-  const database = new DatabaseSync(path);
-  try {
-    database.exec(
-      "PRAGMA busy_timeout = 2000; PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL",
-    );
-    const [{ quick_check: finding }] = database.prepare("PRAGMA quick_check(1)").all();
-    if (finding !== "ok") throw new Damage(String(finding));
-    const version = Number(database.prepare("PRAGMA user_version").get()!.user_version);
-    checkVersion(path, version);
-    if (version === 0) database.exec(`BEGIN; ${LAYOUT} COMMIT`);
-    return database;
-  } catch (error) {
-    database.close();
-    throw error;
-  }
-}
-
-/** A database that can be opened but not trusted. */
-class Damage extends Error {}
-
-function isDamaged(error: unknown): boolean {
-  return error instanceof Damage ||
-    /not a database|malformed/.test(error instanceof Error ? error.message : "");
-}
-
-function moveAside(path: string): string {
-  const aside = `${path}.damaged-${new Date().toISOString().replaceAll(/[-:]/g, "").slice(0, 15)}`;
-  for (const suffix of ["", "-wal", "-shm"]) {
-    try {
-      Deno.renameSync(path + suffix, aside + suffix);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotFound)) throw error;
-    }
-  }
-  return aside;
-}
-
-// ---------------------------------------------------------------- errors
-
-/**
- * What SQLite says, and what that means. The texts are those of `sqlite3_errstr`;
- * result codes (https://www.sqlite.org/rescode.html) would be better, but `exec` gives none.
- */
-const SQLITE_REASONS: readonly [RegExp, string][] = [
-  [/disk is full/, "the disk is full"],
-  [/readonly/, "it is read-only"],
-  [/locked/, "another program is using it"],
-  [/not a database|malformed/, "it is damaged"],
-  [/disk I\/O error/, "the disk does not work"],
-  [/unable to open/, "it cannot be opened"],
-];
-
-function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
-  const known = SQLITE_REASONS.find(([pattern]) => pattern.test(message));
-  // Deno's own errors end in: (os error 30): mkdir '/home/bob'
-  return known?.[1] ?? message.replace(/ \(os error.*/s, "");
-}
-
-function diskError(cause: unknown): GreetError {
-  if (cause instanceof GreetError) return cause;
-  return new GreetError("FAILED", `the journal cannot be used: ${reasonOf(cause)}`, { cause });
-}
-
-function cannotKeep(path: string, cause: unknown): GreetError {
-  if (cause instanceof GreetError) return cause;
-  return new GreetError("FAILED", `cannot keep a journal in ${path}: ${reasonOf(cause)}`, {
-    hint: "name another folder with --home DIR or GREET_HOME, or keep nothing: --no-journal",
-    cause,
-  });
+  return join(home, "journals", `${legible}-${digest}.sqlite`);
 }

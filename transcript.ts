@@ -114,11 +114,8 @@ export class Transcript {
     this.#hasEnded = true;
     const queue = this.#peer.queue();
     if (queue.length === 0) return;
-    if (this.#screen.interactive) {
-      for (const pending of [...this.#pending.values()].slice(-HELD)) {
-        if (!pending.isPrinted) this.#screen.note(pendingLine(pending));
-      }
-    }
+    const unprinted = [...this.#pending.values()].filter(({ isPrinted }) => !isPrinted);
+    for (const pending of unprinted.slice(-HELD)) this.#screen.note(pendingLine(pending));
     this.#screen.warn(kept(queue));
   }
 
@@ -162,7 +159,13 @@ export class Transcript {
         if (this.#screen.interactive) this.#holdSoon();
         return this.#follow({ ...known, waitingFor: event.waitingFor });
       case "delivered":
-        return this.#follow({ ...known, waitingFor: event.waitingFor, isWithSome: true });
+        return this.#follow({
+          ...known,
+          waitingFor: event.waitingFor,
+          isWithSome: true,
+          // As waiting for everybody, which is over.
+          isPrinted: known.isPrinted && known.isWithSome,
+        });
       case "failed":
         return this.#follow({
           ...known,

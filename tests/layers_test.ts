@@ -4,8 +4,8 @@ import { ROOT } from "./program.ts";
 
 const LAYERS: readonly (readonly string[])[] = [
   ["errors.ts", "feed.ts", "http2_guard.ts", "output.ts", "time.ts"],
-  ["home.ts", "journal.ts", "screen.ts", "target.ts", "text.ts"],
-  ["rpc.ts"],
+  ["home.ts", "journal_file.ts", "screen.ts", "target.ts", "text.ts"],
+  ["journal.ts", "rpc.ts"],
   ["greeter.ts", "inbox.ts", "link.ts"],
   ["outbox.ts", "roster.ts", "threads.ts"],
   ["peer.ts"],

@@ -34,6 +34,18 @@ Deno.test("three chat: welcomed together, joins, leaves and gaps are said by nam
   assert.equal(bob.out.text.match(/hello, one/g)?.length, 1);
 });
 
+Deno.test("what waits for all, then for some, then for nobody is said so each time", async () => {
+  const [alices, bobs, carols] = mesh(["Alice", "Bob", "Carol"]);
+  await using alice = Program.greet(["chat", ...alices]);
+  await alice.write("anybody?\n");
+  await alice.out.until("] Alice> anybody? (waiting)\n");
+  await using bob = Program.greet(["chat", ...bobs]);
+  await alice.out.until(`] Alice> anybody? (waiting for 127.0.0.1:${carols[1]})\n`);
+  await bob.out.until("] Alice> anybody?\n");
+  await using _carol = Program.greet(["chat", ...carols]);
+  await alice.out.until(/\] Alice> anybody\?\n/);
+});
+
 Deno.test("two with the same name: refused, and said so on every side", async () => {
   const [alices, bobs, others] = mesh(["Alice", "Bob", "Bob"]);
   await using alice = new Bot(alices);
