@@ -185,16 +185,12 @@ class Pipe {
   async #linger(): Promise<void> {
     const { linger, signal } = this.#options;
     const { peer } = this.#context;
-    let isDone = false;
-    const done = Promise.all([this.#met, peer.drained()]).then(() => isDone = true);
+    const done = Promise.all([this.#met, peer.drained()]);
     const ms = linger === undefined ? LONGEST_MS : linger * 1_000;
     await within(ms, Promise.race([done, this.#aborted]));
-    if (isDone || signal.aborted) return;
-    const queue = peer.queue();
-    throw new GreetError(
-      "UNAVAILABLE",
-      queue.length > 0 ? kept(queue) : "nobody came",
-    );
+    if (!signal.aborted && peer.isWaiting) {
+      throw new GreetError("UNAVAILABLE", kept(peer.queue()));
+    }
   }
 }
 

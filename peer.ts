@@ -347,9 +347,14 @@ export class Peer implements AsyncDisposable {
     this.#progress = Promise.withResolvers();
   }
 
+  /** Whether something waits for those we chat with. */
+  get isWaiting(): boolean {
+    return this.#journal.isWaitingFor(this.#company());
+  }
+
   /** Resolves when nothing waits any more for those we chat with. */
   async drained(): Promise<void> {
-    while (this.#journal.isWaitingFor(this.#company())) await this.#progress.promise;
+    while (this.isWaiting) await this.#progress.promise;
   }
 
   /** What waits to be delivered, whoever it is for. */

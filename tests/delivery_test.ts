@@ -70,6 +70,13 @@ Deno.test("the end of input waits for delivery; --linger gives up after a while,
       /^1 message for 127\.0\.0\.1:\d+ is kept/,
     );
   }
+  {
+    // What waits for others is not what this input waits for.
+    const [c] = freePorts();
+    await using alice = new Bot(["Alice", a, c, "--linger", "0"], home);
+    await alice.program.end();
+    assert.equal(await alice.program.code(), 0);
+  }
   await using alice = new Bot(["Alice", a, b], home);
   await alice.program.end();
   await using bob = new Bot(["Bob", b, a]);
