@@ -231,7 +231,7 @@ Deno.test("after a restart on the same port it goes on by itself", async () => {
     await bob.now.until("message");
     await inTime(alice.until("delivered", i), `delivery ${i}`);
   }
-  assert.deepEqual(bob.all("message").map(({ body }) => body), ["1", "2", "3", "4", "5"]);
+  assert.deepEqual(bob.received().map(({ body }) => body), ["1", "2", "3", "4", "5"]);
 });
 
 Deno.test("a reader that is slow does not fill the receiver: what is far ahead stays with the sender", async () => {
