@@ -104,6 +104,8 @@ export function openTerminal(prompt: string, color: boolean): Screen {
   editor.on("close", close);
   draw();
 
+  /** What is below must leave room for the line being typed, and for some of the conversation. */
+  const mostRows = () => Math.max(0, output.rows - 4);
   const show = (text: string) => redraw(() => output.write(text + "\n"));
   return {
     interactive: true,
@@ -111,7 +113,7 @@ export function openTerminal(prompt: string, color: boolean): Screen {
     show,
     note: (text) => show(text.split("\n").map(dim).join("\n")),
     warn: show,
-    below: (rows) => redraw(() => below = rows),
+    below: (rows) => redraw(() => below = rows.slice(Math.max(0, rows.length - mostRows()))),
     ready: () => undefined,
     written: () => Promise.resolve(true),
     close,

@@ -17,8 +17,9 @@ import { showable } from "./text.ts";
 /** What a further line of a message begins with, so that it cannot pose as another message. */
 const CONTINUATION = " ".repeat(8);
 
-/** How many waiting messages stand below the conversation. */
+/** How many waiting messages, and reasons why somebody is not there, stand below the conversation. */
 const HELD = 5;
+const EXPLAINED = 3;
 
 /** How many it follows; of older ones it shows only how they end. */
 const FOLLOWED = 1_000;
@@ -225,17 +226,23 @@ export class Transcript {
     );
   }
 
-  /** Keeps below the conversation what belongs to no place in it yet. */
+  /** Keeps below the conversation what belongs to no place in it yet, and why. */
   #hold(): void {
     if (!this.#screen.interactive || this.#hasEnded) return;
+    const pending = [...this.#pending.values()].filter((one) => !one.isPrinted);
+    const more = pending.length - HELD;
+    this.#screen.below([
+      ...(more > 0 ? [{ text: `${more} more before that: see /queue` }] : []),
+      ...pending.slice(-HELD).flatMap((one) => this.#heldRow(one) ?? []),
+      ...this.#whyAbsent(),
+    ]);
+  }
+
+  #whyAbsent(): Row[] {
     const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
     const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
-    const pending = [...this.#pending.values()].filter((one) => !one.isPrinted);
-    const marked = pending.slice(-HELD).flatMap((one) => this.#heldRow(one) ?? []);
-    const more = pending.length - HELD;
-    const hidden = more > 0 ? [{ text: `${more} more before that: see /queue` }] : [];
-    const why = reasons.map((reason) => ({ text: showable(reason) }));
-    this.#screen.below([...hidden, ...marked, ...why]);
+    if (reasons.length > EXPLAINED) return [{ text: `${reasons.length} are away: see /who` }];
+    return reasons.map((reason) => ({ text: showable(reason) }));
   }
 
   #heldRow(pending: Pending): Row | undefined {
