@@ -101,6 +101,59 @@ Deno.test("without a journal nothing is written, and what cannot be delivered is
   assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
 });
 
+/** A peer written elsewhere, Bob, which answers each message as it likes and takes one at a time. */
+async function foreignPeer(answer: (body: string) => void) {
+  const { CHAT, implement, serve } = await import("../rpc.ts");
+  const { GreetError } = await import("../errors.ts");
+  const received: string[] = [];
+  const server = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
+      SendMessage({ body }) {
+        answer(body);
+        received.push(body);
+        return {};
+      },
+      SendMessages() {
+        throw new GreetError("UNIMPLEMENTED", "one at a time");
+      },
+    })],
+  });
+  return { port: `${server.port}`, received, [Symbol.asyncDispose]: () => server.stop() };
+}
+
+Deno.test("what the other side will never take fails, is said so, and holds nothing up", async () => {
+  const { GreetError } = await import("../errors.ts");
+  await using bob = await foreignPeer((body) => {
+    if (body === "bad") throw new GreetError("INVALID_ARGUMENT", "no such words here");
+  });
+  await using alice = new Bot(["Alice", "0", bob.port]);
+  await alice.say("one", "bad", "two");
+  await alice.program.end();
+  assert.equal(await alice.program.code(), 64 + 3);
+  assert.deepEqual(bob.received, ["one", "two"]);
+  const [error] = alice.all("error");
+  assert.equal(error.id, alice.all("queued")[1].id);
+  assert.equal(error.to, "Bob");
+  assert.match(`${error.message}`, /no such words here$/);
+});
+
+Deno.test("what the other side cannot take now is tried again, in order", async () => {
+  const { GreetError } = await import("../errors.ts");
+  let refusals = 2;
+  await using bob = await foreignPeer((body) => {
+    if (body === "two" && refusals-- > 0) throw new GreetError("UNAVAILABLE", "not now");
+  });
+  await using alice = new Bot(["Alice", "0", bob.port]);
+  await alice.say("one", "two", "three");
+  await alice.program.end();
+  assert.equal(await alice.program.code(), 0);
+  assert.deepEqual(bob.received, ["one", "two", "three"]);
+  assert.equal(alice.all("error").length, 1, "said once");
+});
+
 Deno.test("a repeated message is answered and not shown again, also after the receiver was killed", async () => {
   const { CHAT, dial, implement, serve } = await import("../rpc.ts");
   const { parseTarget } = await import("../target.ts");
