@@ -49,7 +49,7 @@ interface View {
  * until they are delivered. Without one, a line is taken only while another peer is
  * there, and the next one when it was delivered; so nothing is taken that has nowhere to go.
  *
- * @returns the first error that kept something from being delivered, if any
+ * @returns the first error that kept something piped in from being delivered, if any
  * @throws {GreetError} `USAGE` or `FAILED` where the peer cannot be opened
  */
 export async function chat(options: ChatOptions): Promise<GreetError | undefined> {
@@ -64,25 +64,24 @@ export async function chat(options: ChatOptions): Promise<GreetError | undefined
   if (journal?.notice !== undefined) {
     view.refuse(new GreetError("DATA_LOSS", journal.notice));
   }
-  view.begin();
   const failures: GreetError[] = [];
   const shown = showEvents(peer, screen, view, failures);
   const close = () => screen.close();
   signal.addEventListener("abort", close, { once: true });
   if (signal.aborted) close();
   try {
+    view.begin();
     const context = { peer, transcript };
     if (screen.interactive) await sendTyped(context, screen);
-    else await new Pipe(options, context, view).send();
-  } catch (error) {
-    failures.push(GreetError.from(error));
+    else failures.push(...await new Pipe(options, context, view).send());
   } finally {
     signal.removeEventListener("abort", close);
     await peer[Symbol.asyncDispose]();
     await shown;
   }
   view.end();
-  return failures[0];
+  // Who typed it has seen what became of it; a chat that was left is done.
+  return screen.interactive ? undefined : failures[0];
 }
 
 // ---------------------------------------------------------------- what is typed
@@ -129,25 +128,25 @@ class Pipe {
     });
   }
 
-  /** @throws {GreetError} `UNAVAILABLE` where something is left undelivered at the end */
-  async send(): Promise<void> {
+  /** @returns what the end of the input was left with: an error where something still waits */
+  async send(): Promise<GreetError[]> {
     const { screen, signal } = this.#options;
     const lines = screen.lines[Symbol.asyncIterator]();
     for (;;) {
       await this.#somewhereToGo();
-      if (signal.aborted) return;
+      if (signal.aborted) return [];
       const { done, value: line } = await lines.next();
       if (done) break;
       if (line.trim() === "") continue;
       if (this.#isCommand(line)) {
-        if (answer(line, this.#context, screen) === "leave") return;
+        if (answer(line, this.#context, screen) === "leave") return [];
       } else {
         await this.#say(line);
       }
       await screen.ready();
     }
     await Promise.all(this.#inFlight);
-    await this.#linger();
+    return await this.#linger();
   }
 
   #isCommand(line: string): boolean {
@@ -182,15 +181,14 @@ class Pipe {
   }
 
   /** Stays until somebody was there and everything has arrived, but not too long. */
-  async #linger(): Promise<void> {
+  async #linger(): Promise<GreetError[]> {
     const { linger, signal } = this.#options;
     const { peer } = this.#context;
     const done = Promise.all([this.#met, peer.drained()]);
     const ms = linger === undefined ? LONGEST_MS : linger * 1_000;
     await within(ms, Promise.race([done, this.#aborted]));
-    if (!signal.aborted && peer.isWaiting) {
-      throw new GreetError("UNAVAILABLE", kept(peer.queue()));
-    }
+    if (signal.aborted || !peer.isWaiting) return [];
+    return [new GreetError("UNAVAILABLE", kept(peer.queue()))];
   }
 }
 
