@@ -46,8 +46,8 @@ interface View {
  * Chats until the input ends, the user leaves or the signal is aborted.
  *
  * With a journal, piped lines are taken as they come, and the end of the input waits
- * until they are delivered. Without one, a line is taken only while another peer is
- * there, and the next one when it was delivered; so nothing is taken that has nowhere to go.
+ * until they are delivered. Without one, a line is said only while another peer is
+ * there, and the next one is taken when it was delivered.
  *
  * @returns the first error that kept something piped in from being delivered, if any
  * @throws {GreetError} `USAGE` or `FAILED` where the peer cannot be opened
@@ -133,9 +133,8 @@ class Pipe {
     const { screen, signal } = this.#options;
     const lines = screen.lines[Symbol.asyncIterator]();
     for (;;) {
-      await this.#somewhereToGo();
-      if (signal.aborted) return [];
       const { done, value: line } = await lines.next();
+      if (signal.aborted) return [];
       if (done) break;
       if (line.trim() === "") continue;
       if (this.#isCommand(line)) {
@@ -153,7 +152,7 @@ class Pipe {
     return this.#options.json ? line.trim() === "/quit" : isCommand(line);
   }
 
-  /** What is not kept must have somewhere to go before it is taken. */
+  /** What is not kept must have somewhere to go before it is said. */
   async #somewhereToGo(): Promise<void> {
     if (this.#options.journal) return;
     await Promise.race([this.#context.peer.joined(), this.#aborted]);
@@ -163,6 +162,7 @@ class Pipe {
     const body = this.#body(line);
     if (body === undefined) return;
     await this.#somewhereToGo();
+    if (this.#options.signal.aborted) return;
     // Its events tell how it went.
     const said = this.#context.peer.send(body).catch(() => {});
     this.#inFlight.add(said);

@@ -133,6 +133,8 @@ export class Peer implements AsyncDisposable {
   readonly #promises = new Map<string, PromiseWithResolvers<void>>();
   #connections: readonly Connection[] = [];
   #server!: Server;
+  /** When the last thing that we said is stored, or is not. */
+  #lastSaid: Promise<unknown> = Promise.resolve();
   #someone = Promise.withResolvers<string>();
   #isAlone = true;
   #progress = Promise.withResolvers<void>();
@@ -297,7 +299,9 @@ export class Peer implements AsyncDisposable {
   }
 
   async #say(message: Message, connections: readonly Connection[]): Promise<void> {
-    const { addressees } = await this.#journal.say(message, () => connections.map(addresseeOf));
+    const said = this.#journal.say(message, () => connections.map(addresseeOf));
+    this.#lastSaid = said.catch(() => {});
+    const { addressees } = await said;
     this.#feed.push({ type: "queued", message, waitingFor: addressees });
     for (const { outbox } of connections) outbox.wake();
   }
@@ -446,6 +450,7 @@ export class Peer implements AsyncDisposable {
 
   async #leave(): Promise<void> {
     const outboxes = this.#connections.map(({ outbox }) => outbox);
+    await this.#lastSaid;
     await within(LAST_WORDS_MS, Promise.all(outboxes.map((outbox) => outbox.rested())));
     // Whom we met will call back at once. Left before that, we would never have been there.
     await within(CALL_BACK_MS, this.#calledBack());

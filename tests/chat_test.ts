@@ -73,6 +73,21 @@ Deno.test("a piped line waits for the peer, is delivered, and the chat ends with
   assert(untimed(alice.out.text).includes(waiting));
 });
 
+Deno.test("the end of input is noticed also when the other one has just left", async () => {
+  const [a, b] = freePorts();
+  await using alice = Program.greet(["chat", "Alice", a, b, "--no-journal"]);
+  {
+    await using bob = Program.greet(["chat", "Bob", b, a, "--no-journal"]);
+    await bob.out.until("Welcome");
+    await alice.write("hi\n");
+    await bob.out.until("] Alice> hi\n");
+    bob.kill();
+  }
+  await alice.out.until("Bob has left.\n");
+  await alice.end();
+  assert([0, 78].includes(await alice.code()), "delivered, or not and said so");
+});
+
 Deno.test("an empty input still meets the other peer", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);

@@ -57,6 +57,20 @@ Deno.test("what waits when one leaves is kept, said, and delivered at the next s
   await alice.until("delivered", 2);
 });
 
+Deno.test("last words are delivered, when somebody is there to hear them", async () => {
+  const [a, b] = freePorts();
+  await using bob = new Bot(["Bob", b, a]);
+  for (let i = 0; i < 5; i++) {
+    await using alice = Program.greet(["chat", "Alice", a, b]);
+    await alice.out.until("Welcome");
+    await alice.write(`goodbye ${i}\n/quit\n`);
+    assert.equal(await alice.code(), 0);
+    assert.equal(alice.err.text, "");
+    assert.match(alice.out.text, /\] Alice> goodbye \d\n/);
+  }
+  assert.equal((await bob.until("message", 5)).length, 5);
+});
+
 Deno.test("the end of input waits for delivery; --linger gives up after a while, with 78 and what is kept", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
