@@ -140,34 +140,41 @@ export class Link implements AsyncDisposable {
   /**
    * Delivers messages, in order: in one call, or as many as the other side takes in one.
    *
+   * @param to who is to get them, and nobody else
    * @param messages at least one
    * @returns how many of them, from the first, were delivered
    * @throws {GreetError} where none was, because the other side is away or refuses it
    */
-  async deliver(messages: readonly Message[]): Promise<number> {
+  async deliver(to: string, messages: readonly Message[]): Promise<number> {
+    const channel = await this.#channelTo(to);
     if (this.#takesSeveral && messages.length > 1) {
       try {
-        await this.#send("SendMessages", { messages: messages.map(toWire) }, messages);
+        await this.#send(channel, "SendMessages", { messages: messages.map(toWire) }, messages);
         return messages.length;
       } catch (error) {
         if (!isTooMuch(error)) throw error;
         this.#takesSeveral = false;
       }
     }
-    await this.#send("SendMessage", toWire(messages[0]), messages.slice(0, 1));
+    await this.#send(channel, "SendMessage", toWire(messages[0]), messages.slice(0, 1));
     return 1;
   }
 
+  /** The channel to somebody, and not to somebody else in their place. */
+  async #channelTo(name: string): Promise<Channel> {
+    const presence = await this.settled();
+    if (presence.state === "away") throw presence.error;
+    if (presence.state === "connecting") throw new GreetError("CANCELLED", "we left");
+    if (presence.name === name) return this.#channel!;
+    throw new GreetError("UNAVAILABLE", `${name} has left, and ${presence.name} is there`);
+  }
+
   async #send<Name extends "SendMessage" | "SendMessages">(
+    channel: Channel,
     name: Name,
     request: NonNullable<typeof CHAT.calls>[Name]["request"],
     messages: readonly Message[],
   ): Promise<void> {
-    const presence = await this.settled();
-    const channel = this.#channel;
-    if (presence.state !== "here" || channel === undefined) {
-      throw presence.state === "away" ? presence.error : new GreetError("CANCELLED", "we left");
-    }
     const length = messages.reduce((sum, { body }) => sum + body.length, 0);
     this.#carryingMs = 1_000 * Math.floor(length / SLOWEST_CHARACTERS_PER_S);
     try {

@@ -114,7 +114,7 @@ export class Outbox implements AsyncDisposable {
     const { link, journal, onEnd } = this.#options;
     this.#underway = entries;
     try {
-      const count = await link.deliver(entries.map(({ message }) => message));
+      const count = await link.deliver(name, entries.map(({ message }) => message));
       const delivered = entries.slice(0, count);
       journal.end(name, delivered.map(({ place }) => place), "delivered");
       await onEnd(delivered, name, "delivered");
