@@ -62,8 +62,8 @@ export interface Portion {
 /** Enough for one call, and for the memory. */
 const PORTION: Portion = { messages: 256, characters: 100_000 };
 
-/** How a delivery ended. */
-export type Ending = "delivered" | "failed" | "cancelled";
+/** How a delivery ended, if it was not cancelled. */
+export type Ending = "delivered" | "failed";
 
 const LAYOUT: Layout = {
   applicationId: 0x67726574, // "gret"
@@ -322,18 +322,12 @@ export class Journal implements Disposable {
     if (!this.durable) this.#forget();
   }
 
-  /**
-   * Does not deliver a message any further.
-   *
-   * @returns to whom it will not go
-   */
-  cancel(place: number): Addressee[] {
-    const given = this.addressees(place);
+  /** Does not deliver a message to those who have not got it. */
+  cancel(place: number): void {
     this.#run(
       "UPDATE delivery SET state = 'cancelled' WHERE place = ? AND state = 'waiting'",
       place,
     );
-    return given;
   }
 
   /** Whether something waits for somebody in this company. */

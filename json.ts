@@ -22,8 +22,8 @@ export function toJsonLine(event: PeerEvent): string | undefined {
 }
 
 /** An error as a line of JSON. */
-export function errorLine({ code, message, hint }: GreetError, id?: string): string {
-  return JSON.stringify({ type: "error", code, message, hint, id });
+export function errorLine({ code, message, hint }: GreetError): string {
+  return JSON.stringify({ type: "error", code, message, hint });
 }
 
 function toObject(event: PeerEvent): Record<string, unknown> | undefined {

@@ -25,7 +25,7 @@ export interface OutboxOptions {
   readonly onEnd: (
     entries: readonly Entry[],
     name: string,
-    ending: Exclude<Ending, "cancelled">,
+    ending: Ending,
     error?: GreetError,
   ) => Promise<void>;
   /** Gets why something waits although the peer is there. */

@@ -10,7 +10,14 @@
 import { GreetError } from "./errors.ts";
 import { Feed } from "./feed.ts";
 import { Inbox } from "./inbox.ts";
-import { type Addressee, type Entry, Journal, type Message, type Waiting } from "./journal.ts";
+import {
+  type Addressee,
+  type Ending,
+  type Entry,
+  Journal,
+  type Message,
+  type Waiting,
+} from "./journal.ts";
 import { fromWire, Link, type Presence, toWire } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
@@ -327,7 +334,7 @@ export class Peer implements AsyncDisposable {
   async #ended(
     entries: readonly Entry[],
     to: string,
-    ending: "delivered" | "failed",
+    ending: Ending,
     error?: GreetError,
   ): Promise<void> {
     const taken = entries.map(({ place, message }) => {
@@ -369,7 +376,7 @@ export class Peer implements AsyncDisposable {
   /**
    * Does not deliver a message to those who have not got it.
    *
-   * @param place its place in the journal
+   * @param entry the message, as {@link Peer.queue} gives it
    * @throws {GreetError} `FAILED` where it is on its way at this moment
    */
   cancel({ place, message }: Entry): void {
