@@ -377,9 +377,12 @@ export class Peer implements AsyncDisposable {
    * Does not deliver a message to those who have not got it.
    *
    * @param entry the message, as {@link Peer.queue} gives it
-   * @throws {GreetError} `FAILED` where it is on its way at this moment
+   * @throws {GreetError} `FAILED` where everybody has it, or it is on its way at this moment
    */
   cancel({ place, message }: Entry): void {
+    if (this.#journal.addressees(place).length === 0) {
+      throw new GreetError("FAILED", "it does not wait any more");
+    }
     if (this.#connections.some(({ outbox }) => outbox.isUnderway(place))) {
       throw new GreetError("FAILED", "it is on its way and cannot be taken back");
     }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import net from "node:net";
-import { Peer, type PeerEvent } from "../mod.ts";
+import { Journal, Peer, type PeerEvent } from "../mod.ts";
 import { CHAT, dial, implement, serve } from "../rpc.ts";
 import { parseTarget } from "../target.ts";
 import { freePorts, inTime } from "./program.ts";
@@ -152,6 +152,26 @@ Deno.test("somebody else on the other port is somebody else", async () => {
     { type: "joined", name: "Carol", back: false },
     { type: "joined", name: "Bob", back: true },
   ]);
+});
+
+Deno.test("what waits can be cancelled, once", async () => {
+  const [portA, portB] = freePorts();
+  const home = await Deno.makeTempDir({ prefix: "greet-home-" });
+  using journal = Journal.open({ home, name: "Alice" });
+  const targets = [portB];
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets, journal });
+  const alices = new Witness(alice);
+  // grpc-js leaves a timer of 250 ms behind when a channel is closed while it connects.
+  await alices.until("waiting");
+  await Promise.all(["one", "two"].map((body) => alice.send(body)));
+  const [, two] = alice.queue();
+  alice.cancel(two);
+  await alices.until("cancelled");
+  assert.throws(() => alice.cancel(two), { message: "it does not wait any more" });
+  assert.deepEqual(alice.queue().map(({ message }) => message.body), ["one"]);
+  await alice[Symbol.asyncDispose]();
+  await alices.done;
+  await Deno.remove(home, { recursive: true });
 });
 
 Deno.test("a stranger, or a peer under another name, is refused and not shown", async () => {
