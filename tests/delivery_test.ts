@@ -1,5 +1,8 @@
 /** Nothing said is lost: processes that are killed, stopped and started again. */
 import assert from "node:assert/strict";
+import { GreetError } from "../errors.ts";
+import { CHAT, dial, implement, serve } from "../rpc.ts";
+import { parseTarget } from "../target.ts";
 import {
   Bot,
   freePorts,
@@ -117,8 +120,6 @@ Deno.test("without a journal nothing is written, and what cannot be delivered is
 
 /** A peer written elsewhere, Bob, which answers each message as it likes and takes one at a time. */
 async function foreignPeer(answer: (body: string) => void) {
-  const { CHAT, implement, serve } = await import("../rpc.ts");
-  const { GreetError } = await import("../errors.ts");
   const received: string[] = [];
   const server = await serve({
     host: "127.0.0.1",
@@ -139,7 +140,6 @@ async function foreignPeer(answer: (body: string) => void) {
 }
 
 Deno.test("what the other side will never take fails, is said so, and holds nothing up", async () => {
-  const { GreetError } = await import("../errors.ts");
   await using bob = await foreignPeer((body) => {
     if (body === "bad") throw new GreetError("INVALID_ARGUMENT", "no such words here");
   });
@@ -155,7 +155,6 @@ Deno.test("what the other side will never take fails, is said so, and holds noth
 });
 
 Deno.test("what the other side cannot take now is tried again, in order", async () => {
-  const { GreetError } = await import("../errors.ts");
   let refusals = 2;
   await using bob = await foreignPeer((body) => {
     if (body === "two" && refusals-- > 0) throw new GreetError("UNAVAILABLE", "not now");
@@ -169,8 +168,6 @@ Deno.test("what the other side cannot take now is tried again, in order", async 
 });
 
 Deno.test("a repeated message is answered and not shown again, also after the receiver was killed", async () => {
-  const { CHAT, dial, implement, serve } = await import("../rpc.ts");
-  const { parseTarget } = await import("../target.ts");
   const [a] = freePorts();
   await using home = temporaryHome();
   await using bob = await serve({

@@ -1,6 +1,7 @@
 /** A disk that is full, or cannot be written: one clear line, and nothing is lost. */
 import assert from "node:assert/strict";
-import { Bot, freePorts, Program, run, temporaryHome } from "./program.ts";
+import { journalFile } from "../journal.ts";
+import { Bot, freePorts, greetCommand, Program, run, temporaryHome } from "./program.ts";
 
 /** A namespace of our own, in which anybody may mount. */
 const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"];
@@ -19,7 +20,6 @@ Deno.test({
     await using home = temporaryHome();
     const { GREET_HOME } = home.env;
     // A disk of 1 MB, and a way to fill it and to make room again from outside.
-    const { greetCommand } = await import("./program.ts");
     const script = `
       mount -t tmpfs -o size=1m tmpfs "$GREET_HOME"
       (read fill; head -c 2000000 /dev/zero >"$GREET_HOME/filler" 2>/dev/null; echo filled >&2
@@ -67,7 +67,6 @@ Deno.test({
   async fn() {
     const [a, b] = freePorts();
     await using home = temporaryHome();
-    const { greetCommand } = await import("./program.ts");
     const script = 'mount -t tmpfs -o ro tmpfs "$GREET_HOME"; exec "$@"';
     const inReadOnly = (...args: string[]) =>
       new Program(
@@ -124,7 +123,6 @@ Deno.test("a home that is no folder, a name that is taken: one line and a hint, 
 Deno.test("a damaged journal is moved aside and said; the chat goes on with a new one", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
-  const { journalFile } = await import("../journal.ts");
   const path = journalFile(home.env.GREET_HOME, "Alice");
   await Deno.mkdir(path.replace(/[^/\\]*$/, ""));
   await Deno.writeTextFile(path, "garbage ".repeat(1_000));

@@ -3,7 +3,7 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import assert from "node:assert/strict";
 import process from "node:process";
 import schema from "../docs/json.schema.json" with { type: "json" };
-import { Bot, type ChatEvent, freePorts, Program, ROOT } from "./program.ts";
+import { Bot, type ChatEvent, freePorts, greetCommand, Program, ROOT } from "./program.ts";
 
 const validate = new Ajv2020({ strict: true, allErrors: true }).compile(schema);
 
@@ -94,7 +94,6 @@ Deno.test({
     const [, script] = /```sh\n([^]*?)```/.exec(text)!;
     const [a, b] = freePorts();
     const folder = await Deno.makeTempDir();
-    const { greetCommand } = await import("./program.ts");
     const command = greetCommand().map((part) => part === "cli.ts" ? `${ROOT}cli.ts` : part);
     const greet = `greet() { ${command.map((part) => `'${part}'`).join(" ")} "$@"; }\n`;
     const ours = script.replace("55555", a).replace("55556", b);
