@@ -381,6 +381,19 @@ export class Journal implements Disposable {
     ).map(toEntry).reverse();
   }
 
+  /** The last things that we said to some company, whether they were delivered or not. */
+  said({ names, targets }: Company, limit: number): Entry[] {
+    return this.#all(
+      `SELECT ${COLUMNS} FROM message
+       WHERE EXISTS (
+         SELECT 1 FROM delivery WHERE delivery.place = message.place
+         AND (recipient IN (SELECT value FROM json_each(:names))
+           OR target IN (SELECT value FROM json_each(:targets))))
+       ORDER BY place DESC LIMIT :limit`,
+      { names: JSON.stringify(names), targets: JSON.stringify(targets), limit },
+    ).map(toEntry).reverse();
+  }
+
   // ---------------------------------------------------------------- the database
 
   [Symbol.dispose](): void {

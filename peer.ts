@@ -402,6 +402,15 @@ export class Peer implements AsyncDisposable {
     return this.#journal.history(this.#company(), limit);
   }
 
+  /**
+   * The last things that we said to those we chat with, delivered or not, in this run and before.
+   *
+   * @param limit how many
+   */
+  said(limit: number): Entry[] {
+    return this.#journal.said(this.#company(), limit);
+  }
+
   #company() {
     const targets = this.#connections.map(({ link }) => link.target.address);
     return { targets, names: [...this.#formerNames, ...this.#roster.met] };
