@@ -6,7 +6,8 @@
  *
  * @module
  */
-import { type Context, isCommand, runCommand } from "./commands.ts";
+import { COMMAND_NAMES, type Context, isCommand, runCommand } from "./commands.ts";
+import type { Typist } from "./editor.ts";
 import { GreetError } from "./errors.ts";
 import { errorLine, parseJsonLine, toJsonLine } from "./json.ts";
 import { Peer, type PeerEvent, type PeerOptions } from "./peer.ts";
@@ -16,6 +17,9 @@ import { kept, Transcript } from "./transcript.ts";
 
 /** How many piped messages are stored together at most: waiting for the disk is what costs. */
 const IN_FLIGHT = 256;
+
+/** How many lines of earlier runs can be brought back. */
+const REMEMBERED = 1_000;
 
 /** What a chat needs besides what a peer needs. */
 export interface ChatOptions extends PeerOptions {
@@ -87,8 +91,7 @@ export async function chat(options: ChatOptions): Promise<GreetError | undefined
 // ---------------------------------------------------------------- what is typed
 
 async function sendTyped(context: Context, screen: Screen): Promise<void> {
-  for await (const line of screen.lines) {
-    if (line.trim() === "") continue;
+  for await (const line of screen.read(typist(context.peer))) {
     if (!line.startsWith("/")) {
       // Its events tell how it went.
       context.peer.send(line).catch(() => {});
@@ -96,6 +99,19 @@ async function sendTyped(context: Context, screen: Screen): Promise<void> {
       return;
     }
   }
+}
+
+/** What may be typed, and what was typed in earlier runs. */
+function typist(peer: Peer): Typist {
+  const began = new Date();
+  return {
+    commands: COMMAND_NAMES,
+    names: () => peer.others.flatMap(({ lastName }) => lastName ?? []),
+    earlier: () =>
+      peer.said(REMEMBERED)
+        .filter(({ taken }) => taken < began)
+        .map(({ message }) => message.body),
+  };
 }
 
 /** Runs a command and shows what it answers. */
@@ -131,7 +147,7 @@ class Pipe {
   /** @returns what the end of the input was left with: an error where something still waits */
   async send(): Promise<GreetError[]> {
     const { screen, signal } = this.#options;
-    const lines = screen.lines[Symbol.asyncIterator]();
+    const lines = screen.read(typist(this.#context.peer))[Symbol.asyncIterator]();
     for (;;) {
       const { done, value: line } = await lines.next();
       if (signal.aborted) return [];

@@ -23,8 +23,10 @@ export interface Io {
   readonly stderr: Output;
   /** What comes in. */
   readonly stdin: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Whether a person sits at both ends. */
-  readonly terminal: boolean;
+  /** Whether somebody types what comes in. */
+  readonly stdinIsTerminal: boolean;
+  /** Whether somebody reads what goes out. */
+  readonly stdoutIsTerminal: boolean;
   /** An environment variable. */
   env(name: string): string | undefined;
   /** Aborted when the program is asked to stop. */
@@ -101,6 +103,7 @@ const COMMANDS: readonly Command[] = [
       json: { help: "events out and messages in, one JSON object a line" },
       quiet: QUIET,
       color: { value: "WHEN", help: "auto (default), always or never" },
+      bell: { help: "ring when a message arrives" },
     },
     run: chatCommand,
   },
@@ -187,17 +190,32 @@ async function chatCommand(input: Arguments, io: Io): Promise<number> {
     linger: input.number("linger", { from: 0, max: 2_000_000 }),
   };
   const color = useColor(input, io);
+  const bell = input.flag("bell");
   using journal = input.flag("no-journal") ? undefined : await openJournal(name, input, io);
-  const [{ chat }, { openPipe, openTerminal }] = await Promise.all([
-    import("./chat.ts"),
-    import("./screen.ts"),
-  ]);
-  using screen = io.terminal && !options.json
-    ? openTerminal(`${name}> `, color)
-    : openPipe(io.stdin, io.stdout, io.stderr);
+  const { chat } = await import("./chat.ts");
+  await using screen = await openScreen(name, { color, bell, json: options.json }, io);
   const { signal } = io;
   const error = await chat({ name, port, targets, host, journal, screen, signal, ...options });
   return error === undefined ? 0 : exitCode(error.code);
+}
+
+async function openScreen(
+  name: string,
+  { color, bell, json }: { color: boolean; bell: boolean; json: boolean },
+  io: Io,
+) {
+  const isTerminal = io.stdinIsTerminal && io.stdoutIsTerminal && !json;
+  if (isTerminal && io.env("TERM") !== "dumb") {
+    const [{ openTerminal }, { hueOf }] = await Promise.all([
+      import("./terminal.ts"),
+      import("./color.ts"),
+    ]);
+    const prompt = [{ text: name, look: hueOf(name) }, { text: "> ", look: "plain" }] as const;
+    const suspends = io.env("GREET_NO_SUSPEND") === undefined;
+    return openTerminal({ input: io.stdin, prompt, color, bell, suspends });
+  }
+  const { openPipe } = await import("./screen.ts");
+  return openPipe({ input: io.stdin, out: io.stdout, err: io.stderr, color, echoes: isTerminal });
 }
 
 function refuseOurselves(name: string, host: string, port: number, target: string): void {
@@ -357,7 +375,7 @@ function useColor(input: Arguments, io: Io): boolean {
   // https://no-color.org and https://force-color.org: set to anything but nothing.
   if (io.env("NO_COLOR")) return false;
   if (io.env("FORCE_COLOR")) return true;
-  return io.terminal && io.env("TERM") !== "dumb";
+  return io.stdoutIsTerminal && io.env("TERM") !== "dumb";
 }
 
 // ---------------------------------------------------------------- help
@@ -479,7 +497,8 @@ async function runProgram(): Promise<number> {
     stdout,
     stderr,
     stdin: Deno.stdin.readable,
-    terminal: Deno.stdin.isTerminal() && Deno.stdout.isTerminal(),
+    stdinIsTerminal: Deno.stdin.isTerminal(),
+    stdoutIsTerminal: Deno.stdout.isTerminal(),
     env: (name) => Deno.env.get(name),
     signal: stop.signal,
   };

@@ -41,6 +41,9 @@ const COMMANDS: readonly Command[] = [
   { name: "/quit", usage: "", help: "leaves; what waits is kept", run: () => "leave" },
 ];
 
+/** What a command begins with. */
+export const COMMAND_NAMES: readonly string[] = COMMANDS.map(({ name }) => name);
+
 /** Whether a line is one of the commands. */
 export function isCommand(line: string): boolean {
   return find(line) !== undefined;

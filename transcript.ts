@@ -8,10 +8,12 @@
  *
  * @module
  */
+import { hueOf, paint, type Span } from "./color.ts";
 import type { Addressee, Entry, Message, Waiting } from "./journal.ts";
+import type { Held } from "./layout.ts";
 import type { Peer, PeerEvent } from "./peer.ts";
 import type { RosterEvent } from "./roster.ts";
-import type { Row, Screen } from "./screen.ts";
+import type { Screen } from "./screen.ts";
 import { showable } from "./text.ts";
 
 /** What a further line of a message begins with, so that it cannot pose as another message. */
@@ -24,8 +26,11 @@ const EXPLAINED = 3;
 /** How many it follows; of older ones it shows only how they end. */
 const FOLLOWED = 1_000;
 
-/** How long a message may be on its way before it is shown as such; most arrive at once. */
-const ON_ITS_WAY_MS = 200;
+/** How long a message may be on its way before it is shown as such; most have arrived by then. */
+const ON_ITS_WAY_MS = 50;
+
+/** How much of a message is looked at for one row. */
+const GLANCE = 2_000;
 
 /** From when on it is worth telling that something took its time. */
 const LATE_MS = 60_000;
@@ -60,6 +65,8 @@ export class Transcript {
   readonly #pending = new Map<string, Pending>();
   readonly #reasons = new Map<string, string>();
   readonly #here = new Set<string>();
+  /** Which day it is, as far as the conversation has told. */
+  #day = dayOf(new Date());
   #hasEnded = false;
 
   /** Nothing is shown before {@link Transcript.begin}. */
@@ -72,7 +79,7 @@ export class Transcript {
   /** Begins; on a terminal with what still waits for those who are expected. */
   begin(): void {
     if (this.#screen.interactive) this.#restore();
-    if (!this.#quiet) this.#screen.show("Waiting for other peer to connect...");
+    if (!this.#quiet) this.#screen.note("Waiting for other peer to connect...");
     this.#hold();
   }
 
@@ -86,14 +93,19 @@ export class Transcript {
 
   /** Shows what was said before. */
   recall(entries: readonly Entry[]): void {
-    for (const entry of entries) this.#screen.note(entryLine(entry));
+    for (const { message, taken } of entries) {
+      this.#tellDay(taken);
+      const isLate = taken.getTime() - message.at.getTime() > LATE_MS;
+      this.#screen.note(textOf(line(message, taken, isLate)));
+    }
   }
 
   /** Shows what happened. */
   show(event: PeerEvent): void {
     switch (event.type) {
       case "message":
-        return this.#screen.show(line(event.message, event.late ? new Date() : undefined));
+        this.#screen.ring();
+        return this.#say(line(event.message, new Date(), event.late));
       case "trouble":
         return this.#screen.warn(showable(event.error.message));
       case "queued":
@@ -116,8 +128,24 @@ export class Transcript {
     const queue = this.#peer.queue();
     if (queue.length === 0) return;
     const unprinted = [...this.#pending.values()].filter(({ isPrinted }) => !isPrinted);
-    for (const pending of unprinted.slice(-HELD)) this.#screen.note(pendingLine(pending));
+    for (const pending of unprinted.slice(-HELD)) {
+      this.#screen.note(textOf(lineOf(pending.message)) + waitingMark(pending));
+    }
     this.#screen.warn(kept(queue));
+  }
+
+  // ---------------------------------------------------------------- the conversation
+
+  #say(line: readonly Span[]): void {
+    this.#tellDay(new Date());
+    this.#screen.show(line);
+  }
+
+  #tellDay(at: Date): void {
+    const day = dayOf(at);
+    if (day === this.#day) return;
+    this.#day = day;
+    this.#screen.note(`--- ${day} ---`);
   }
 
   // ---------------------------------------------------------------- who is there
@@ -138,9 +166,9 @@ export class Transcript {
           `\nWelcome, ${this.#peer.name}. You are chatting with ${listOf(event.names)}.\n`,
         );
       case "joined":
-        return this.#screen.show(`${showable(event.name)} is ${event.back ? "back" : "here"}.`);
+        return this.#screen.note(`${showable(event.name)} is ${event.back ? "back" : "here"}.`);
       case "left":
-        return this.#screen.show(`${showable(event.name)} has left.`);
+        return this.#screen.note(`${showable(event.name)} has left.`);
     }
   }
 
@@ -157,7 +185,7 @@ export class Transcript {
     const known = this.#known(event.message);
     switch (event.type) {
       case "queued":
-        if (this.#screen.interactive) this.#holdSoon();
+        if (this.#screen.interactive) setTimeout(() => this.#hold(), ON_ITS_WAY_MS);
         return this.#follow({ ...known, waitingFor: event.waitingFor });
       case "delivered":
         return this.#follow({
@@ -175,7 +203,7 @@ export class Transcript {
         });
       case "cancelled":
         this.#pending.delete(event.message.id);
-        return this.#screen.note(`${line(event.message)} (cancelled)`);
+        return this.#screen.note(`${textOf(lineOf(event.message))} (cancelled)`);
     }
   }
 
@@ -195,10 +223,12 @@ export class Transcript {
 
   /** It goes no further: everybody has it, or never will. */
   #finish({ message, isWithSome, failures, isPrinted }: Pending): void {
-    const isLate = Date.now() - message.at.getTime() > LATE_MS;
-    const said = line(message, isWithSome && isLate ? new Date() : undefined);
-    if (failures.length > 0) this.#screen.show(`${said} (${failures.join("; ")})`);
-    else if (!isPrinted || !this.#screen.interactive) this.#screen.show(said);
+    const isLate = isWithSome && Date.now() - message.at.getTime() > LATE_MS;
+    const said = line(message, new Date(), isLate);
+    if (failures.length > 0) this.#say([...said, plain(` (${failures.join("; ")})`)]);
+    // The terminal has shown it when it was typed.
+    else if (this.#screen.echoes && !isPrinted) return;
+    else if (!isPrinted || !this.#screen.interactive) this.#say(said);
     else if (this.#isCaughtUp()) this.#screen.note("What waited for others has been delivered.");
   }
 
@@ -214,7 +244,7 @@ export class Transcript {
     if (pending.isPrinted || !this.#isStuck(pending)) return;
     if (this.#screen.interactive && !pending.isWithSome) return;
     this.#pending.set(pending.message.id, { ...pending, isPrinted: true });
-    this.#screen.show(pendingLine(pending));
+    this.#say([...lineOf(pending.message), plain(waitingMark(pending))]);
   }
 
   /** Whether all those are away whom it waits for; while one is called, nobody knows. */
@@ -238,43 +268,50 @@ export class Transcript {
     ]);
   }
 
-  #whyAbsent(): Row[] {
+  #whyAbsent(): Held[] {
     const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
     const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
     if (reasons.length > EXPLAINED) return [{ text: `${reasons.length} are away: see /who` }];
     return reasons.map((reason) => ({ text: showable(reason) }));
   }
 
-  #heldRow(pending: Pending): Row | undefined {
+  #heldRow(pending: Pending): Held | undefined {
     const { message } = pending;
-    if (this.#isStuck(pending)) return { text: line(message), end: waitingMark(pending) };
-    if (Date.now() - message.at.getTime() > ON_ITS_WAY_MS) return { text: line(message) };
-  }
-
-  #holdSoon(): void {
-    setTimeout(() => this.#hold(), ON_ITS_WAY_MS);
+    const text = textOf(lineOf({ ...message, body: message.body.slice(0, GLANCE) }));
+    if (this.#isStuck(pending)) return { text, end: waitingMark(pending) };
+    if (Date.now() - message.at.getTime() >= ON_ITS_WAY_MS) return { text };
   }
 }
 
 // ---------------------------------------------------------------- wording
 
-/** A line of the conversation. What arrived late has two times: that of its arrival first. */
-function line({ at, from, body }: Message, arrival?: Date): string {
-  const late = arrival === undefined ? "" : ` (sent ${clock(at, arrival)})`;
-  return `[${clock(arrival ?? at)}] ${showable(from)}${late}> ${showable(body, CONTINUATION)}`;
+/**
+ * A line of the conversation.
+ *
+ * @param day when it becomes one: what the date above it says
+ * @param isLate whether that is much later than it was said; then it has both times
+ */
+function line({ at, from, body }: Message, day: Date, isLate: boolean): Span[] {
+  const sent = clock(at, day);
+  const when = isLate ? clock(day) : sent;
+  return [
+    plain(`[${when}] `),
+    { text: showable(from), look: hueOf(from) },
+    plain(`${isLate ? ` (sent ${sent})` : ""}> ${showable(body, CONTINUATION)}`),
+  ];
 }
 
-/** A line of former conversations, seen from today. */
-function entryLine({ message, taken }: Entry): string {
-  const { at, from, body } = message;
-  const isLate = taken.getTime() - at.getTime() > LATE_MS;
-  const late = isLate ? ` (sent ${clock(at, taken)})` : "";
-  const when = clock(isLate ? taken : at, new Date());
-  return `[${when}] ${showable(from)}${late}> ${showable(body, CONTINUATION)}`;
+/** A line that is none of the conversation, or not yet. */
+function lineOf(message: Message): Span[] {
+  return line(message, new Date(), false);
 }
 
-function pendingLine(pending: Pending): string {
-  return line(pending.message) + waitingMark(pending);
+function plain(text: string): Span {
+  return { text, look: "plain" };
+}
+
+function textOf(line: readonly Span[]): string {
+  return paint(line, false);
 }
 
 function waitingMark({ waitingFor, isWithSome }: Pending): string {
@@ -301,7 +338,7 @@ export function kept(queue: readonly Waiting[]): string {
 
 /** A line of the list of what waits. */
 export function queueLine({ message, addressees }: Waiting, number: number): string {
-  return `${number}. ${line(message)} (waiting for ${listOf(addressees.map(labelOf))})`;
+  return `${number}. ${textOf(lineOf(message))} (waiting for ${listOf(addressees.map(labelOf))})`;
 }
 
 function labelOf({ name, target }: Addressee): string {
@@ -315,14 +352,23 @@ function listOf(names: readonly string[]): string {
   return shown.length === 0 ? last : `${shown.join(", ")} and ${last}`;
 }
 
-/**
- * Hours and minutes in local time, and the date where it is not that of `day`.
- * `Intl` would take 10 ms to say the same.
- */
+/** Hours and minutes in local time, and the date where it is not that of `day`. */
 function clock(at: Date, day: Date = at): string {
-  const twoDigits = (n: number) => `${n}`.padStart(2, "0");
   const time = `${twoDigits(at.getHours())}:${twoDigits(at.getMinutes())}`;
-  if (at.toDateString() === day.toDateString()) return time;
-  const date = [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join("-");
-  return `${date} ${time}`;
+  return at.toDateString() === day.toDateString() ? time : `${dateOf(at)} ${time}`;
+}
+
+/** `Monday, 2026-11-23`. `Intl` would take 10 ms to say as much. */
+function dayOf(at: Date): string {
+  return `${WEEKDAYS[at.getDay()]}, ${dateOf(at)}`;
+}
+
+const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+function dateOf(at: Date): string {
+  return [at.getFullYear(), at.getMonth() + 1, at.getDate()].map(twoDigits).join("-");
+}
+
+function twoDigits(n: number): string {
+  return `${n}`.padStart(2, "0");
 }

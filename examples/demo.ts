@@ -24,7 +24,7 @@ class Program {
   constructor(...args: string[]) {
     this.#name = args.join(" ");
     this.#child = new Deno.Command(Deno.execPath(), {
-      args: [...config.tasks.greet.split(" ").slice(1), ...args],
+      args: [...config.tasks.greet.replace(/^.*?deno /, "").split(" "), ...args],
       cwd: ROOT,
       stdin: "piped",
       stdout: "piped",

@@ -19,7 +19,7 @@ export const PATIENCE_MS = 15_000;
 /** The command that runs `greet`, before its own arguments. */
 export function greetCommand(deno = Deno.execPath()): string[] {
   const binary = Deno.env.get("GREET_BIN");
-  return binary ? [binary] : [deno, ...config.tasks.greet.split(" ").slice(1)];
+  return binary ? [binary] : [deno, ...config.tasks.greet.replace(/^.*?deno /, "").split(" ")];
 }
 
 /** Resolves like `promise`, or rejects with `what` when it takes too long. */

@@ -153,7 +153,7 @@ terminalTest(
       /Alice> one \(waiting\)\n.*Alice> two \(waiting\)\n.*Alice> a line.*… \(waiting\)\n/,
     );
     // deno-lint-ignore no-control-regex
-    assert.match(await alice.screen("-e"), /\x1b\[2m\[\d\d:\d\d\] Alice> one \(waiting\)/);
+    assert.match(await alice.screen("-e"), /\x1b\[2m\[\d\d:\d\d\] Alice> two \(waiting\)/);
     await alice.type("/queue", "Enter");
     await alice.until(
       new RegExp(`2\\. \\[\\d\\d:\\d\\d\\] Alice> two \\(waiting for 127.0.0.1:${b}\\)`),
@@ -214,7 +214,7 @@ terminalTest("colour is for those who want it", async () => {
     await using terminal = await Terminal.open();
     const command = [...greetCommand(), "chat", "Alice", a, b, ...args].map((part) => `'${part}'`);
     await terminal.type(`clear; ${env}${command.join(" ")}`, "Enter");
-    await terminal.until("refused");
+    await terminal.until("Waiting for");
     // deno-lint-ignore no-control-regex
     assert.equal(/\x1b\[2m/.test(await terminal.screen("-e")), dim, env + args);
   }

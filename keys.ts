@@ -1,0 +1,163 @@
+/**
+ * Which keys were pressed, from what a terminal in raw mode sends.
+ *
+ * A {@link KeyReader} is given characters as they come, however they are cut, and gives keys:
+ * text, a key by its name, or a whole paste. Sequences that mean nothing to it are swallowed
+ * as a whole, so that no part of them is taken for text.
+ *
+ * `node:readline` has the same without pastes, and takes the tail of a sequence it does not
+ * know for text.
+ *
+ * @module
+ */
+
+/** What was typed. */
+export type Key =
+  /** Characters to insert. */
+  | { readonly type: "text"; readonly text: string }
+  /** Characters that were pasted, line ends included, and that mean nothing else. */
+  | { readonly type: "paste"; readonly text: string }
+  /** A key such as `enter`, `left`, `ctrl-left`, `ctrl-a` or `alt-b`. */
+  | { readonly type: "press"; readonly name: string }
+  /** The answer to {@link WHERE_IS_CURSOR}; columns count from 0. */
+  | { readonly type: "cursor"; readonly column: number };
+
+/** Tells the terminal to mark what is pasted, or no longer to (xterm's bracketed paste mode). */
+export const MARK_PASTES = { on: "\x1b[?2004h", off: "\x1b[?2004l" } as const;
+
+/** Asks the terminal in which column the cursor is (ECMA-48, device status report). */
+export const WHERE_IS_CURSOR = "\x1b[6n";
+
+const PASTE_BEGINS = "\x1b[200~";
+const PASTE_ENDS = "\x1b[201~";
+
+/** ECMA-48 control sequences, complete and not, and what the keypad sends (SS3). */
+const SEQUENCE = String.raw`\x1b\[[0-?]*[ -/]*[@-~]|\x1bO[ -~]`;
+const UNFINISHED = String.raw`\x1b(?:\[[0-?]*[ -/]*|O)?$`;
+
+/** One key: a sequence, a character with Alt, a control, or as much text as there is. */
+const NEXT = new RegExp(
+  String.raw`(?<unfinished>${UNFINISHED})|(?<sequence>${SEQUENCE})|\x1b(?<alt>[^\x1b])|` +
+    String.raw`(?<control>[\x00-\x1f\x7f])|(?<text>[^\x00-\x1f\x7f]+)`,
+  "uy",
+);
+
+/** By the last character of a sequence, as xterm, VT100 and the Linux console send them. */
+const BY_LETTER: Readonly<Record<string, string>> = {
+  A: "up",
+  B: "down",
+  C: "right",
+  D: "left",
+  F: "end",
+  H: "home",
+};
+
+/** By the number before `~`. */
+const BY_NUMBER: Readonly<Record<string, string>> = {
+  1: "home",
+  3: "delete",
+  4: "end",
+  7: "home",
+  8: "end",
+};
+
+const BY_CONTROL: Readonly<Record<string, string>> = {
+  "\r": "enter",
+  "\n": "enter",
+  "\t": "tab",
+  "\x08": "backspace",
+  "\x7f": "backspace",
+};
+
+/** Reads keys. */
+export class KeyReader {
+  #rest = "";
+  /** What was pasted so far, while a paste is under way. */
+  #pasted: string[] | undefined;
+
+  /** Whether what came last may be the beginning of something: see {@link KeyReader.giveUp}. */
+  get isUnsure(): boolean {
+    return this.#pasted === undefined && this.#rest !== "";
+  }
+
+  /**
+   * Takes what came.
+   *
+   * @param chunk characters, cut anywhere
+   * @returns the keys that are complete by now
+   */
+  read(chunk: string): Key[] {
+    const input = this.#rest + chunk;
+    this.#rest = "";
+    const keys: Key[] = [];
+    for (let at = 0; at < input.length;) {
+      at = this.#pasted === undefined ? this.#next(input, at, keys) : this.#paste(input, at, keys);
+    }
+    return keys;
+  }
+
+  /** Nothing more came: what was unsure is a key of its own, such as Escape, and means nothing. */
+  giveUp(): void {
+    if (this.isUnsure) this.#rest = "";
+  }
+
+  #next(input: string, at: number, keys: Key[]): number {
+    NEXT.lastIndex = at;
+    const groups = NEXT.exec(input)?.groups;
+    if (groups === undefined) return at + 1; // Escape twice: the first one means nothing.
+    if (groups.unfinished !== undefined) {
+      this.#rest = input.slice(at);
+      return input.length;
+    }
+    if (groups.sequence === PASTE_BEGINS) this.#pasted = [];
+    else keys.push(...keyOf(groups));
+    return NEXT.lastIndex;
+  }
+
+  #paste(input: string, at: number, keys: Key[]): number {
+    const end = input.indexOf(PASTE_ENDS, at);
+    if (end === -1) {
+      // Its end may be cut in two.
+      const tail = Math.max(at, input.length - PASTE_ENDS.length + 1);
+      const cut = input.indexOf("\x1b", tail);
+      this.#rest = cut === -1 ? "" : input.slice(cut);
+      this.#pasted!.push(input.slice(at, input.length - this.#rest.length));
+      return input.length;
+    }
+    const pasted = [...this.#pasted!, input.slice(at, end)].join("");
+    this.#pasted = undefined;
+    keys.push({ type: "paste", text: pasted.replace(/\r\n?/g, "\n") });
+    return end + PASTE_ENDS.length;
+  }
+}
+
+function keyOf({ sequence, alt, control, text }: Record<string, string | undefined>): Key[] {
+  if (text !== undefined) return [{ type: "text", text }];
+  const column = /^.\[\d+;(\d+)R$/.exec(sequence ?? "")?.[1];
+  if (column !== undefined) return [{ type: "cursor", column: Number(column) - 1 }];
+  const name = sequence === undefined ? characterName(alt, control) : sequenceName(sequence);
+  return name === undefined ? [] : [{ type: "press", name }];
+}
+
+function characterName(alt: string | undefined, control = alt!): string | undefined {
+  const name = controlName(control);
+  if (alt === undefined) return name;
+  return `alt-${name ?? alt.toLowerCase()}`;
+}
+
+function controlName(character: string): string | undefined {
+  if (Object.hasOwn(BY_CONTROL, character)) return BY_CONTROL[character];
+  if (character < "\x01" || character > "\x1a") return undefined;
+  return `ctrl-${String.fromCharCode(character.charCodeAt(0) + 0x60)}`;
+}
+
+/** `ESC [ 1 ; 5 C` is the right arrow with Ctrl: 1 + 1 for Shift, 2 for Alt, 4 for Ctrl. */
+function sequenceName(sequence: string): string | undefined {
+  const last = sequence.at(-1)!;
+  const [number, modifiers = "1"] = sequence.slice(2, -1).split(";");
+  const name = last === "~" ? BY_NUMBER[number] : BY_LETTER[last];
+  if (name === undefined) return undefined;
+  const bits = Number(modifiers) - 1;
+  const prefix = bits & 4 ? "ctrl-" : bits & 2 ? "alt-" : "";
+  return prefix + name;
+}
