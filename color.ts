@@ -24,16 +24,16 @@ export type Styled = string | readonly Span[];
  * Colours that are far apart from each other and can be read on black and on white: the
  * contrast is at least 3.9 : 1 on both, of 4.58 : 1 that are possible (WCAG 2.2, contrast ratio).
  */
-export const HUES: readonly number[] = [161, 130, 64, 28, 30, 31, 27, 98, 129, 163];
+export const HUES: readonly number[] = [64, 161, 28, 130, 30, 27, 31, 163, 98, 129];
 
 /** The colour of a name. */
 export function hueOf(name: string): number {
-  // FNV-1a: short, and spreads names that are nearly the same.
+  // FNV-1a: short, and spreads names that are nearly the same, most of all in its upper half.
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) {
     hash = Math.imul(hash ^ byte, 0x01000193);
   }
-  return HUES[(hash >>> 0) % HUES.length];
+  return HUES[(hash >>> 16) % HUES.length];
 }
 
 /** What makes a terminal write in some look, and what ends it (ECMA-48 SGR; 38;5 is xterm's). */

@@ -165,6 +165,12 @@ journalTest(
     assert.deepEqual(said(["Bob"], 1), ["from Bob"]);
     assert.deepEqual(said(["Bob", "Carol"]), ["to Bob", "to Carol", "from Carol", "from Bob"]);
     assert.deepEqual(said(["Mallory"]), []);
+    const ours = (names: string[], targets: string[]) =>
+      bodies(journal.said({ names, targets }, 2));
+    assert.deepEqual(ours(["Bob"], []), ["to Bob", "not yet"]);
+    assert.deepEqual(ours([], ["Carol"]), ["to Carol"]);
+    assert.deepEqual(ours(["Bob"], ["Carol"]), ["to Carol", "not yet"]);
+    assert.deepEqual(ours(["Mallory"], []), []);
   },
 );
 

@@ -57,9 +57,41 @@ export class Terminal implements AsyncDisposable {
     await this.#tmux("resize-window", "-x", `${columns}`, "-y", `${rows}`);
   }
 
+  /** Runs a chat, or whatever it is, and tells how it ended. */
   async greet(...args: string[]): Promise<void> {
-    const command = [...greetCommand(), ...args].map((part) => `'${part}'`).join(" ");
-    await this.type(`clear; ${command}; echo "exit $?"`, "Enter");
+    await this.run(greetIn(args));
+  }
+
+  /** Runs a line of shell on an empty screen, and tells how it ended. */
+  async run(line: string): Promise<void> {
+    await this.type("clear", "Enter");
+    await this.until((screen) => screen === "$");
+    await this.type(`clear; ${line}; echo "exit $?"`, "Enter");
+  }
+
+  /** How the terminal is set, as `stty` tells. */
+  async settings(): Promise<string> {
+    await this.type(`clear; stty -a; echo "those"`, "Enter");
+    return await this.until("\nthose");
+  }
+
+  /** From here on, what programs write to the terminal is kept: see {@link Terminal.recorded}. */
+  async record(): Promise<void> {
+    await this.#tmux("pipe-pane", "-O", `cat > '${this.#recording}'`);
+  }
+
+  /** Waits until something was written, and gives all of it; the recorder is a process of its own. */
+  async recorded(text: string): Promise<string> {
+    const deadline = Date.now() + PATIENCE_MS;
+    for (;;) {
+      const recorded = await Deno.readTextFile(this.#recording).catch(() => "");
+      if (recorded.includes(text)) return recorded;
+      if (Date.now() > deadline) throw new Error(`no ${text} in ${JSON.stringify(recorded)}`);
+    }
+  }
+
+  get #recording(): string {
+    return `${this.home}/recording`;
   }
 
   async screen(...options: string[]): Promise<string> {
@@ -89,6 +121,11 @@ export class Terminal implements AsyncDisposable {
     await this.#tmux("kill-server");
     await Deno.remove(this.home, { recursive: true });
   }
+}
+
+/** A line of shell that runs the program. */
+export function greetIn(args: readonly string[]): string {
+  return [...greetCommand(), ...args].map((part) => `'${part}'`).join(" ");
 }
 
 function isOn(screen: string, text: string | RegExp | ((screen: string) => boolean)): boolean {

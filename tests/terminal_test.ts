@@ -1,7 +1,7 @@
 /** A chat in a real terminal: tmux types and reads the screen. */
 import assert from "node:assert/strict";
-import { freePorts, greetCommand } from "./program.ts";
-import { Terminal, terminalTest, untimed } from "./terminal.ts";
+import { Bot, freePorts } from "./program.ts";
+import { greetIn, Terminal, terminalTest, untimed } from "./terminal.ts";
 
 terminalTest("the transcript of a chat, to the letter, on two screens", async () => {
   const [a, b] = freePorts();
@@ -109,22 +109,6 @@ terminalTest(
   },
 );
 
-for (const [how, leave] of [["Ctrl-C", "C-c"], ["Ctrl-D", "C-d"]] as const) {
-  terminalTest(`${how} leaves, and the terminal is as it was`, async () => {
-    const [a, b] = freePorts();
-    await using terminal = await Terminal.open();
-    await terminal.type("clear; stty -g | md5sum", "Enter");
-    const [before] = /^[0-9a-f]{32}/m.exec(await terminal.until(/^[0-9a-f]{32}/m))!;
-    await terminal.greet("chat", "Alice", a, b);
-    await terminal.until("refused");
-    await terminal.type(leave);
-    await terminal.until("exit 0");
-    await terminal.type("clear; stty -g | md5sum", "Enter");
-    const [after] = /^[0-9a-f]{32}/m.exec(await terminal.until(/^[0-9a-f]{32}/m))!;
-    assert.equal(after, before);
-  });
-}
-
 terminalTest("colour is for those who want it", async () => {
   const [a, b] = freePorts();
   const wanted: readonly [env: string, args: string[], dim: boolean][] = [
@@ -137,8 +121,7 @@ terminalTest("colour is for those who want it", async () => {
   ];
   for (const [env, args, dim] of wanted) {
     await using terminal = await Terminal.open();
-    const command = [...greetCommand(), "chat", "Alice", a, b, ...args].map((part) => `'${part}'`);
-    await terminal.type(`clear; ${env}${command.join(" ")}`, "Enter");
+    await terminal.run(env + greetIn(["chat", "Alice", a, b, ...args]));
     await terminal.until("Waiting for");
     // deno-lint-ignore no-control-regex
     assert.equal(/\x1b\[2m/.test(await terminal.screen("-e")), dim, env + args);
@@ -152,4 +135,175 @@ terminalTest("a mistyped command is not sent, and answered", async () => {
   await terminal.until("refused");
   await terminal.type("/qiut", "Enter");
   await terminal.until("There is no command /qiut. /help lists those that there are.");
+});
+
+/** Alice in a terminal, and Bob, who sees what arrives. */
+async function together(args: string[] = [], options?: Parameters<typeof Terminal.open>[0]) {
+  const [a, b] = freePorts();
+  await using resources = new AsyncDisposableStack();
+  const alice = resources.use(await Terminal.open(options));
+  const bob = resources.use(new Bot(["Bob", b, a]));
+  await alice.greet("chat", "Alice", a, b, ...args);
+  await bob.until("welcome");
+  await alice.until("Welcome");
+  const moved = resources.move();
+  return { alice, bob, [Symbol.asyncDispose]: () => moved.disposeAsync() };
+}
+
+async function heard(bob: Bot, count: number): Promise<unknown[]> {
+  return (await bob.until("message", count)).map(({ body }) => body);
+}
+
+terminalTest("several lines that are pasted are one message, shown before it is sent", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.type("see:", "Enter");
+  await alice.paste("first\n\tsecond \x1b[31m\n/quit\n");
+  assert.match(
+    untimed(await alice.until("/quit")).join("|"),
+    /\|Alice> first\| {12}second ␛\[31m\| {8}\/quit$/,
+  );
+  assert.deepEqual(await heard(bob, 1), ["see:"]);
+  await alice.type("Enter");
+  assert.deepEqual(await heard(bob, 2), ["see:", "first\n\tsecond \x1b[31m\n/quit"]);
+  assert.match(
+    untimed(await alice.until(/\/quit\nAlice>/)).join("|"),
+    /\|\[17:24\] Alice> first\| {12}second ␛\[31m\| {8}\/quit\|Alice>$/,
+  );
+});
+
+for (const columns of [40, 80, 200]) {
+  terminalTest(
+    `a line of 5,000 characters can be typed, edited and read, ${columns} wide`,
+    async () => {
+      await using chat = await together([], { columns, rows: 24 });
+      const { alice, bob } = chat;
+      const line = "0123456789".repeat(500);
+      await alice.write(line);
+      await alice.type("C-a", "<", "C-e", "BSpace", ">");
+      const [body] = await (alice.type("Enter"), heard(bob, 1));
+      assert.equal(body, `<${line.slice(0, -1)}>`);
+      await alice.until(/>\nAlice>/);
+      const all = (await alice.screen("-J", "-S", "-")).split("\n");
+      assert.deepEqual(all.slice(-2).map((row) => row.replace(/^\[.{5}\] /, "")), [
+        `Alice> ${body}`,
+        "Alice>",
+      ]);
+    },
+  );
+}
+
+terminalTest("Ctrl-C takes back a line that is typed, and leaves when there is none", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.type("not meant", "C-c");
+  await alice.until(/\nAlice>$/);
+  await alice.type("meant", "Enter", "C-c");
+  await alice.until("exit 0");
+  assert.deepEqual(await heard(bob, 1), ["meant"]);
+});
+
+terminalTest("an empty line is nothing", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  const before = await alice.screen();
+  await alice.type("Enter", "Space", "Space", "Enter", "x", "BSpace", "Enter", "that", "Enter");
+  assert.deepEqual(await heard(bob, 1), ["that"]);
+  assert.equal(
+    untimed(await alice.until(/that\nAlice>/)).join("|"),
+    untimed(before).join("|").replace("|Alice>", "|[17:24] Alice> that|Alice>"),
+  );
+});
+
+terminalTest("what was typed comes back with the arrow, also in another run", async () => {
+  const [a, b, c] = freePorts(3);
+  await using alice = await Terminal.open();
+  await using bob = new Bot(["Bob", b, a]);
+  await alice.greet("chat", "Alice", a, b);
+  await alice.until("Welcome");
+  await alice.type("one", "Enter", "two", "Enter", "/who", "Enter", "half");
+  await alice.until(/Alice> half$/);
+  await alice.type("Up", "Up");
+  await alice.until(/Alice> two$/);
+  await alice.type("Down", "Down");
+  await alice.until(/Alice> half$/);
+  await alice.type("C-c", "/quit", "Enter");
+  await alice.until("exit 0");
+  await alice.greet("chat", "Alice", a, b);
+  await alice.until("Welcome");
+  await alice.type("Up", "Up");
+  await alice.until(/Alice> one$/);
+  await alice.type("C-c", "C-c");
+  await alice.until("exit 0");
+  // What was said to Bob is nothing to others.
+  await using carol = new Bot(["Carol", c, a]);
+  await alice.greet("chat", "Alice", a, c);
+  await alice.until("Welcome");
+  await alice.type("Up", "nothing");
+  await alice.until(/Alice> nothing$/);
+  await bob.until("left");
+  await carol.until("welcome");
+});
+
+terminalTest("Tab completes commands and names, and /help lists what there is", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.type("hello b", "Tab", "!", "Enter");
+  assert.deepEqual(await heard(bob, 1), ["hello Bob !"]);
+  await alice.type("/he", "Tab", "Enter");
+  const help = await alice.until(/\/quit .*\nAlice>/);
+  for (const command of ["/who", "/history [N]", "/queue", "/cancel N", "/help", "/quit"]) {
+    assert(help.includes(`\n${command} `), command);
+  }
+});
+
+terminalTest("only what changed is written to the terminal", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.write("a line that is rather long, and is not written again when it goes on");
+  await alice.until("goes on");
+  await alice.record();
+  await alice.write("!");
+  await alice.until("goes on!");
+  assert.equal(await alice.recorded("!"), "!");
+  await bob.say("hi");
+  await alice.until("Bob> hi");
+  // What is below moves down, so it is written once more; nothing else is.
+  const recorded = await alice.recorded("goes on!\x1b");
+  assert(recorded.length < 200, JSON.stringify(recorded));
+});
+
+terminalTest("the terminal rings for messages of others, where that is wanted", async () => {
+  for (const [args, rings] of [[[], false], [["--bell"], true]] as const) {
+    await using chat = await together([...args]);
+    const { alice, bob } = chat;
+    await alice.record();
+    await alice.type("mine", "Enter");
+    await alice.until(/> mine\nAlice>/);
+    assert(!(await alice.recorded("> mine")).includes("\x07"));
+    await bob.say("yours");
+    assert.equal((await alice.recorded("> yours")).includes("\x07"), rings);
+  }
+});
+
+terminalTest("a name has its own colour, the same for everybody, and no message has", async () => {
+  const [a, b] = freePorts();
+  await using alice = await Terminal.open();
+  await using bob = await Terminal.open();
+  await alice.greet("chat", "Alice", a, b);
+  await bob.greet("chat", "Bob", b, a);
+  await Promise.all([alice.until("Welcome"), bob.until("Welcome")]);
+  await bob.write("\x1b[31m[17:24] Alice> forged");
+  await alice.type("hello", "Enter");
+  await bob.until("Alice> hello");
+  await bob.type("Enter");
+  await Promise.all([alice.until("> [17:24] Alice> forged"), bob.until("> [17:24] Alice> forged")]);
+  const colours = async (terminal: Terminal) =>
+    // deno-lint-ignore no-control-regex
+    [...(await terminal.screen("-e")).matchAll(/\x1b\[38;5;(\d+)m(\w+)(?:\x1b\[39m)?>/g)]
+      .map(([, colour, name]) => `${name} ${colour}`).sort();
+  const seen = await colours(alice);
+  assert.equal(new Set(seen).size, 2);
+  assert.deepEqual(new Set(await colours(bob)), new Set(seen));
+  assert.equal(seen.length, 3);
 });
