@@ -33,6 +33,7 @@ export const NOTHING: Below = { rows: [], cursor: { row: 0, cell: 0 } };
 // ECMA-48, and DEC's autowrap mode: what is too wide must not take another row than ours.
 const CLEAR_BELOW = "\x1b[J";
 const CLEAR_RIGHT = "\x1b[K";
+const CLEAR_ROW = "\x1b[2K";
 const WRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
 const CLEAR_SCREEN = "\x1b[H\x1b[2J";
 
@@ -94,19 +95,15 @@ export class Canvas {
 
   /**
    * How many rows there are between the first one and the cursor, now that the terminal may
-   * have become narrower and has rewrapped them, as nearly all of them do. Some, xterm.js in VS
-   * Code for one, cut off the row with the cursor instead; then the cursor is in another column.
+   * have become narrower and has rewrapped them, as nearly all of them do.
    */
   #rowsAbove(columns: number, column?: number): number {
     const { rows, cursor } = this.#drawn;
     if (columns >= this.#columns || rows.length === 0) return cursor.row;
-    const row = rows[cursor.row];
-    const breaks = breaksOf(row, columns).filter((start) => start <= cursor.cell);
-    const rewrapped = columnsOf(row.slice(breaks.at(-1), cursor.cell));
-    const isCut = column !== undefined && column !== Math.min(rewrapped, columns - 1);
+    const cells = rows[cursor.row].slice(0, cursor.cell);
     return rows.slice(0, cursor.row)
       .map((row) => breaksOf(row, columns).length)
-      .reduce((sum, count) => sum + count, isCut ? 0 : breaks.length - 1);
+      .reduce((sum, count) => sum + count, wrapsBefore(cells, columns, column));
   }
 
   /** Everything, from where the cursor is. */
@@ -130,7 +127,8 @@ export class Canvas {
     const pen = this.#pen(this.#drawn.cursor);
     for (const [i, row] of rows.entries()) {
       if (i >= old.length) pen.append(i, row);
-      else pen.rewrite(i, old[i], row);
+      else if (i === cursor.row || columnsOf(old[i]) <= columnsOf(row)) pen.rewrite(i, old[i], row);
+      else pen.replace(i, row);
     }
     if (rows.length < old.length) pen.clearFrom(rows.length);
     pen.goTo(rows, cursor);
@@ -140,6 +138,21 @@ export class Canvas {
   #pen(at: Below["cursor"]): Pen {
     return new Pen(at, (cells) => paint(cells, this.#color));
   }
+}
+
+/**
+ * How many times a terminal has wrapped what is in front of the cursor.
+ *
+ * Where the cursor is tells what the terminal does with it: at the end of a full row, it may
+ * stay there or go to the next one; and some terminals, xterm.js in VS Code for one, cut off
+ * the row that the cursor is in.
+ */
+function wrapsBefore(cells: readonly Cell[], columns: number, column?: number): number {
+  const breaks = breaksOf(cells, columns);
+  const wraps = breaks.length - 1;
+  const rewrapped = columnsOf(cells.slice(breaks.at(-1)));
+  if (column === undefined || column === Math.min(rewrapped, columns - 1)) return wraps;
+  return column === 0 ? wraps + 1 : 0;
 }
 
 /** Writes rows and moves between them, and knows where it is. */
@@ -171,6 +184,16 @@ class Pen {
     this.text += this.#paint(cells.slice(from));
     if (!isCertain || columnsOf(old) > columnsOf(cells)) this.text += CLEAR_RIGHT;
     if (!isCertain) this.text += WRAP.on;
+    this.#at = { row, cell: cells.length };
+  }
+
+  /**
+   * Writes a whole row in place of a longer one. tmux, when it rewraps a row, counts the blanks at
+   * its end that were cleared, unless all of the row was.
+   */
+  replace(row: number, cells: readonly Cell[]): void {
+    this.#toRow(row);
+    this.text += `\r${CLEAR_ROW}${WRAP.off}${this.#paint(cells)}${WRAP.on}`;
     this.#at = { row, cell: cells.length };
   }
 

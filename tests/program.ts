@@ -16,6 +16,15 @@ export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** How long a test waits for something that should happen at once. */
 export const PATIENCE_MS = 15_000;
 
+// Programs tell the date when it changes. Tests that are not about that begin at noon.
+Deno.env.set("TZ", noon());
+
+/** A time zone in which it is between noon and one o'clock. */
+function noon(): string {
+  const offset = 12 - new Date().getUTCHours();
+  return `Etc/GMT${offset > 0 ? "-" : "+"}${Math.abs(offset)}`;
+}
+
 /** The command that runs `greet`, before its own arguments. */
 export function greetCommand(deno = Deno.execPath()): string[] {
   const binary = Deno.env.get("GREET_BIN");

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { EMPTY, press, type Typist } from "../editor.ts";
 import { KeyReader } from "../keys.ts";
 import { compose } from "../layout.ts";
-import { Bot, freePorts, randomNumbers } from "./program.ts";
+import { Bot, freePorts, inTime, randomNumbers } from "./program.ts";
 import { Terminal, terminalTest } from "./terminal.ts";
 
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 2);
@@ -14,7 +14,8 @@ const EVERY_MS = 20;
 
 const PROMPT = [{ text: "Alice> ", look: "plain" }] as const;
 const TYPIST: Typist = { commands: [], names: () => [], earlier: () => [] };
-const PIECES = ["a", "word ", "日本", "한국어", "é", "long".repeat(20), " ", "- ", "🚀"];
+const NARROW = ["a", "word ", "é", "long".repeat(20), " ", "- "];
+const WIDE = [...NARROW, "日本", "한국어", "🚀"];
 
 /** Keys by the names that tmux has for them, and what a terminal sends for them. */
 const KEYS: Readonly<Record<string, string>> = {
@@ -92,68 +93,81 @@ class Talk {
 }
 
 for (let seed = 1; seed <= SEEDS; seed++) {
-  terminalTest(
-    `what is typed is sent, and nothing is garbled, whatever comes: ${seed}`,
-    async () => {
-      const random = randomNumbers(seed);
-      const below = (limit: number) => Math.floor(random() * limit);
-      const some = (from: readonly string[]) => from[below(from.length)];
-      const text = (most: number) =>
-        Array.from({ length: 1 + below(most) }, () => some(PIECES)).join("");
+  terminalTest(`what is typed is sent, and nothing is garbled, while much is said: ${seed}`, () => {
+    return muddle(seed, WIDE, 0);
+  });
 
-      const [a, b] = freePorts();
-      await using terminal = await Terminal.open();
-      await using bob = new Bot(["Bob", b, a]);
-      await terminal.greet("chat", "Alice", a, b);
-      await bob.until("welcome");
-      await terminal.until("Welcome");
-      const typing = new Typing(terminal);
-      const talk = new Talk(bob, () => text(20).trim());
-      const quiet = async () => {
-        talk.stop();
-        await bob.until("delivered", talk.said.length);
-        await bob.until("message", typing.lines.length);
-        if (talk.said.length > 0) await terminal.until(`Bob> ${talk.said.length - 1}: `);
-        await typing.isShown();
-      };
+  // No wide characters: when tmux 3.3 rewraps some, it puts the cursor into the wrong row, whatever
+  // program it is in. `canvas_test.ts` has both, in another terminal.
+  terminalTest(`what is typed is sent, and nothing is garbled, while sizes change: ${seed}`, () => {
+    return muddle(seed, NARROW, 1 / 50);
+  });
+}
 
-      talk.start();
-      for (let step = 0; step < STEPS; step++) {
-        const what = below(50);
-        if (what < 30) await typing.text(text(3));
-        else if (what < 49) await typing.key(some(Object.keys(KEYS)));
-        else {
-          // What is drawn in the very moment in which a terminal changes its size may leave a trace,
-          // as with any program that has no screen of its own.
-          await quiet();
-          await terminal.resize(40 + below(160), 20 + below(20));
-          talk.start();
-        }
-      }
-      await typing.key("Enter");
+async function muddle(seed: number, pieces: readonly string[], resizes: number): Promise<void> {
+  const random = randomNumbers(seed);
+  const below = (limit: number) => Math.floor(random() * limit);
+  const some = (from: readonly string[]) => from[below(from.length)];
+  const text = (most: number) =>
+    Array.from({ length: 1 + below(most) }, () => some(pieces)).join("");
+
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await using bob = new Bot(["Bob", b, a]);
+  await terminal.greet("chat", "Alice", a, b);
+  await bob.until("welcome");
+  await terminal.until("Welcome");
+  const typing = new Typing(terminal);
+  const talk = new Talk(bob, () => text(20).trim());
+  const quiet = async () => {
+    talk.stop();
+    await bob.until("delivered", talk.said.length);
+    await bob.until("message", typing.lines.length);
+    const all = () => terminal.screen("-e", "-S", "-");
+    await inTime(shows(all, talk.said.length + typing.lines.length), "all is shown");
+    await typing.isShown();
+  };
+
+  talk.start();
+  for (let step = 0; step < STEPS; step++) {
+    if (random() < resizes) {
+      // What is drawn in the very moment in which a terminal changes its size may leave a trace,
+      // as with any program that has no screen of its own.
       await quiet();
+      await terminal.resize(40 + below(160), 20 + below(20));
+      talk.start();
+    } else if (random() < 0.6) {
+      await typing.text(text(3));
+    } else {
+      await typing.key(some(Object.keys(KEYS)));
+    }
+  }
+  await typing.key("Enter");
+  await quiet();
 
-      const arrived = await bob.until("message", typing.lines.length);
-      assert.deepEqual(arrived.map(({ body }) => body), typing.lines);
-      const conversation = conversationOf(await terminal.screen("-J", "-S", "-"));
-      const of = (name: string) =>
-        conversation.flatMap((line) => line.split(`] ${name}> `, 2).slice(1)).map(inked);
-      assert.deepEqual(of("Bob"), talk.said.map(inked));
-      assert.deepEqual(of("Alice"), typing.lines.map(inked));
-      assert.deepEqual(conversation.slice(talk.said.length + typing.lines.length), ["Alice>"]);
-    },
-  );
+  const arrived = await bob.until("message", typing.lines.length);
+  assert.deepEqual(arrived.map(({ body }) => body), typing.lines);
+  const all = await terminal.screen("-J", "-S", "-");
+  const conversation = all.slice(all.indexOf("Bob.\n\n") + "Bob.\n\n".length).split("\n");
+  const of = (name: string) =>
+    conversation.flatMap((line) => line.split(`] ${name}> `, 2).slice(1)).map(trimmed);
+  assert.deepEqual(of("Bob"), talk.said.map(trimmed));
+  assert.deepEqual(of("Alice"), typing.lines.map(trimmed));
+  assert.deepEqual(conversation.slice(talk.said.length + typing.lines.length), ["Alice>"]);
 }
 
-/** What was said, line by line, and what stands below it. */
-function conversationOf(all: string): string[] {
-  return all.slice(all.indexOf("with Bob.\n\n") + "with Bob.\n\n".length)
-    // tmux sometimes forgets that it wrapped a line where a wide character had no room.
-    .replace(/\n(?!\[\d\d:\d\d\] (Alice|Bob)> |Alice>$)/g, "")
-    .split("\n");
+/** A terminal does not tell blanks at the end from nothing. */
+function trimmed(text: string): string {
+  return text.trimEnd();
 }
 
-/** Without blanks: where a wide character did not fit any more, a terminal has one that nobody wrote. */
-function inked(text: string): string {
-  return text.replaceAll(" ", "");
+/** Waits until a screen has so many lines of a conversation, and none that is only held, and dim. */
+async function shows(screen: () => Promise<string>, count: number): Promise<void> {
+  for (;;) {
+    const lines = (await screen()).match(STAMPED) ?? [];
+    if (lines.length === count && !lines.some((line) => line.startsWith("\x1b[2m"))) return;
+  }
 }
+
+/** A line of a conversation, with its colours. */
+const STAMPED = new RegExp(String.raw`^(\x1b\[[\d;]*m)*\[\d\d:\d\d\] `, "gm");
