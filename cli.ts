@@ -93,7 +93,8 @@ const COMMANDS: readonly Command[] = [
     details: "PEER is a port on this machine, host:port, [v6]:port, dns:///host:port or\n" +
       "unix:/path. Lines that are typed, or piped in, are sent to all of them; what\n" +
       "somebody cannot get now is kept in the journal until they are there. /help\n" +
-      "lists what else can be typed. /quit, Ctrl-D, Ctrl-C or the end of the input leave.",
+      "lists what else can be typed. /quit, Ctrl-D, the end of the input, or Ctrl-C when\n" +
+      "nothing is typed leave.",
     options: {
       host: HOST,
       home: { value: "DIR", help: "keep the journal there (default $GREET_HOME)" },
