@@ -12,6 +12,7 @@ import { GreetError } from "./errors.ts";
 import { errorLine, parseJsonLine, toJsonLine } from "./json.ts";
 import { Peer, type PeerEvent, type PeerOptions } from "./peer.ts";
 import type { Screen } from "./screen.ts";
+import { showable } from "./text.ts";
 import { within } from "./time.ts";
 import { kept, Transcript } from "./transcript.ts";
 
@@ -91,7 +92,7 @@ export async function chat(options: ChatOptions): Promise<GreetError | undefined
 // ---------------------------------------------------------------- what is typed
 
 async function sendTyped(context: Context, screen: Screen): Promise<void> {
-  for await (const line of screen.read(typist(context.peer))) {
+  for await (const line of screen.read(typist(context.peer, screen))) {
     if (!line.startsWith("/")) {
       // Its events tell how it went.
       context.peer.send(line).catch(() => {});
@@ -102,15 +103,20 @@ async function sendTyped(context: Context, screen: Screen): Promise<void> {
 }
 
 /** What may be typed, and what was typed in earlier runs. */
-function typist(peer: Peer): Typist {
+function typist(peer: Peer, screen: Screen): Typist {
   const began = new Date();
   return {
     commands: COMMAND_NAMES,
     names: () => peer.others.flatMap(({ lastName }) => lastName ?? []),
-    earlier: () =>
-      peer.said(REMEMBERED)
-        .filter(({ taken }) => taken < began)
-        .map(({ message }) => message.body),
+    earlier() {
+      try {
+        const said = peer.said(REMEMBERED).filter(({ taken }) => taken < began);
+        return said.map(({ message }) => message.body);
+      } catch (error) {
+        screen.warn(showable(GreetError.from(error).message));
+        return [];
+      }
+    },
   };
 }
 
@@ -147,7 +153,7 @@ class Pipe {
   /** @returns what the end of the input was left with: an error where something still waits */
   async send(): Promise<GreetError[]> {
     const { screen, signal } = this.#options;
-    const lines = screen.read(typist(this.#context.peer))[Symbol.asyncIterator]();
+    const lines = screen.read(typist(this.#context.peer, screen))[Symbol.asyncIterator]();
     for (;;) {
       const { done, value: line } = await lines.next();
       if (signal.aborted) return [];

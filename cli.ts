@@ -212,7 +212,7 @@ async function openScreen(
       import("./color.ts"),
     ]);
     const prompt = [{ text: name, look: hueOf(name) }, { text: "> ", look: "plain" }] as const;
-    const suspends = io.env("GREET_NO_SUSPEND") === undefined;
+    const suspends = Deno.build.os !== "windows" && io.env("GREET_NO_SUSPEND") === undefined;
     return openTerminal({ input: io.stdin, prompt, color, bell, suspends });
   }
   const { openPipe } = await import("./screen.ts");

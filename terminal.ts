@@ -170,18 +170,14 @@ class Terminal implements Screen {
   async #readKeys(): Promise<void> {
     const chunks = this.#options.input.pipeThrough(new TextDecoderStream()).getReader();
     let giveUp: ReturnType<typeof setTimeout> | undefined;
-    try {
-      for (;;) {
-        const { done, value } = await chunks.read();
-        clearTimeout(giveUp);
-        if (done || !this.#isOpen) break;
-        for (const key of this.#keys.read(value)) this.#press(key);
-        if (this.#keys.isUnsure) giveUp = setTimeout(() => this.#keys.giveUp(), ESCAPE_MS);
-      }
-    } catch {
-      // The terminal is gone, which ends the input as well.
+    while (this.#isOpen) {
+      // A terminal that is gone is the end of the input, too.
+      const { value } = await chunks.read().catch(() => ({ value: undefined }));
+      clearTimeout(giveUp);
+      if (value === undefined) return this.close();
+      for (const key of this.#keys.read(value)) this.#press(key);
+      if (this.#keys.isUnsure) giveUp = setTimeout(() => this.#keys.giveUp(), ESCAPE_MS);
     }
-    this.close();
   }
 
   #press(key: Key): void {
@@ -221,7 +217,7 @@ class Terminal implements Screen {
       }
     } catch {
       this.#isGone = true;
-      for (const resolve of [...awaiting, ...this.#awaitingFrame]) resolve(false);
+      for (const resolve of [...awaiting, ...this.#awaitingFrame.splice(0)]) resolve(false);
       this.close();
     } finally {
       this.#painting = undefined;
@@ -251,7 +247,7 @@ class Terminal implements Screen {
 
   /** The size changes: once it no longer does, all is drawn anew. */
   #settle(): void {
-    if (!this.#isOpen) return;
+    if (!this.#isOpen || this.#isSuspended) return;
     this.#size = currentSize();
     this.#onCursor = () => {};
     clearTimeout(this.#settling);
@@ -261,7 +257,7 @@ class Terminal implements Screen {
   async #askForCursor(): Promise<void> {
     const settling = this.#settling;
     await this.#painting;
-    if (this.#settling !== settling) return;
+    if (!this.#isOpen || this.#settling !== settling) return;
     this.#onCursor = (column) => {
       this.#onCursor = () => {};
       clearTimeout(this.#settling);
@@ -279,6 +275,7 @@ class Terminal implements Screen {
     if (!this.#options.suspends) {
       return this.note("Ctrl-Z does nothing here: nobody could continue.");
     }
+    if (this.#isSuspended) return;
     this.#isSuspended = true;
     await this.#painting;
     this.#restore();

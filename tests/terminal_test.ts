@@ -78,7 +78,7 @@ terminalTest(
       /Alice> one \(waiting\)\n.*Alice> two \(waiting\)\n.*Alice> a line.*… \(waiting\)\n/,
     );
     // deno-lint-ignore no-control-regex
-    assert.match(await alice.screen("-e"), /\x1b\[2m\[\d\d:\d\d\] Alice> two \(waiting\)/);
+    assert.match(await alice.screen("-e"), /\x1b\[2m[^\x1b]*\] Alice> two \(waiting\)/);
     await alice.type("/queue", "Enter");
     await alice.until(
       new RegExp(`2\\. \\[\\d\\d:\\d\\d\\] Alice> two \\(waiting for 127.0.0.1:${b}\\)`),
