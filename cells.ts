@@ -32,25 +32,36 @@ const PLAIN_ASCII = /^[ -~]*$/;
 /** Where terminals differ are pictograms, which older ones think narrow, and sequences. */
 const CERTAIN = /^(?:[ -~]*|\P{Extended_Pictographic})$/u;
 
+/** Cells that were needed before: to measure one takes far longer than to look it up. */
+const known = new Map<string, Cell>();
+const MOST_KNOWN = 10_000;
+
 /**
  * Divides text, which may come from anybody, into cells.
  *
  * @param text one line
  */
 export function cellsOf(text: string, look: Look = "plain"): Cell[] {
-  if (PLAIN_ASCII.test(text)) {
-    return Array.from(text, (text) => ({ text, look, columns: 1, isCertain: true, length: 1 }));
-  }
-  return Array.from(GRAPHEMES.segment(text), ({ segment }) => {
-    const shown = showable(segment);
-    return {
-      text: shown,
-      look,
-      columns: stringWidth(shown),
-      isCertain: CERTAIN.test(shown),
-      length: segment.length,
-    };
-  });
+  const cells = PLAIN_ASCII.test(text)
+    ? Array.from(text, cellOf)
+    : Array.from(GRAPHEMES.segment(text), ({ segment }) => cellOf(segment));
+  return look === "plain" ? cells : cells.map((cell) => ({ ...cell, look }));
+}
+
+function cellOf(grapheme: string): Cell {
+  const before = known.get(grapheme);
+  if (before !== undefined) return before;
+  const text = showable(grapheme);
+  const cell: Cell = {
+    text,
+    look: "plain",
+    columns: stringWidth(text),
+    isCertain: CERTAIN.test(text),
+    length: grapheme.length,
+  };
+  if (known.size >= MOST_KNOWN) known.clear();
+  known.set(grapheme, cell);
+  return cell;
 }
 
 /** How many columns cells take. */

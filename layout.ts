@@ -68,7 +68,7 @@ function heldRows(held: readonly Held[], room: number, width: number): (readonly
     const ending = cellsOf(end, "dim");
     const [line] = text.slice(0, GLANCE).split("\n", 1);
     const first = cellsOf(line.length < text.length ? `${line}…` : line, "dim");
-    rows.unshift([...clip(first, width - columnsOf(ending)), ...ending]);
+    rows.unshift(clip([...clip(first, width - columnsOf(ending)), ...ending], width));
     if (heightOf(rows) > room - 2) return rows.slice(1);
   }
   return rows;

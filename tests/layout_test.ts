@@ -48,6 +48,9 @@ const CASES: readonly [what: string, content: Case, rows: readonly string[]][] =
   ["what is held is cut, its end is not", {
     held: [{ text: "a long 日本 message", end: " (waiting)" }],
   }, ["a long 日… (waiting)", "Al> |"]],
+  ["an end that is too long is cut", {
+    held: [{ text: "said", end: " (waiting for everybody)" }],
+  }, ["s… (waiting for eve…", "Al> |"]],
   ["only the first line is held", { held: [{ text: "one\n  two" }] }, ["one…", "Al> |"]],
   ["the last of what is held has room", {
     held: ["one", "two", "three"].map((text) => ({ text })),
