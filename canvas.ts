@@ -126,9 +126,10 @@ export class Canvas {
     }
     const pen = this.#pen(this.#drawn.cursor);
     for (const [i, row] of rows.entries()) {
+      const isShorter = i < old.length && columnsOf(old[i]) > columnsOf(row);
       if (i >= old.length) pen.append(i, row);
-      else if (i === cursor.row || columnsOf(old[i]) <= columnsOf(row)) pen.rewrite(i, old[i], row);
-      else pen.replace(i, row);
+      else if (isShorter && i < rows.length - 1) pen.replace(i, row);
+      else pen.rewrite(i, old[i], row);
     }
     if (rows.length < old.length) pen.clearFrom(rows.length);
     pen.goTo(rows, cursor);
@@ -188,8 +189,8 @@ class Pen {
   }
 
   /**
-   * Writes a whole row in place of a longer one. tmux, when it rewraps a row, counts the blanks at
-   * its end that were cleared, unless all of the row was.
+   * Writes a whole row in place of a longer one. When tmux rewraps a row, it counts the blanks at its
+   * end that were cleared, unless all of the row was; and then what follows is further down.
    */
   replace(row: number, cells: readonly Cell[]): void {
     this.#toRow(row);

@@ -145,6 +145,18 @@ Deno.test("only what changed is written", async () => {
   shown.check();
 });
 
+Deno.test("a row that is wider than we think is cut off, and leaves no trace", async () => {
+  const shown = new Shown(40, 10);
+  for (let i = 0; i < 20; i++) {
+    shown.type("क्षि"); // One column or two for us, more for xterm.js.
+    await shown.draw();
+  }
+  await shown.draw("one");
+  await shown.draw("two");
+  await shown.leave();
+  assert.deepEqual(shown.lines, shown.conversation);
+});
+
 const PIECES = [
   ..."a|word |日本|한국어| |-|\t|\x1b[2J".split("|"),
   "e\u0301",

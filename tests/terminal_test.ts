@@ -172,6 +172,21 @@ terminalTest("several lines that are pasted are one message, shown before it is 
   );
 });
 
+terminalTest("text that was cut leaves no trace when the terminal becomes narrower", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.paste(`${"long ".repeat(14)}\nsecond`);
+  await alice.until("second");
+  await alice.type("Up", "C-a", "C-k", "first", "Down", "!");
+  await alice.until(/Alice> first\n {8}secon!d$/);
+  await alice.resize(50, 20);
+  await bob.say("hi");
+  assert.match(
+    untimed(await alice.until(/Bob> hi\n/)).join("|"),
+    /Bob\.\|\|\[17:24\] Bob> hi\|Alice> first\| {8}secon!d$/,
+  );
+});
+
 for (const columns of [40, 80, 200]) {
   terminalTest(
     `a line of 5,000 characters can be typed, edited and read, ${columns} wide`,

@@ -88,7 +88,7 @@ for (const shell of [["sh"], ["bash", "--norc", "--noprofile"]]) {
     for (const time of ["once", "twice"]) {
       await terminal.type(`half ${time}`);
       await terminal.until(`> half ${time}`);
-      await terminal.type("C-z");
+      await terminal.type("C-z", "C-z");
       const stopped = await terminal.until(/Stopped/);
       assert(!stopped.includes(`half ${time}`));
       assert.equal(await terminal.settings(), before);
