@@ -28,6 +28,8 @@ export const MARK_PASTES = { on: "\x1b[?2004h", off: "\x1b[?2004l" } as const;
 /** Asks the terminal in which column the cursor is (ECMA-48, device status report). */
 export const WHERE_IS_CURSOR = "\x1b[6n";
 
+const CTRL_C = "\x03";
+
 const PASTE_BEGINS = "\x1b[200~";
 const PASTE_ENDS = "\x1b[201~";
 
@@ -87,6 +89,7 @@ export class KeyReader {
    * @returns the keys that are complete by now
    */
   read(chunk: string): Key[] {
+    if (chunk === CTRL_C) this.#giveUpPaste();
     const input = this.#rest + chunk;
     this.#rest = "";
     const keys: Key[] = [];
@@ -99,6 +102,13 @@ export class KeyReader {
   /** Nothing more came: what was unsure is a key of its own, such as Escape, and means nothing. */
   giveUp(): void {
     if (this.isUnsure) this.#rest = "";
+  }
+
+  /** A paste whose end never comes must not be a trap; nobody pastes Ctrl-C and nothing else. */
+  #giveUpPaste(): void {
+    if (this.#pasted === undefined) return;
+    this.#pasted = undefined;
+    this.#rest = "";
   }
 
   #next(input: string, at: number, keys: Key[]): number {

@@ -35,8 +35,8 @@ const KEYS: readonly [what: string, sent: string, keys: readonly Key[]][] = [
     paste("one\ntwo\nthree\nfour"),
     text("!"),
   ]],
-  ["a paste that is full of keys", "\x1b[200~\x03\x1b[A\x1b\t\x1b[201~", [
-    paste("\x03\x1b[A\x1b\t"),
+  ["a paste that is full of keys", "\x1b[200~\x04\x1b[A\x1b\t\x1b[201~", [
+    paste("\x04\x1b[A\x1b\t"),
   ]],
   ["an empty paste", "\x1b[200~\x1b[201~", [paste("")]],
 ];
@@ -67,6 +67,13 @@ Deno.test("keys: Escape alone is given up when nothing follows, and takes nothin
   assert(reader.isUnsure);
   reader.giveUp();
   assert.deepEqual(reader.read("b"), [text("b")]);
+});
+
+Deno.test("keys: Ctrl-C ends a paste whose end never comes", () => {
+  const reader = new KeyReader();
+  assert.deepEqual(reader.read("\x1b[200~one"), []);
+  assert.deepEqual(reader.read("\x03"), [press("ctrl-c")]);
+  assert.deepEqual(reader.read("two"), [text("two")]);
 });
 
 Deno.test("keys: a paste that takes its time is not given up", () => {

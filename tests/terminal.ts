@@ -17,6 +17,8 @@ export class Terminal implements AsyncDisposable {
   readonly #socket = `greet-${crypto.randomUUID()}`;
   readonly home = Deno.makeTempDirSync({ prefix: "greet-home-" });
 
+  #isOpen = true;
+
   private constructor(public columns: number, public rows: number) {}
 
   static async open(
@@ -117,8 +119,14 @@ export class Terminal implements AsyncDisposable {
     return new TextDecoder().decode(stdout);
   }
 
+  /** Ends the terminal and the shell in it. */
+  async close(): Promise<void> {
+    if (this.#isOpen) await this.#tmux("kill-server");
+    this.#isOpen = false;
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#tmux("kill-server");
+    await this.close();
     await Deno.remove(this.home, { recursive: true });
   }
 }

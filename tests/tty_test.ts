@@ -1,6 +1,6 @@
 /** The terminal is given back as it was, however a chat ends; and what there is without one. */
 import assert from "node:assert/strict";
-import { Bot, freePorts, ROOT } from "./program.ts";
+import { Bot, freePorts, PATIENCE_MS, ROOT } from "./program.ts";
 import { greetIn, Terminal, terminalTest } from "./terminal.ts";
 
 /** A line of shell that runs the program and leaves its process id in a file. */
@@ -41,6 +41,21 @@ for (const [how, end, exit] of ENDS) {
     await assertPastesAreUnmarked(terminal);
   });
 }
+
+terminalTest("a terminal that goes away ends the chat", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await terminal.run(withPid(["chat", "Alice", a, b]));
+  await terminal.until("refused");
+  const pid = await Deno.readTextFile(`${terminal.home}/pid`);
+  await terminal.close();
+  const isThere = async () => {
+    const { success } = await new Deno.Command("kill", { args: ["-0", pid.trim()] }).output();
+    return success;
+  };
+  const deadline = Date.now() + PATIENCE_MS;
+  while (await isThere()) assert(Date.now() < deadline, "it is still there");
+});
 
 async function assertPastesAreUnmarked(terminal: Terminal): Promise<void> {
   await terminal.type("clear", "Enter");
