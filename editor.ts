@@ -132,7 +132,7 @@ export function press(editor: Editor, key: Key, typist: Typist): Pressed {
 
 /** Who pasted lines did not mean the empty ones around them. */
 function submit(editor: Editor): Pressed {
-  const line = editor.text.replace(/^\n+|\n+$/g, "");
+  const line = editor.text.replace(/^\n+|(?<!\n)\n+$/g, "");
   if (line.trim() === "") return { editor: clear(editor) };
   const typed = editor.typed.at(-1) === line ? editor.typed : [...editor.typed, line];
   return { editor: { ...clear(editor), typed: typed.slice(-REMEMBERED) }, line };

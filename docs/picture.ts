@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { greetCommand, PATIENCE_MS } from "../tests/program.ts";
+import { greetCommand } from "../tests/program.ts";
 import { Terminal } from "../tests/terminal.ts";
 
 const COLUMNS = 58;
@@ -147,5 +147,4 @@ if (import.meta.main) {
   await chat(alice, bob);
   const screens = [await alice.screen("-e"), await bob.screen("-e")];
   await Deno.writeTextFile(new URL("chat.svg", import.meta.url), picture(screens));
-  console.log(`docs/chat.svg, after at most ${PATIENCE_MS / 1_000} s of waiting for anything`);
 }

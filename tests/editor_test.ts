@@ -169,6 +169,11 @@ Deno.test("editor: a paste is inserted as it is, line ends and all, and sent as 
   assert.deepEqual(type("<Enter>", editor).lines, [`${pasted}>`]);
 });
 
+Deno.test("editor: a hundred thousand empty lines are sent as soon as any others", () => {
+  const text = `a${"\n".repeat(100_000)}b\n`;
+  assert.deepEqual(type("<Enter>", { ...EMPTY, text, cursor: 0 }).lines, [text.slice(0, -1)]);
+});
+
 Deno.test("editor: a hundred thousand characters without a blank can be cut like any word", () => {
   const text = "x".repeat(100_000) + " y";
   const { editor } = type("<C-w><C-w>", { ...EMPTY, text, cursor: text.length });
