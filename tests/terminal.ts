@@ -79,21 +79,22 @@ export class Terminal implements AsyncDisposable {
 
   /** From here on, what programs write to the terminal is kept: see {@link Terminal.recorded}. */
   async record(): Promise<void> {
-    await this.#tmux("pipe-pane", "-O", `cat > '${this.#recording}'`);
+    await this.#tmux("pipe-pane", "-O", `cat > '${this.home}/recording'`);
   }
 
-  /** Waits until something was written, and gives all of it; the recorder is a process of its own. */
+  /** Waits until something was written to the terminal, and gives all of it. */
   async recorded(text: string): Promise<string> {
+    return await this.file("recording", text);
+  }
+
+  /** Waits until something is in a file in the home directory, and gives all of it. */
+  async file(name: string, text: string): Promise<string> {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
-      const recorded = await Deno.readTextFile(this.#recording).catch(() => "");
-      if (recorded.includes(text)) return recorded;
-      if (Date.now() > deadline) throw new Error(`no ${text} in ${JSON.stringify(recorded)}`);
+      const content = await Deno.readTextFile(`${this.home}/${name}`).catch(() => "");
+      if (content.includes(text)) return content;
+      if (Date.now() > deadline) throw new Error(`no ${text} in ${JSON.stringify(content)}`);
     }
-  }
-
-  get #recording(): string {
-    return `${this.home}/recording`;
   }
 
   async screen(...options: string[]): Promise<string> {

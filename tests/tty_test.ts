@@ -185,14 +185,13 @@ terminalTest("a keyboard and a file: what is typed is sent, and the file is plai
   await using terminal = await Terminal.open();
   await using bob = new Bot(["Bob", b, a]);
   await terminal.run(`${greetIn(["chat", "Alice", a, b])} > "$GREET_HOME/log"`);
-  await bob.until("welcome");
+  await terminal.file("log", "Welcome");
   await terminal.type("typed", "Enter");
-  await bob.until("message");
+  await terminal.file("log", "] Alice> typed\n");
   await bob.say("answered");
-  await bob.until("delivered");
+  const log = await terminal.file("log", "] Bob> answered\n");
   await terminal.type("C-d");
   await terminal.until("exit 0");
-  const log = await Deno.readTextFile(`${terminal.home}/log`);
   assert.match(log, /\[\d\d:\d\d\] Alice> typed\n\[\d\d:\d\d\] Bob> answered\n$/);
   assert.doesNotMatch(log, CONTROL);
 });
