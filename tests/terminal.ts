@@ -66,15 +66,20 @@ export class Terminal implements AsyncDisposable {
 
   /** Runs a line of shell on an empty screen, and tells how it ended. */
   async run(line: string): Promise<void> {
+    await this.clear();
+    await this.type(`clear; ${line}; echo "exit $?"`, "Enter");
+  }
+
+  /** Waits for the shell, and for an empty screen. */
+  async clear(): Promise<void> {
     await this.type("clear", "Enter");
     await this.until((screen) => screen === "$");
-    await this.type(`clear; ${line}; echo "exit $?"`, "Enter");
   }
 
   /** How the terminal is set, as `stty` tells. */
   async settings(): Promise<string> {
     await this.type(`clear; stty -a; echo "those"`, "Enter");
-    return await this.until("\nthose");
+    return await this.until(/\nthose\n\$$/);
   }
 
   /** From here on, what programs write to the terminal is kept: see {@link Terminal.recorded}. */

@@ -58,7 +58,7 @@ terminalTest("a terminal that goes away ends the chat", async () => {
 });
 
 async function assertPastesAreUnmarked(terminal: Terminal): Promise<void> {
-  await terminal.type("clear", "Enter");
+  await terminal.clear();
   await terminal.paste("echo pasted\n");
   await terminal.until(/\$ echo pasted\npasted/);
 }
