@@ -169,7 +169,7 @@ Deno.test("editor: a paste is inserted as it is, line ends and all, and sent as 
   assert.deepEqual(type("<Enter>", editor).lines, [`${pasted}>`]);
 });
 
-Deno.test("editor: a hundred thousand empty lines are sent as soon as any others", () => {
+Deno.test("editor: a hundred thousand empty lines do not take longer than others", () => {
   const text = `a${"\n".repeat(100_000)}b\n`;
   assert.deepEqual(type("<Enter>", { ...EMPTY, text, cursor: 0 }).lines, [text.slice(0, -1)]);
 });

@@ -44,17 +44,12 @@ terminalTest("the transcript of a chat, to the letter, on two screens", async ()
 });
 
 terminalTest("a message arrives above the line that is being typed", async () => {
-  const [a, b] = freePorts();
-  await using alice = await Terminal.open();
-  await using bob = await Terminal.open();
-  await alice.greet("chat", "Alice", a, b);
-  await bob.greet("chat", "Bob", b, a);
-  await Promise.all([alice.until("Welcome"), bob.until("Welcome")]);
+  await using chat = await together();
+  const { alice, bob } = chat;
   const long = "half a line ".repeat(12).trim();
   await alice.type(long, "Home");
   await alice.until(`${long.slice(-20)}`);
-  await bob.type("first", "Enter");
-  await bob.type("second", "Enter");
+  await bob.say("first", "second");
   await alice.until("] Bob> second");
   await alice.type("the cursor is where it was: ", "Enter");
   const screen = untimed(await alice.until(/\] Alice> the cursor[^]*\nAlice>/)).slice(4).join("|");
