@@ -10,6 +10,7 @@ import type { Below, Size } from "./canvas.ts";
 import { breaksOf, type Cell, cellsOf, clip, columnsOf } from "./cells.ts";
 import type { Span } from "./color.ts";
 import type { Editor } from "./editor.ts";
+import { CONTINUATION } from "./text.ts";
 
 /** One row that is held: as much of a text as there is room for, and all of its end. */
 export interface Held {
@@ -32,9 +33,6 @@ export interface Content {
  * were made as narrow as this.
  */
 const NARROW = 40;
-
-/** With what further lines of a text begin, here as in the conversation. */
-const CONTINUATION = cellsOf(" ".repeat(8));
 
 /** How much of a long text is looked at for one row. */
 const GLANCE = 2_000;
@@ -83,9 +81,10 @@ function heightOf(rows: Below["rows"]): number {
 
 function typedRows(prompt: readonly Span[], { text, cursor }: Editor, width: number): TypedRow[] {
   const before = prompt.flatMap(({ text, look }) => cellsOf(text, look));
+  const indent = cellsOf(CONTINUATION);
   let from = 0;
   return text.split("\n").flatMap((line, i) => {
-    const rows = lineRows(i === 0 ? before : CONTINUATION, line, cursor - from, width);
+    const rows = lineRows(i === 0 ? before : indent, line, cursor - from, width);
     from += line.length + 1;
     return rows;
   });

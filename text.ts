@@ -10,6 +10,9 @@
  */
 import { GreetError } from "./errors.ts";
 
+/** What a further line of a message begins with, so that it cannot pose as another message. */
+export const CONTINUATION = " ".repeat(8);
+
 /** How long a name may be, in Unicode code points. */
 export const MAX_NAME_LENGTH = 64;
 

@@ -14,10 +14,7 @@ import type { Held } from "./layout.ts";
 import type { Peer, PeerEvent } from "./peer.ts";
 import type { RosterEvent } from "./roster.ts";
 import type { Screen } from "./screen.ts";
-import { showable } from "./text.ts";
-
-/** What a further line of a message begins with, so that it cannot pose as another message. */
-const CONTINUATION = " ".repeat(8);
+import { CONTINUATION, showable } from "./text.ts";
 
 /** How many waiting messages, and reasons why somebody is not there, stand below the conversation. */
 const HELD = 5;
