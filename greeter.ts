@@ -8,10 +8,11 @@
  * @module
  */
 import { GreetError, type PlainError } from "./errors.ts";
-import { type Channel, dial, GREETER, health, implement, reflection, serve } from "./rpc.ts";
+import { type Channel, dial, health, implement, reflection, serve } from "./rpc.ts";
 import type { IncomingCall, Server } from "./rpc.ts";
 import { LOOPBACK, parseTarget, type Target } from "./target.ts";
 import { nameProblem } from "./text.ts";
+import { GREETER } from "./wire.ts";
 
 /** One request to a greeting server, after it was answered. */
 export interface GreetRequest {
@@ -125,7 +126,7 @@ export class GreeterClient implements Disposable {
   /** Opens a channel; nothing is sent yet. */
   constructor(target: Target, options: GreetOptions = {}) {
     this.#options = options;
-    this.#channel = options.wait ? dial(target, PROMPT) : dial(target);
+    this.#channel = dial(target, options.wait ? { backOff: PROMPT } : {});
   }
 
   /** Like {@link greet}, on the connection that is there. */

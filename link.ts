@@ -11,10 +11,11 @@
  */
 import { GreetError } from "./errors.ts";
 import type { Message } from "./journal.ts";
-import { type Channel, CHAT, type ChatMessage, dial, isNobodyThere } from "./rpc.ts";
+import { type Channel, dial, isNobodyThere } from "./rpc.ts";
 import type { Target } from "./target.ts";
 import { nameProblem } from "./text.ts";
 import { pause, within } from "./time.ts";
+import { CHAT, type ChatMessage } from "./wire.ts";
 
 /** How long a peer may take to say who it is when we dial. */
 const DIAL_TIMEOUT_MS = 5_000;

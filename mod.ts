@@ -122,6 +122,20 @@ export type {
   Message,
   Waiting,
 } from "./journal.ts";
+export { Names } from "./names.ts";
+export type {
+  NameClaim,
+  NamedEntry,
+  NamesEvent,
+  NamesWatch,
+  NamingService,
+  Registration,
+  Standing,
+  Told,
+} from "./names.ts";
+export { NAMES_PORT, serveNames } from "./names_server.ts";
+export type { NameNews, ServeNamesOptions } from "./names_server.ts";
+export { type NamingOptions, openNames } from "./naming.ts";
 export { Peer } from "./peer.ts";
 export type { Other, PeerEvent, PeerOptions } from "./peer.ts";
 export type { RosterEvent } from "./roster.ts";

@@ -21,10 +21,11 @@ import {
 import { fromWire, Link, type Presence, toWire } from "./link.ts";
 import { Outbox } from "./outbox.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
-import { CHAT, type ChatMessage, implement, type Nothing, serve, type Server } from "./rpc.ts";
+import { implement, serve, type Server } from "./rpc.ts";
 import { LOOPBACK, parseTarget, type Target } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { within } from "./time.ts";
+import { CHAT, type ChatMessage, type Nothing } from "./wire.ts";
 
 /**
  * What happens to a peer, besides what {@link RosterEvent} says of who comes and goes.

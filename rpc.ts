@@ -1,110 +1,46 @@
 /**
- * gRPC, tamed: the only module that knows grpc-js, proto-loader and `proto/`.
+ * gRPC, tamed: the only module that knows grpc-js and proto-loader.
  *
  * {@link serve} offers services and {@link dial} opens a channel to somebody
- * else's; requests and answers are plain objects, handlers are async functions,
- * everything that waits takes an `AbortSignal` and every call has a deadline.
+ * else's; requests and answers are plain objects, handlers are async functions
+ * and, where an answer is a stream, async generators. Everything that waits takes an
+ * `AbortSignal`, and every call has a deadline.
  * No gRPC type leaves this file, and a gRPC status becomes a
  * {@link GreetError} in one place.
  *
  * @module
  */
 import "./http2_guard.ts";
-import net from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { fromJSON, type PackageDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
 import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
   type: "text",
 };
-import chatProto from "./proto/chat.proto" with { type: "text" };
-import greetingProto from "./proto/greeting.proto" with { type: "text" };
-import healthProto from "./proto/health.proto" with { type: "text" };
 import { GreetError, STATUS_NAMES } from "./errors.ts";
-import { formatEndpoint, type Target } from "./target.ts";
-import { within } from "./time.ts";
+import { type Connection, Listener } from "./listener.ts";
+import { isRefusal, isUnconnected, whyUnavailable } from "./reasons.ts";
+import type { Target } from "./target.ts";
+import { pause, within } from "./time.ts";
+import { type Calls, HEALTH, type HealthStatus, type ServiceType } from "./wire.ts";
+import type { Streaming, Unary } from "./wire.ts";
 
 grpc.setLogVerbosity(grpc.logVerbosity.NONE);
-
-// ---------------------------------------------------------------- the wire
-
-/** `greet.v1.UserInfo`: who wants to be greeted. */
-export interface UserInfo {
-  name: string;
-}
-
-/** `greet.v1.ServerResponse`: a greeting. */
-export interface ServerResponse {
-  greeting: string;
-}
-
-/** `google.protobuf.Timestamp`: whole seconds since 1970 in UTC, and nanoseconds. */
-export interface Timestamp {
-  seconds: number;
-  nanos: number;
-}
-
-/** `greet.v1.ChatMessage`: one message, or a peer's answer to "who are you?". */
-export interface ChatMessage {
-  timestamp: Timestamp | null;
-  sender: string;
-  body: string;
-  id: string;
-}
-
-/** `greet.v1.ChatMessages`: several messages of one sender, in order. */
-export interface ChatMessages {
-  messages: ChatMessage[];
-}
-
-/** `greet.v1.Nothing`. */
-export type Nothing = Record<never, never>;
-
-/** What the calls of a service take and give. */
-type Calls = Record<string, { request: unknown; response: unknown }>;
-
-/** A service as its `.proto` file describes it. */
-export interface ServiceType<C extends Calls> {
-  /** Its full name, such as `greet.v1.Greeter`. */
-  readonly name: string;
-  /** The text of the `.proto` file. */
-  readonly proto: string;
-  /** Never set: carries the types of the calls. */
-  readonly calls?: C;
-}
-
-/** The greeting service. */
-export const GREETER: ServiceType<{ Greet: { request: UserInfo; response: ServerResponse } }> = {
-  name: "greet.v1.Greeter",
-  proto: greetingProto,
-};
-
-/** What chat peers offer each other. */
-export const CHAT: ServiceType<{
-  SendMessage: { request: ChatMessage; response: Nothing };
-  SendMessages: { request: ChatMessages; response: Nothing };
-  GetInfo: { request: Nothing; response: ChatMessage };
-}> = { name: "greet.v1.Chat", proto: chatProto };
-
-interface HealthStatus {
-  status: "SERVING" | "SERVICE_UNKNOWN";
-}
-
-const HEALTH: ServiceType<{
-  Check: { request: { service: string }; response: HealthStatus };
-}> = { name: "grpc.health.v1.Health", proto: healthProto };
 
 const packages = new Map<string, PackageDefinition>();
 
 /** A `.proto` file, parsed once. The parser gets text, so nothing is read from disk. */
-function parseProto(text: string): PackageDefinition {
+function parseProto(
+  text: string,
+  longs: NumberConstructor | StringConstructor = Number,
+): PackageDefinition {
   let definition = packages.get(text);
   if (definition === undefined) {
     const { root, imports } = protobuf.parse(text, new protobuf.Root());
     for (const file of imports ?? []) root.addJSON(protobuf.common.get(file)?.nested ?? {});
     definition = fromJSON(root.toJSON(), {
       defaults: true,
-      longs: Number,
+      longs,
       enums: String,
       oneofs: true,
     });
@@ -113,8 +49,8 @@ function parseProto(text: string): PackageDefinition {
   return definition;
 }
 
-function definitionOf({ name, proto }: ServiceType<Calls>): ServiceDefinition {
-  return parseProto(proto)[name] as ServiceDefinition;
+function definitionOf({ name, proto, longs }: ServiceType<Calls>): ServiceDefinition {
+  return parseProto(proto, longs)[name] as ServiceDefinition;
 }
 
 // ---------------------------------------------------------------- serving
@@ -128,15 +64,23 @@ export interface IncomingCall {
 }
 
 /**
- * Answers one kind of call. A {@link GreetError} with a gRPC status reaches the
- * caller as that status; anything else as a bland `INTERNAL`.
+ * Answers one kind of call, by a promise or, where the answer is a stream, by an async generator,
+ * which is to end when the call's signal is aborted. A {@link GreetError} with a gRPC status
+ * reaches the caller as that status; anything else as a bland `INTERNAL`.
  */
-type Handlers<C extends Calls> = {
-  [Name in keyof C]: (
-    request: C[Name]["request"],
-    call: IncomingCall,
-  ) => C[Name]["response"] | Promise<C[Name]["response"]>;
-};
+type Handlers<C extends Calls> =
+  & {
+    [Name in Unary<C>]: (
+      request: C[Name]["request"],
+      call: IncomingCall,
+    ) => C[Name]["response"] | Promise<C[Name]["response"]>;
+  }
+  & {
+    [Name in Streaming<C>]: (
+      request: C[Name]["request"],
+      call: IncomingCall,
+    ) => AsyncIterable<C[Name]["response"]>;
+  };
 
 type OpenStream = Pick<
   grpc.ServerDuplexStream<unknown, unknown> | grpc.ServerWritableStream<unknown, unknown>,
@@ -150,6 +94,8 @@ interface Running {
   /** Calls that are being answered now and that a stop has to wait for. */
   readonly answering: Set<Promise<void>>;
   readonly onFault: (error: unknown) => void;
+  /** The connection that a call came over, while it is there. */
+  readonly connection: (from: string) => Connection | undefined;
 }
 
 const parts = Symbol("parts");
@@ -172,35 +118,72 @@ export interface Service {
  * @param handlers one function for each of its calls
  */
 export function implement<C extends Calls>(type: ServiceType<C>, handlers: Handlers<C>): Service {
+  const definition = definitionOf(type);
   return {
     name: type.name,
     [parts]: {
-      package: parseProto(type.proto),
-      implementation: (running) => unaryMethods(handlers, running),
+      package: parseProto(type.proto, type.longs),
+      implementation: (running) =>
+        Object.fromEntries(
+          Object.entries(handlers).map(([name, handler]) => [
+            name,
+            definition[name].responseStream
+              ? streamMethod(handler as StreamHandler, definition[name], running)
+              : unaryMethod(handler as UnaryHandler, running),
+          ]),
+        ),
     },
   };
 }
 
-function unaryMethods<C extends Calls>(
-  handlers: Handlers<C>,
+type UnaryHandler = (request: unknown, call: IncomingCall) => unknown;
+
+function unaryMethod(
+  handler: UnaryHandler,
   { answering, onFault }: Running,
-): grpc.UntypedServiceImplementation {
-  const methods: grpc.UntypedServiceImplementation = {};
-  for (const [name, handler] of Object.entries(handlers)) {
-    const method: grpc.handleUnaryCall<unknown, unknown> = (call, answer) => {
-      const answered = answerWith(handler, call, answer, onFault)
-        .finally(() => answering.delete(answered));
-      answering.add(answered);
-    };
-    methods[name] = method;
-  }
-  return methods;
+): grpc.handleUnaryCall<unknown, unknown> {
+  return (call, answer) => {
+    const answered = answerWith(handler, call, answer, onFault)
+      .finally(() => answering.delete(answered));
+    answering.add(answered);
+  };
 }
 
-async function answerWith<Request, Response>(
-  handler: (request: Request, call: IncomingCall) => Response | Promise<Response>,
-  call: grpc.ServerUnaryCall<Request, Response>,
-  answer: grpc.sendUnaryData<Response>,
+type StreamHandler = (request: unknown, call: IncomingCall) => AsyncIterable<unknown>;
+
+function streamMethod(
+  handler: StreamHandler,
+  { responseSerialize }: ServiceDefinition[string],
+  running: Running,
+): grpc.handleServerStreamingCall<unknown, unknown> {
+  return (stream) => {
+    keepOpen(stream, running);
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    stream.on("cancelled", end).on("error", end).on("close", end);
+    const from = stream.getPeer();
+    const connection = running.connection(from);
+    const pour = async () => {
+      try {
+        for await (const answer of handler(stream.request, { from, signal: ended.signal })) {
+          if (ended.signal.aborted) return;
+          connection?.announce(responseSerialize(answer as object).length);
+          stream.write(answer);
+          await connection?.room();
+        }
+        stream.end();
+      } catch (error) {
+        if (!ended.signal.aborted) stream.emit("error", toStatus(error, running.onFault));
+      }
+    };
+    void pour();
+  };
+}
+
+async function answerWith(
+  handler: UnaryHandler,
+  call: grpc.ServerUnaryCall<unknown, unknown>,
+  answer: grpc.sendUnaryData<unknown>,
   onFault: (error: unknown) => void,
 ): Promise<void> {
   try {
@@ -339,6 +322,23 @@ export interface ServeOptions {
   services: readonly Service[];
   /** Gets what a handler threw by mistake; the caller sees only `INTERNAL`. */
   onFault?: (error: unknown) => void;
+  /** Asks silent connections whether they are still there, and closes those that do not answer. */
+  keepalive?: Keepalive;
+}
+
+/** A ping on a connection that has been silent, in milliseconds. Source: grpc/grpc `doc/keepalive.md`. */
+export interface Keepalive {
+  /** After how much silence to ask. */
+  everyMs: number;
+  /** How long the answer may take. */
+  timeoutMs: number;
+}
+
+function keepaliveOptions(keepalive: Keepalive | undefined): grpc.ChannelOptions {
+  return keepalive === undefined ? {} : {
+    "grpc.keepalive_time_ms": keepalive.everyMs,
+    "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
+  };
 }
 
 /** A running server. Disposing of it stops it. */
@@ -362,84 +362,23 @@ export interface Server extends AsyncDisposable {
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
-  const running: Running = { streams: new Set(), answering: new Set(), onFault };
-  const server = new grpc.Server();
+  const server = new grpc.Server(keepaliveOptions(options.keepalive));
+  const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+  const listener = new Listener((socket) => injector.injectConnection(socket));
+  const running: Running = {
+    streams: new Set(),
+    answering: new Set(),
+    onFault,
+    connection: (from) => listener.connection(from),
+  };
   for (const service of services) {
     const { package: { [service.name]: definition }, implementation } = service[parts];
     server.addService(definition as grpc.ServiceDefinition, implementation(running));
   }
-  const listener = new Listener(server);
   const port = await listener.listen(host, options.port);
   let stopped: Promise<void> | undefined;
   const stop = (graceMs = 5000) => stopped ??= shutDown(server, listener, running, graceMs);
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
-}
-
-/**
- * Takes connections and hands them to gRPC.
- *
- * grpc-js can listen by itself, but then it waits for every connection when it
- * stops, even for one that never said a word; and its errors carry no code.
- */
-class Listener {
-  readonly #connections = new Set<net.Socket>();
-  readonly #listener: net.Server;
-
-  constructor(server: grpc.Server) {
-    const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-    this.#listener = net.createServer({ noDelay: true }, (connection) => {
-      this.#connections.add(connection);
-      connection.once("close", () => this.#connections.delete(connection));
-      // Connections break; what was on them has noticed, and there is nobody else to tell.
-      connection.on("error", () => {});
-      injector.injectConnection(connection);
-    });
-  }
-
-  /** Listens, and gives the port. */
-  async listen(host: string, port: number): Promise<number> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#listener.once("error", reject);
-    this.#listener.listen({ host, port }, resolve);
-    try {
-      await promise;
-    } catch (error) {
-      throw listenError(error as NodeJS.ErrnoException, host, port);
-    }
-    this.#listener.off("error", reject);
-    return (this.#listener.address() as net.AddressInfo).port;
-  }
-
-  /** Takes no more connections; resolves when those that there are have ended. */
-  async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.#listener.close(() => resolve()));
-  }
-
-  /** Ends the connections that are left. */
-  destroy(): void {
-    for (const connection of this.#connections) connection.destroy();
-  }
-}
-
-function listenError(cause: NodeJS.ErrnoException, host: string, port: number): GreetError {
-  const failed = (message: string, hint?: string) =>
-    new GreetError("FAILED", message, { hint, cause });
-  switch (cause.code) {
-    case "EADDRINUSE":
-      return failed(`port ${port} is already in use`, "choose another port, or 0 for a free one");
-    case "EACCES":
-      return failed(`port ${port} is reserved for privileged users`, "choose a port from 1024 up");
-    case "EADDRNOTAVAIL":
-    case "EINVAL":
-      return failed(
-        `${host} is not an address of this machine`,
-        "127.0.0.1 is one, 0.0.0.0 is all",
-      );
-    case "ENOTFOUND":
-      return failed(`the host ${host} is not known`);
-    default:
-      return failed(`cannot listen on ${formatEndpoint(host, port)}: ${cause.message}`);
-  }
 }
 
 /** How long connections may take to end, and the last answers to get out, when no call is left. */
@@ -487,6 +426,36 @@ export interface CallOptions {
   signal?: AbortSignal;
   /** Wait until there is a connection, instead of failing at the first refusal. */
   wait?: boolean;
+  /** What to say besides the request. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** How to make a call that is answered by a stream. */
+export interface StreamOptions {
+  /** How many milliseconds the first answer may take; the call as a whole takes as long as it takes. */
+  timeoutMs: number;
+  /** Gives the call up. */
+  signal?: AbortSignal;
+  /** What to say besides the request. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+function metadata(headers: CallOptions["headers"] = {}, wait = false): grpc.Metadata {
+  const metadata = new grpc.Metadata({ waitForReady: wait });
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  return metadata;
+}
+
+/** How to open a channel. */
+export interface DialOptions {
+  /** For calls that wait for a connection. Without it, the channel closes itself when it cannot connect. */
+  backOff?: BackOff;
+  /** Notices, while there are calls, that the other side has fallen silent; they fail then. */
+  keepalive?: Keepalive;
+  /** Speaks TLS, and trusts whom these certificates (PEM) vouch for, or, without any, whom the system trusts. */
+  tls?: { readonly trusted?: Uint8Array };
+  /** How large an answer may be, in bytes (default 4 MiB). */
+  maxAnswerBytes?: number;
 }
 
 /**
@@ -496,25 +465,65 @@ export interface CallOptions {
  * whatever proxies the environment names.
  *
  * @param target whom to call
- * @param backOff for calls that wait for a connection. Without it, the channel
- *   closes itself when it cannot connect
  */
-export function dial(target: Target, backOff?: BackOff): Channel {
-  return new Channel(target, backOff);
+export function dial(target: Target, options: DialOptions = {}): Channel {
+  return new Channel(target, options);
 }
+
+/**
+ * Opens a channel to whoever serves under one name: calls go to each of them in turn, and who
+ * cannot be reached is left out (gRPC's `round_robin`).
+ *
+ * @param name what they are called in errors
+ * @param servers who they are, again whenever that changes; read from the first call on
+ */
+export function dialAll(
+  name: string,
+  servers: AsyncIterable<readonly Target[]>,
+  options: DialOptions = {},
+): Channel {
+  return new Channel({ address: name }, options, servers);
+}
+
+/** How the servers are shared out; and a call that one of them did not answer goes to another. */
+const IN_TURN = JSON.stringify({
+  loadBalancingConfig: [{ round_robin: {} }],
+  methodConfig: [{
+    name: [{}],
+    retryPolicy: {
+      maxAttempts: 3,
+      initialBackoff: "0.01s",
+      maxBackoff: "0.1s",
+      backoffMultiplier: 2,
+      retryableStatusCodes: ["UNAVAILABLE"],
+    },
+  }],
+});
+
+/** How long the second server may take to be connected when the first is. */
+const TOGETHER_MS = 20;
 
 /** A channel to one target. Disposing of it closes it and fails the calls on it. */
 export class Channel implements Disposable {
   readonly #target: Target;
   readonly #tries: "once" | "again";
   readonly #client: grpc.Client;
+  readonly #servers: Servers | undefined;
 
-  /** Use {@link dial}. */
-  constructor(target: Target, backOff?: BackOff) {
+  /** Use {@link dial} or {@link dialAll}. */
+  constructor(
+    target: Target,
+    { backOff, keepalive, tls, maxAnswerBytes }: DialOptions,
+    servers?: AsyncIterable<readonly Target[]>,
+  ) {
     this.#target = target;
     this.#tries = backOff === undefined ? "once" : "again";
+    this.#servers = servers && new Servers(servers);
     const { firstMs, maxMs } = backOff ?? NO_BACK_OFF;
-    this.#client = new grpc.Client(target.address, grpc.credentials.createInsecure(), {
+    const credentials = tls === undefined
+      ? grpc.credentials.createInsecure()
+      : grpc.credentials.createSsl(tls.trusted && Buffer.from(tls.trusted));
+    this.#client = new grpc.Client(this.#servers?.uri ?? target.address, credentials, {
       "grpc.initial_reconnect_backoff_ms": firstMs,
       "grpc.max_reconnect_backoff_ms": maxMs,
       // A pool shared with other channels would share their pauses between attempts, too.
@@ -522,7 +531,24 @@ export class Channel implements Disposable {
       "grpc.enable_http_proxy": 0,
       // A silent connection is a good one; by default it is closed after 30 minutes.
       "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
+      ...keepaliveOptions(keepalive),
+      ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
+      ...this.#servers === undefined ? {} : { "grpc.service_config": IN_TURN },
     });
+  }
+
+  /**
+   * Resolves when calls can go out: gRPC gives them to the first server that is connected, and the
+   * others are to have their turn as well.
+   *
+   * @param ms how long to wait at most; so long, too, where nobody can be reached
+   */
+  async connected(ms: number): Promise<void> {
+    const ready = Promise.withResolvers<void>();
+    const deadline = Date.now() + ms;
+    this.#client.waitForReady(deadline, () => ready.resolve());
+    await ready.promise;
+    await pause(Math.max(0, Math.min(TOGETHER_MS, deadline - Date.now())));
   }
 
   /**
@@ -534,7 +560,7 @@ export class Channel implements Disposable {
    * @throws {GreetError} with the call's gRPC status. However a connection breaks it is
    *   `UNAVAILABLE`. An aborted signal throws its own reason
    */
-  async call<C extends Calls, Name extends keyof C & string>(
+  async call<C extends Calls, Name extends Unary<C> & string>(
     type: ServiceType<C>,
     name: Name,
     request: C[Name]["request"],
@@ -546,7 +572,7 @@ export class Channel implements Disposable {
     } catch (error) {
       options.signal?.throwIfAborted();
       const failure = error as grpc.ServiceError;
-      if (this.#tries === "once" && isUnconnected(failure)) this[Symbol.dispose]();
+      if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
       throw await fromStatus(failure, this.#target, options.timeoutMs);
     }
   }
@@ -554,7 +580,7 @@ export class Channel implements Disposable {
   #unary(
     method: ServiceDefinition[string],
     request: unknown,
-    { timeoutMs, signal, wait }: CallOptions,
+    { timeoutMs, signal, wait, headers }: CallOptions,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const call = this.#client.makeUnaryRequest(
@@ -562,13 +588,86 @@ export class Channel implements Disposable {
       (value) => method.requestSerialize(value as object),
       method.responseDeserialize,
       request,
-      new grpc.Metadata({ waitForReady: wait }),
+      metadata(headers, wait),
       { deadline: Date.now() + timeoutMs },
       (error, response) => error === null ? resolve(response) : reject(error),
     );
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     return promise.finally(() => signal?.removeEventListener("abort", cancel));
+  }
+
+  /**
+   * Makes one call that is answered by a stream.
+   *
+   * @param type the service
+   * @param name the call
+   * @param request what it takes; where it takes a stream, many of them
+   * @returns the answers, as they come. To stop reading gives the call up
+   * @throws {GreetError} like {@link Channel.call}
+   */
+  async *stream<C extends Calls, Name extends Streaming<C> & string>(
+    type: ServiceType<C>,
+    name: Name,
+    request: C[Name]["streams"] extends "both" ? AsyncIterable<C[Name]["request"]>
+      : C[Name]["request"],
+    { timeoutMs, signal, headers }: StreamOptions,
+  ): AsyncGenerator<C[Name]["response"]> {
+    signal?.throwIfAborted();
+    const call = this.#open(definitionOf(type)[name], request, metadata(headers));
+    const cancel = () => call.cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      call.cancel();
+    }, timeoutMs);
+    try {
+      for await (const response of call) {
+        clearTimeout(timer);
+        yield response;
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (isLate) {
+        const message = `${this.#target.address}: no answer within ${timeoutMs / 1000} s`;
+        throw new GreetError("DEADLINE_EXCEEDED", message, { cause: error });
+      }
+      const failure = error as grpc.ServiceError;
+      if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
+      throw await fromStatus(failure, this.#target, timeoutMs);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+      // What was not read any more, or not in time, is not to be sent either.
+      call.on("error", () => {});
+      call.cancel();
+    }
+  }
+
+  #open(
+    method: ServiceDefinition[string],
+    request: unknown,
+    metadata: grpc.Metadata,
+  ): grpc.ClientReadableStream<unknown> {
+    const serialize = (value: unknown) => method.requestSerialize(value as object);
+    const { path, responseDeserialize } = method;
+    if (!method.requestStream) {
+      return this.#client.makeServerStreamRequest(
+        path,
+        serialize,
+        responseDeserialize,
+        request,
+        metadata,
+      );
+    }
+    const call = this.#client.makeBidiStreamRequest(path, serialize, responseDeserialize, metadata);
+    const send = async () => {
+      for await (const one of request as AsyncIterable<unknown>) call.write(one);
+      call.end();
+    };
+    void send();
+    return call;
   }
 
   /** Resolves when the connection that there is now is lost or closed; at once where there is none. */
@@ -583,8 +682,93 @@ export class Channel implements Disposable {
 
   [Symbol.dispose](): void {
     this.#client.close();
+    this.#servers?.end();
   }
 }
+
+/** Who serves under a name, as gRPC asks for it: a resolver of its own kind for each channel. */
+class Servers {
+  static readonly #open = new Map<string, Servers>();
+  static #count = 0;
+  readonly #id = `${Servers.#count++}`;
+  readonly #lists: AsyncIterator<readonly Target[]>;
+  #known: readonly Target[] | undefined;
+  #tell: (() => void) | undefined;
+  #isReading = false;
+
+  constructor(lists: AsyncIterable<readonly Target[]>) {
+    this.#lists = lists[Symbol.asyncIterator]();
+    Servers.#open.set(this.#id, this);
+  }
+
+  /** What a channel is opened with. */
+  get uri(): string {
+    return `${SCHEME}:${this.#id}`;
+  }
+
+  static of({ path }: grpc.experimental.GrpcUri): Servers | undefined {
+    return Servers.#open.get(path);
+  }
+
+  /** Gets who they are, now and whenever that changes. */
+  resolve(listener: grpc.experimental.ResolverListener): void {
+    this.#tell = () => {
+      const endpoints = (this.#known ?? []).flatMap(({ endpoint }) =>
+        endpoint === undefined ? [] : { addresses: [endpoint] }
+      );
+      listener(grpc.experimental.statusOrFromValue(endpoints), {}, null, "");
+    };
+    if (this.#known !== undefined) queueMicrotask(this.#tell);
+    if (!this.#isReading) void this.#read();
+  }
+
+  async #read(): Promise<void> {
+    this.#isReading = true;
+    for (;;) {
+      const { done, value } = await this.#lists.next();
+      if (done) return;
+      this.#known = value;
+      this.#tell?.();
+    }
+  }
+
+  forget(): void {
+    this.#tell = undefined;
+  }
+
+  end(): void {
+    this.forget();
+    Servers.#open.delete(this.#id);
+    void this.#lists.return?.();
+  }
+}
+
+const SCHEME = "servers";
+
+grpc.experimental.registerResolver(
+  SCHEME,
+  class implements grpc.experimental.Resolver {
+    readonly #servers: Servers | undefined;
+    readonly #listener: grpc.experimental.ResolverListener;
+
+    constructor(uri: grpc.experimental.GrpcUri, listener: grpc.experimental.ResolverListener) {
+      this.#servers = Servers.of(uri);
+      this.#listener = listener;
+    }
+
+    updateResolution(): void {
+      this.#servers?.resolve(this.#listener);
+    }
+
+    destroy(): void {
+      this.#servers?.forget();
+    }
+
+    static getDefaultAuthority(): string {
+      return "localhost";
+    }
+  },
+);
 
 /** The one place where a gRPC status becomes an error of ours. */
 async function fromStatus(
@@ -596,7 +780,7 @@ async function fromStatus(
   const at = (reason: string) => `${target.address}: ${reason}`;
   const details = cause.details ?? cause.message;
   if (isDisconnect(cause.code, details)) {
-    const { reason, hint } = await whyUnavailable(cause, target);
+    const { reason, hint } = await whyUnavailable(details, target);
     return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
   }
   if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
@@ -607,69 +791,16 @@ async function fromStatus(
   return new GreetError(code, at(details || code), { cause });
 }
 
-/** Whether a call failed only because nobody listens there, or not yet. */
-export function isNobodyThere({ cause }: GreetError): boolean {
-  return /ECONNREFUSED|ENOENT/.test(
-    (cause as Partial<grpc.ServiceError> | undefined)?.details ?? "",
-  );
+/**
+ * Whether a call failed only because nobody listens there, or not yet; or because nobody goes by
+ * the name that was to be called.
+ */
+export function isNobodyThere({ code, cause }: GreetError): boolean {
+  return code === "NOT_FOUND" || isRefusal((cause as Partial<grpc.ServiceError>)?.details);
 }
 
 /** A broken connection has three faces; a cancellation of our own never gets here. */
 function isDisconnect(code: grpc.status, details: string): boolean {
   return code === grpc.status.UNAVAILABLE || code === grpc.status.CANCELLED ||
     code === grpc.status.INTERNAL && /RST_STREAM/.test(details);
-}
-
-/** Whether there was nobody to send a call to. */
-function isUnconnected({ details }: Partial<grpc.ServiceError>): boolean {
-  return details?.startsWith("No connection established") ?? false;
-}
-
-interface Reason {
-  reason: string;
-  hint?: string;
-}
-
-const REASONS: readonly [RegExp, string][] = [
-  [/ECONNREFUSED/, "connection refused"],
-  [/Name resolution failed/, "host not found"],
-  [/ENOENT/, "there is no such socket"],
-  [/EACCES|EPERM/, "permission denied"],
-  [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "no route to host"],
-  [/ETIMEDOUT/, "connection timed out"],
-  [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled/i, "connection lost"],
-];
-
-async function whyUnavailable(cause: grpc.ServiceError, target: Target): Promise<Reason> {
-  const { details } = cause;
-  const known = REASONS.find(([pattern]) => pattern.test(details));
-  if (known !== undefined) return { reason: known[1] };
-  if (!isUnconnected(cause)) return { reason: details || "UNAVAILABLE" };
-  // Somebody accepts connections but does not speak our protocol.
-  return target.endpoint !== undefined && await speaksTls(target.endpoint)
-    ? {
-      reason: "the other side speaks TLS, and this side does not",
-      hint: "turn TLS off there",
-    }
-    : { reason: "the other side does not speak gRPC" };
-}
-
-/** How long a handshake may take that only serves to explain an error. */
-const EXPLANATION_TIMEOUT_MS = 1000;
-
-/** Whether there is TLS where our own protocol was not understood. */
-async function speaksTls(endpoint: { host: string; port: number }): Promise<boolean> {
-  const { connect } = await import("node:tls");
-  const socket = connect({ ...endpoint, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
-  try {
-    return await new Promise<boolean>((resolve) => {
-      socket.setTimeout(EXPLANATION_TIMEOUT_MS, () => resolve(false));
-      socket.once("secureConnect", () => resolve(true));
-      // Only somebody who speaks TLS can be dissatisfied with a certificate.
-      socket.once("error", ({ message }) => resolve(/alert|certificate/i.test(message)));
-      socket.once("close", () => resolve(false));
-    });
-  } finally {
-    socket.destroy();
-  }
 }

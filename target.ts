@@ -83,6 +83,27 @@ function notATarget(text: string, hostAndPort: string): GreetError {
   });
 }
 
+/** How long an address may be: a host name has up to 253 characters. */
+const MAX_ENDPOINT_LENGTH = 261;
+
+/**
+ * Whether a text is one host and its port, and nothing else: what somebody else can be told to call.
+ *
+ * @example
+ * ```ts
+ * import { isEndpoint } from "./target.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert(isEndpoint("example.org:55555") && isEndpoint("[::1]:55555"));
+ * assert(!isEndpoint("55555") && !isEndpoint("unix:/tmp/socket") && !isEndpoint("host:0"));
+ * ```
+ */
+export function isEndpoint(text: string): boolean {
+  if (text.length > MAX_ENDPOINT_LENGTH) return false;
+  const port = /^(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+):(\d{1,5})$/.exec(text)?.[1];
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65535;
+}
+
 /** `host:port`, with the brackets that IPv6 needs. */
 export function formatEndpoint(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

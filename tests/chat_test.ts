@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { Peer } from "../mod.ts";
 import { freePorts, greetCommand, inTime, Printed, Program, ROOT, run } from "./program.ts";
-import { CHAT, dial } from "../rpc.ts";
+import { dial } from "../rpc.ts";
+import { CHAT } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 
 /** The transcript of one side, with the time of day taken out. */

@@ -7,7 +7,8 @@
  */
 import assert from "node:assert/strict";
 import { greet } from "../mod.ts";
-import { dial, GREETER } from "../rpc.ts";
+import { dial } from "../rpc.ts";
+import { GREETER } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 import { freePorts, greetCommand, Program, run } from "./program.ts";
 

@@ -4,10 +4,12 @@ import { ROOT } from "./program.ts";
 
 const LAYERS: readonly (readonly string[])[] = [
   ["color.ts", "errors.ts", "feed.ts", "http2_guard.ts", "keys.ts", "output.ts", "time.ts"],
-  ["home.ts", "journal_file.ts", "target.ts", "text.ts"],
-  ["cells.ts", "journal.ts", "rpc.ts"],
-  ["canvas.ts", "editor.ts", "greeter.ts", "inbox.ts", "link.ts"],
-  ["layout.ts", "outbox.ts", "roster.ts", "threads.ts"],
+  ["home.ts", "journal_file.ts", "target.ts", "text.ts", "wire.ts"],
+  ["cells.ts", "journal.ts", "listener.ts", "names.ts", "reasons.ts", "registry.ts"],
+  ["canvas.ts", "editor.ts", "inbox.ts", "rpc.ts"],
+  ["greeter.ts", "layout.ts", "link.ts", "names_client.ts", "names_server.ts"],
+  ["naming.ts", "outbox.ts", "roster.ts"],
+  ["threads.ts"],
   ["peer.ts", "screen.ts"],
   ["json.ts", "mod.ts", "terminal.ts", "transcript.ts"],
   ["commands.ts"],
@@ -65,8 +67,15 @@ Deno.test("imports point downwards only", () => {
   }
 });
 
-Deno.test("only rpc.ts knows gRPC and proto/, and only cells.ts how wide characters are", () => {
-  const allowed = new Map([["cli.ts", ["deno.json"]], ["cells.ts", ["string-width"]]]);
+Deno.test("only rpc.ts knows gRPC, only wire.ts proto/, only cells.ts how wide characters are", () => {
+  const protos = ["chat", "etcd", "greeting", "health", "names"].map((name) =>
+    `proto/${name}.proto`
+  );
+  const allowed = new Map([
+    ["cli.ts", ["deno.json"]],
+    ["cells.ts", ["string-width"]],
+    ["wire.ts", protos],
+  ]);
   for (const [file, imported] of imports) {
     const foreign = imported.filter((name) => !name.endsWith(".ts") && !name.startsWith("node:"));
     if (file === "rpc.ts") assert(foreign.length > 0);

@@ -8,7 +8,8 @@ import { fromJSON } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
 import healthProto from "../proto/health.proto" with { type: "text" };
 import { greet, GreetError, serveGreeter, type Server } from "../mod.ts";
-import { CHAT, dial, GREETER, implement, serve } from "../rpc.ts";
+import { dial, implement, serve } from "../rpc.ts";
+import { CHAT, GREETER } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 import { inTime } from "./program.ts";
 

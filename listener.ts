@@ -1,0 +1,139 @@
+/**
+ * A listening socket and the connections to it, below whatever protocol is spoken on them.
+ *
+ * grpc-js can listen by itself, but then it waits for every connection when it
+ * stops, even for one that never said a word, and its errors carry no code. A
+ * {@link Connection} also tells how much of what was written to it is still here,
+ * which the runtime's HTTP/2 streams do not.
+ *
+ * @module
+ */
+import net from "node:net";
+import { GreetError } from "./errors.ts";
+import { formatEndpoint } from "./target.ts";
+import { pause } from "./time.ts";
+
+/** How much may wait in this process for the other side of a connection to read, in bytes. */
+const ROOM = 1_000_000;
+
+/** How often it is looked at whether a full connection has room again. */
+const LOOK_AGAIN_MS = 50;
+
+/**
+ * One connection that was accepted.
+ *
+ * HTTP/2 keeps what its flow control does not let out yet, and the runtime says of it
+ * only that it was written. What has reached the socket is known exactly, so the
+ * rest is what was announced here and has not reached it.
+ */
+export class Connection {
+  readonly #socket: net.Socket;
+  #owed = 0;
+  #sent = 0;
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+  }
+
+  /** So many bytes are going to be written. */
+  announce(bytes: number): void {
+    this.#settle();
+    this.#owed += bytes;
+  }
+
+  /** Resolves when there is room for more, or the connection is closed. */
+  async room(): Promise<void> {
+    while (!this.#socket.destroyed && this.#waiting() > ROOM) await pause(LOOK_AGAIN_MS);
+  }
+
+  /** How many bytes have not left this process. */
+  #waiting(): number {
+    this.#settle();
+    return this.#owed + this.#socket.writableLength;
+  }
+
+  /** Frames and headers reach the socket, too, so nothing can be owed that was not announced. */
+  #settle(): void {
+    const { bytesWritten } = this.#socket;
+    this.#owed = Math.max(0, this.#owed - (bytesWritten - this.#sent));
+    this.#sent = bytesWritten;
+  }
+
+  /** Ends it at once. */
+  destroy(): void {
+    this.#socket.destroy();
+  }
+}
+
+/** Takes connections. */
+export class Listener {
+  readonly #connections = new Map<string, Connection>();
+  readonly #listener: net.Server;
+
+  /** @param onConnection gets each socket that is connected */
+  constructor(onConnection: (socket: net.Socket) => void) {
+    this.#listener = net.createServer({ noDelay: true }, (socket) => {
+      const from = `${socket.remoteAddress}:${socket.remotePort}`;
+      this.#connections.set(from, new Connection(socket));
+      socket.once("close", () => this.#connections.delete(from));
+      // Connections break; what was on them has noticed, and there is nobody else to tell.
+      socket.on("error", () => {});
+      onConnection(socket);
+    });
+  }
+
+  /**
+   * Listens.
+   *
+   * @returns the port
+   * @throws {GreetError} `FAILED` where the port or the host cannot be had
+   */
+  async listen(host: string, port: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    this.#listener.once("error", reject);
+    this.#listener.listen({ host, port }, resolve);
+    try {
+      await promise;
+    } catch (error) {
+      throw listenError(error as NodeJS.ErrnoException, host, port);
+    }
+    this.#listener.off("error", reject);
+    return (this.#listener.address() as net.AddressInfo).port;
+  }
+
+  /** The connection from an address, such as `127.0.0.1:41234`, while there is one. */
+  connection(from: string): Connection | undefined {
+    return this.#connections.get(from);
+  }
+
+  /** Takes no more connections; resolves when those that there are have ended. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+  }
+
+  /** Ends the connections that are left. */
+  destroy(): void {
+    for (const connection of this.#connections.values()) connection.destroy();
+  }
+}
+
+function listenError(cause: NodeJS.ErrnoException, host: string, port: number): GreetError {
+  const failed = (message: string, hint?: string) =>
+    new GreetError("FAILED", message, { hint, cause });
+  switch (cause.code) {
+    case "EADDRINUSE":
+      return failed(`port ${port} is already in use`, "choose another port, or 0 for a free one");
+    case "EACCES":
+      return failed(`port ${port} is reserved for privileged users`, "choose a port from 1024 up");
+    case "EADDRNOTAVAIL":
+    case "EINVAL":
+      return failed(
+        `${host} is not an address of this machine`,
+        "127.0.0.1 is one, 0.0.0.0 is all",
+      );
+    case "ENOTFOUND":
+      return failed(`the host ${host} is not known`);
+    default:
+      return failed(`cannot listen on ${formatEndpoint(host, port)}: ${cause.message}`);
+  }
+}

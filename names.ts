@@ -1,0 +1,282 @@
+/**
+ * Names instead of addresses: who holds a name, and where they are to be reached.
+ *
+ * {@link Names} registers, looks up and watches, on whatever {@link NamingService}
+ * is behind it: the server of `greet names`, or etcd. It is what makes both of them last:
+ * when the service is lost, it is found again, and what was held is claimed again. Nobody who
+ * has met needs it any more.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+import { isEndpoint } from "./target.ts";
+import { nameProblem } from "./text.ts";
+import { within } from "./time.ts";
+
+/** A name that is held. */
+export interface NamedEntry {
+  readonly name: string;
+  /** `host:port` or `[v6]:port`. */
+  readonly address: string;
+  /** Whether others may hold it at other addresses. */
+  readonly shared: boolean;
+  /** Since when, by the service's clock, where it knows. */
+  readonly since?: Date;
+}
+
+/** Who wants to hold a name. */
+export interface NameClaim {
+  readonly name: string;
+  /** Where they are to be reached: `host:port` or `[v6]:port`. */
+  readonly address: string;
+  /** Together with others: several servers of one service. */
+  readonly shared?: boolean;
+}
+
+/**
+ * What a watcher is told, in order.
+ *
+ * - `state`: this is all there is; what was known before is to be forgotten
+ * - `held`: somebody holds a name, or holds it at another address
+ * - `freed`: they do not
+ * - `lost`: nothing is heard of the service. What is known may be out of date; what comes
+ *   next goes on where it ended, or begins with a `state`
+ */
+export type NamesEvent =
+  | { readonly type: "state"; readonly entries: readonly NamedEntry[] }
+  | { readonly type: "held"; readonly entry: NamedEntry }
+  | { readonly type: "freed"; readonly entry: NamedEntry }
+  | { readonly type: "lost"; readonly error: GreetError };
+
+/** How a claim stands: held, refused because somebody else has the name, or not heard of. */
+export type Standing =
+  | { readonly state: "held"; readonly since?: Date }
+  | { readonly state: "refused" | "lost"; readonly error: GreetError };
+
+/** What a {@link NamingService} tells of a watch: everything but that it was lost. */
+export type Told = Exclude<NamesEvent, { type: "lost" }>;
+
+/** What keeps the names. Whatever it does fails with a {@link GreetError} when it is lost. */
+export interface NamingService extends AsyncDisposable {
+  /** What it is called in errors. */
+  readonly address: string;
+  /**
+   * Holds a name until the signal is aborted or the name is lost.
+   *
+   * @param held called once, when the name is held
+   * @throws {GreetError} `ALREADY_EXISTS` where somebody else holds the name
+   */
+  hold(claim: NameClaim, held: (since?: Date) => void, signal: AbortSignal): Promise<void>;
+  /** What is held under a name, or under all, ordered by name. */
+  list(name: string | undefined, options: { timeoutMs: number; signal?: AbortSignal }): Promise<
+    NamedEntry[]
+  >;
+  /** A watch of one name, or of all. */
+  watch(name: string | undefined): NamesWatch;
+}
+
+/** A watch that can be taken up again after it was lost. */
+export interface NamesWatch {
+  /** What happens from now on, or since it was last told. It begins with a `state` the first time. */
+  run(signal: AbortSignal): AsyncIterable<Told>;
+}
+
+/** The pauses before the service is tried again: the first, the longest, and how they grow. */
+const RETRY = { firstMs: 100, maxMs: 2_000, factor: 1.6 };
+
+/** How long looking something up may take. */
+const LOOKUP_TIMEOUT_MS = 5_000;
+
+/** A name that was claimed. Disposing of it gives the name back. */
+export interface Registration extends AsyncDisposable {
+  readonly claim: NameClaim;
+  /** How the claim stands now. */
+  readonly standing: Standing;
+}
+
+/** Names, on one naming service. Disposing of it gives back all that was claimed. */
+export class Names implements AsyncDisposable {
+  readonly #service: NamingService;
+  readonly #closed = new AbortController();
+  readonly #claims = new Set<Claimed>();
+
+  /** Use `openNames`. */
+  constructor(service: NamingService) {
+    this.#service = service;
+  }
+
+  /** Which naming service it is. */
+  get address(): string {
+    return this.#service.address;
+  }
+
+  /**
+   * Claims a name, and keeps it until the registration is disposed of: when the naming service
+   * is lost and found again, the name is claimed again.
+   *
+   * @param claim the name, and where its holder is to be reached
+   * @param onChange gets how the claim stands, whenever that changes after this has returned
+   * @returns when the name is held, or the service cannot be reached; it is tried on then
+   * @throws {GreetError} `ALREADY_EXISTS` where somebody else holds it, `USAGE` for a bad name or
+   *   address
+   */
+  async register(
+    claim: NameClaim,
+    onChange: (standing: Standing) => void = () => {},
+  ): Promise<Registration> {
+    const problem = nameProblem(claim.name);
+    if (problem !== undefined) throw new GreetError("USAGE", `the name ${problem}`);
+    if (!isEndpoint(claim.address)) {
+      throw new GreetError("USAGE", `${JSON.stringify(claim.address)} is not host:port`);
+    }
+    const claimed = new Claimed(this.#service, claim, onChange, () => this.#claims.delete(claimed));
+    this.#claims.add(claimed);
+    const standing = await claimed.settled;
+    if (standing.state === "refused") {
+      await claimed[Symbol.asyncDispose]();
+      throw standing.error;
+    }
+    return claimed;
+  }
+
+  /**
+   * Who holds a name.
+   *
+   * @returns at least one; more where the name is shared
+   * @throws {GreetError} `NOT_FOUND` where nobody does, `UNAVAILABLE` or `DEADLINE_EXCEEDED` where
+   *   the service cannot be asked
+   */
+  async lookup(name: string, signal?: AbortSignal): Promise<NamedEntry[]> {
+    const entries = await this.#service.list(name, { timeoutMs: LOOKUP_TIMEOUT_MS, signal });
+    if (entries.length === 0) throw nobody(name, this.address);
+    return entries;
+  }
+
+  /** All names that are held, ordered. Errors are like those of {@link Names.lookup}. */
+  async list(signal?: AbortSignal): Promise<NamedEntry[]> {
+    return await this.#service.list(undefined, { timeoutMs: LOOKUP_TIMEOUT_MS, signal });
+  }
+
+  /**
+   * What happens to a name, or to all: first the present state, then every change in order. It
+   * ends when the signal is aborted, or with {@link Names}.
+   *
+   * @throws {GreetError} where watching is refused; that the service is lost is an event
+   */
+  async *watch(name?: string, signal?: AbortSignal): AsyncGenerator<NamesEvent> {
+    const either = AbortSignal.any([this.#closed.signal, ...signal ? [signal] : []]);
+    const watch = this.#service.watch(name);
+    const retry = new Retry();
+    while (!either.aborted) {
+      try {
+        for await (const event of watch.run(either)) {
+          retry.succeeded();
+          yield event;
+        }
+      } catch (cause) {
+        if (either.aborted) return;
+        const error = GreetError.from(cause);
+        if (!isPassing(error)) throw error;
+        yield { type: "lost", error };
+      }
+      await retry.pause(either);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed.abort();
+    await Promise.all([...this.#claims].map((claimed) => claimed[Symbol.asyncDispose]()));
+    await this.#service[Symbol.asyncDispose]();
+  }
+}
+
+/** That nobody holds a name. */
+export function nobody(name: string, address: string): GreetError {
+  return new GreetError("NOT_FOUND", `nobody is registered as ${name} at ${address}`);
+}
+
+/** A claim that is made, and made again when it was lost. */
+class Claimed implements Registration {
+  readonly claim: NameClaim;
+  /** How the first attempt ended. */
+  readonly settled: Promise<Standing>;
+  standing: Standing = { state: "lost", error: new GreetError("CANCELLED", "not claimed yet") };
+  readonly #onChange: (standing: Standing) => void;
+  readonly #onEnd: () => void;
+  readonly #given = new AbortController();
+  readonly #running: Promise<void>;
+  #isSettled = false;
+
+  constructor(
+    service: NamingService,
+    claim: NameClaim,
+    onChange: (standing: Standing) => void,
+    onEnd: () => void,
+  ) {
+    this.claim = claim;
+    this.#onChange = onChange;
+    this.#onEnd = onEnd;
+    const { promise, resolve } = Promise.withResolvers<Standing>();
+    this.settled = promise;
+    this.#running = this.#run(service, resolve);
+  }
+
+  async #run(service: NamingService, settle: (standing: Standing) => void): Promise<void> {
+    const { signal } = this.#given;
+    const retry = new Retry();
+    const stand = (standing: Standing) => {
+      this.standing = standing;
+      settle(standing);
+      if (this.#isSettled) this.#onChange(standing);
+      this.#isSettled = true;
+    };
+    while (!signal.aborted) {
+      try {
+        await service.hold(this.claim, (since) => {
+          retry.succeeded();
+          stand({ state: "held", since });
+        }, signal);
+      } catch (cause) {
+        if (signal.aborted) break;
+        const error = GreetError.from(cause);
+        const state = isPassing(error) ? "lost" : "refused";
+        const isNews = this.standing.state !== state ||
+          this.standing.error.message !== error.message;
+        if (isNews || !this.#isSettled) stand({ state, error });
+      }
+      await retry.pause(signal);
+    }
+    settle(this.standing);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#given.abort();
+    await this.#running;
+    this.#onEnd();
+  }
+}
+
+/** Waits longer each time, until something succeeds. */
+class Retry {
+  #ms = RETRY.firstMs;
+
+  succeeded(): void {
+    this.#ms = RETRY.firstMs;
+  }
+
+  async pause(signal: AbortSignal): Promise<void> {
+    const aborted = new Promise<void>((resolve) => {
+      if (signal.aborted) resolve();
+      else signal.addEventListener("abort", () => resolve(), { once: true });
+    });
+    // Those who lost the same service at the same moment are not to come back at the same moment.
+    await within(this.#ms * (0.5 + Math.random()), aborted);
+    this.#ms = Math.min(this.#ms * RETRY.factor, RETRY.maxMs);
+  }
+}
+
+/** Whether trying again may help: it is the service that cannot be reached or is not ready. */
+export function isPassing({ code }: GreetError): boolean {
+  return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "CANCELLED" ||
+    code === "ABORTED" || code === "INTERNAL" || code === "UNKNOWN";
+}

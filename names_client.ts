@@ -1,0 +1,139 @@
+/**
+ * A naming service that is the server of `greet names`, or anything else that serves `Names`.
+ *
+ * One connection carries everything, and is asked every few seconds whether the
+ * server is still there. A holder's secret stays the same across connections, so that a name
+ * which the server has not noticed to be free is ours again at once.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+import { nobody } from "./names.ts";
+import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
+import { type Channel, dial } from "./rpc.ts";
+import { isEndpoint, type Target } from "./target.ts";
+import { nameProblem } from "./text.ts";
+import { type NameChanges, type NameEntry, NAMES } from "./wire.ts";
+
+/** How long the server may take for its first answer. */
+const ANSWER_TIMEOUT_MS = 5_000;
+
+/** A server that has been stopped is noticed within 5 s, as it notices us. */
+const KEEPALIVE = { everyMs: 2_500, timeoutMs: 2_000 };
+
+/** The naming server at a target. Disposing of it closes the connection. */
+export class NamesServer implements NamingService {
+  readonly #target: Target;
+  readonly #holder = crypto.randomUUID();
+  #channel: Channel | undefined;
+
+  /** Nothing is sent before something is asked. */
+  constructor(target: Target) {
+    this.#target = target;
+  }
+
+  get address(): string {
+    return this.#target.address;
+  }
+
+  /** A channel whose connection failed has closed itself. */
+  #dial(): Channel {
+    return this.#channel ??= dial(this.#target, { keepalive: KEEPALIVE });
+  }
+
+  /** Does something on the channel there is, and gives the channel up where it fails. */
+  async *#using<T>(run: (channel: Channel) => AsyncIterable<T>): AsyncGenerator<T> {
+    const channel = this.#dial();
+    try {
+      yield* run(channel);
+    } catch (error) {
+      const { code } = GreetError.from(error);
+      const isLost = code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED";
+      if (isLost && this.#channel === channel) this.#channel = undefined;
+      if (isLost) channel[Symbol.dispose]();
+      throw error;
+    }
+  }
+
+  async hold(
+    { name, address, shared = false }: NameClaim,
+    held: (since?: Date) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const claim = { name, address, shared, holder: this.#holder };
+    const holding = this.#using((channel) =>
+      channel.stream(NAMES, "Register", claim, { timeoutMs: ANSWER_TIMEOUT_MS, signal })
+    );
+    for await (const { sinceMs } of holding) held(new Date(sinceMs));
+  }
+
+  async list(
+    name: string | undefined,
+    { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<NamedEntry[]> {
+    const channel = this.#dial();
+    const call = { timeoutMs, signal };
+    async function* pages() {
+      for (let pageToken = "";;) {
+        const page = await channel.call(NAMES, "List", { pageToken }, call);
+        yield page.entries;
+        if ((pageToken = page.nextPageToken) === "") return;
+      }
+    }
+    async function* one(name: string) {
+      yield (await channel.call(NAMES, "Lookup", { name }, call)).entries;
+    }
+    const entries: NamedEntry[] = [];
+    try {
+      for await (const page of this.#using(() => name === undefined ? pages() : one(name))) {
+        entries.push(...page.flatMap(toEntry));
+      }
+    } catch (error) {
+      if (name === undefined || (error as GreetError).code !== "NOT_FOUND") throw error;
+      throw nobody(name, this.address);
+    }
+    return entries;
+  }
+
+  watch(name = ""): NamesWatch {
+    const options = (signal: AbortSignal) => ({ timeoutMs: ANSWER_TIMEOUT_MS, signal });
+    return {
+      run: (signal) =>
+        told(this.#using((channel) => channel.stream(NAMES, "Watch", { name }, options(signal)))),
+    };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#channel?.[Symbol.dispose]();
+    return Promise.resolve();
+  }
+}
+
+/** Answers as events; the pieces of a state are put together. */
+async function* told(answers: AsyncIterable<NameChanges>): AsyncGenerator<Told> {
+  let state: NamedEntry[] | undefined;
+  for await (const answer of answers) {
+    if (answer.state) state = [];
+    if (state === undefined) {
+      for (const { kind, entry } of answer.changes) {
+        for (const one of toEntry(entry)) {
+          yield { type: kind === "HELD" ? "held" : "freed", entry: one };
+        }
+      }
+      continue;
+    }
+    state.push(...answer.changes.flatMap(({ entry }) => toEntry(entry)));
+    if (answer.more) continue;
+    yield { type: "state", entries: state };
+    state = undefined;
+  }
+}
+
+/** An entry that came over the wire; none where it breaks the rules, which no server of ours would let in. */
+function toEntry(entry: NameEntry | null): NamedEntry[] {
+  if (entry === null || nameProblem(entry.name) !== undefined || !isEndpoint(entry.address)) {
+    return [];
+  }
+  const { name, address, shared, sinceMs } = entry;
+  return [{ name, address, shared, since: new Date(sinceMs) }];
+}

@@ -1,0 +1,98 @@
+/**
+ * The naming server of `greet names`: a {@link Registry} behind gRPC.
+ *
+ * A name is held for as long as the call that registered it stays open, so there is
+ * nothing to time out but connections: each is asked every few seconds whether it is
+ * still there. Nothing is kept on disk; after a restart, the registrants come back.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+import { Registry } from "./registry.ts";
+import { health, implement, reflection, serve, type Server } from "./rpc.ts";
+import { LOOPBACK } from "./target.ts";
+import { type NameChange, type NameEntry, NAMES } from "./wire.ts";
+
+/** The port of a naming server where none is given. */
+export const NAMES_PORT = 55_500;
+
+/**
+ * How long a holder may be silent before the name is free, in milliseconds. A connection is asked
+ * after a bit less than half of it, and has as long to answer.
+ */
+export const LEASE_MS = 5_000;
+const KEEPALIVE = { everyMs: LEASE_MS / 2 - 100, timeoutMs: LEASE_MS / 2 - 100 };
+
+/** What became of a name: held at an address, or freed. */
+export interface NameNews {
+  readonly at: Date;
+  readonly kind: "held" | "freed";
+  /** Text from somebody else. */
+  readonly name: string;
+  readonly address: string;
+}
+
+/** How to serve names. */
+export interface ServeNamesOptions {
+  /** The address to listen on (default `127.0.0.1`). */
+  host?: string;
+  /** The port to listen on, 0 for a free one (default {@link NAMES_PORT}). */
+  port?: number;
+  /** Gets what becomes of names. */
+  onChange?: (news: NameNews) => void;
+  /** Gets what failed by mistake inside the server; by default it goes to the console. */
+  onFault?: (error: unknown) => void;
+}
+
+/**
+ * Serves names, with health checking and reflection.
+ *
+ * @returns the running server; its `port` is the one that was chosen
+ * @throws {GreetError} `FAILED` where the port or the host cannot be had
+ *
+ * @example
+ * ```ts
+ * import { openNames, serveNames } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await using server = await serveNames({ port: 0 });
+ * await using names = openNames(`${server.port}`);
+ * await using _registration = await names.register({ name: "Bob", address: "127.0.0.1:55555" });
+ * assert.equal((await names.lookup("Bob"))[0].address, "127.0.0.1:55555");
+ * ```
+ */
+export async function serveNames(options: ServeNamesOptions = {}): Promise<Server> {
+  const { host = LOOPBACK, port = NAMES_PORT, onChange, onFault } = options;
+  const registry = new Registry(onChange && ((change) => onChange(newsOf(change))));
+  const names = implement(NAMES, {
+    async *Register(claim, { from, signal }) {
+      using held = registry.claim(claim, from);
+      yield { sinceMs: held.entry.sinceMs };
+      await aborted(AbortSignal.any([signal, held.superseded]));
+      if (signal.aborted) return;
+      throw new GreetError("ABORTED", `the same holder has registered ${claim.name} again`);
+    },
+    Lookup: ({ name }) => ({ entries: registry.lookup(name) }),
+    Watch: ({ name }, { from, signal }) => registry.watch(name, from, signal),
+    List: ({ pageToken }) => registry.list(pageToken),
+  });
+  const services = [names, health([names])];
+  return await serve({
+    host,
+    port,
+    services: [...services, ...await reflection(services)],
+    onFault,
+    keepalive: KEEPALIVE,
+  });
+}
+
+function newsOf({ kind, entry: { name, address } }: NameChange & { entry: NameEntry }): NameNews {
+  return { at: new Date(), kind: kind === "HELD" ? "held" : "freed", name, address };
+}
+
+async function aborted(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) =>
+    signal.addEventListener("abort", () => resolve(), { once: true })
+  );
+}

@@ -1,0 +1,76 @@
+/**
+ * Why a connection could not be made, in words.
+ *
+ * gRPC tells it in details that are meant for its own developers. They are
+ * turned into one short reason here; where they say nothing, it is found
+ * out whether the other side speaks TLS.
+ *
+ * @module
+ */
+import type { Target } from "./target.ts";
+
+/** What is told of it. */
+interface Reason {
+  reason: string;
+  hint?: string;
+}
+
+const REASONS: readonly [RegExp, string][] = [
+  [/ECONNREFUSED/, "connection refused"],
+  [/Name resolution failed/, "host not found"],
+  [/ENOENT/, "there is no such socket"],
+  [/EACCES|EPERM/, "permission denied"],
+  [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "no route to host"],
+  [/ETIMEDOUT/, "connection timed out"],
+  [/Keepalive timeout/, "no sign of life"],
+  [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled/i, "connection lost"],
+];
+
+/** Whether there was nobody to send a call to, as far as gRPC's details tell. */
+export function isUnconnected(details: string | undefined): boolean {
+  return /(^|: )No connection established/.test(details ?? "");
+}
+
+/** Whether gRPC's details say only that nobody listens there, or not yet. */
+export function isRefusal(details: string | undefined): boolean {
+  return /ECONNREFUSED|ENOENT/.test(details ?? "");
+}
+
+/**
+ * Why there is no connection.
+ *
+ * @param details what gRPC says
+ * @param target whom was called
+ */
+export async function whyUnavailable(details: string, target: Target): Promise<Reason> {
+  const known = REASONS.find(([pattern]) => pattern.test(details));
+  if (known !== undefined) return { reason: known[1] };
+  if (!isUnconnected(details)) return { reason: details || "UNAVAILABLE" };
+  // Somebody accepts connections but does not speak our protocol.
+  return target.endpoint !== undefined && await speaksTls(target.endpoint)
+    ? {
+      reason: "the other side speaks TLS, and this side does not",
+      hint: "turn TLS off there",
+    }
+    : { reason: "the other side does not speak gRPC" };
+}
+
+/** How long a handshake may take that only serves to explain an error. */
+const EXPLANATION_TIMEOUT_MS = 1000;
+
+/** Whether there is TLS where our own protocol was not understood. */
+async function speaksTls(endpoint: { host: string; port: number }): Promise<boolean> {
+  const { connect } = await import("node:tls");
+  const socket = connect({ ...endpoint, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  try {
+    return await new Promise<boolean>((resolve) => {
+      socket.setTimeout(EXPLANATION_TIMEOUT_MS, () => resolve(false));
+      socket.once("secureConnect", () => resolve(true));
+      // Only somebody who speaks TLS can be dissatisfied with a certificate.
+      socket.once("error", ({ message }) => resolve(/alert|certificate/i.test(message)));
+      socket.once("close", () => resolve(false));
+    });
+  } finally {
+    socket.destroy();
+  }
+}

@@ -1,0 +1,290 @@
+/**
+ * Who holds which name, in memory, and who wants to know.
+ *
+ * Claims are made and given back; watchers get the present state and then every
+ * change, each with a revision one higher than the one before. A watcher that
+ * does not keep up costs no more than a bounded queue: it gets the whole state again.
+ * There is no network here, and no clock but for telling since when.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+import { isEndpoint } from "./target.ts";
+import { nameProblem } from "./text.ts";
+import type { NameChange, NameChanges, NameClaim, NameEntry } from "./wire.ts";
+
+/** How much of everything there may be. */
+export const LIMITS = {
+  /** Names that one connection holds. */
+  namesOfOne: 1_000,
+  /** Watches of one connection. */
+  watchesOfOne: 1_000,
+  /** Names in all. */
+  names: 100_000,
+  /** Changes that wait for one watcher. */
+  waiting: 1_000,
+  /** Changes in one answer. */
+  changes: 1_000,
+  /** Bytes in one answer: gRPC takes 4 MiB. */
+  bytes: 3_000_000,
+} as const;
+
+/** A name that is held, for as long as it is not released. */
+interface Hold {
+  readonly entry: NameEntry;
+  readonly holder: string;
+  /** Whose it is, as {@link LIMITS} count. */
+  readonly owner: string;
+  /** Somebody who showed the same holder has taken it over. */
+  readonly superseded: AbortController;
+}
+
+/** A name that was claimed: what to tell of it, and a way to give it back. */
+export interface Held extends Disposable {
+  readonly entry: NameEntry;
+  /** Aborted when the same holder has claimed it again. */
+  readonly superseded: AbortSignal;
+}
+
+/** The names. */
+export class Registry {
+  readonly #holds = new Map<string, Set<Hold>>();
+  readonly #watchers = new Map<string, Set<Watcher>>();
+  readonly #counts = { names: new Map<string, number>(), watches: new Map<string, number>() };
+  readonly #onChange: (change: NameChange & { entry: NameEntry }) => void;
+  #size = 0;
+  #revision = 0;
+
+  /** @param onChange gets every change, when it is made */
+  constructor(onChange: (change: NameChange & { entry: NameEntry }) => void = () => {}) {
+    this.#onChange = onChange;
+  }
+
+  /** How many entries there are. */
+  get size(): number {
+    return this.#size;
+  }
+
+  /**
+   * Holds a name until what is returned is disposed of.
+   *
+   * @param claim who wants to hold what; from somebody else
+   * @param owner whose share of the limits it counts against
+   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name or address, `ALREADY_EXISTS` where
+   *   somebody else holds the name, `RESOURCE_EXHAUSTED` where there are too many
+   */
+  claim({ name, address, shared, holder }: NameClaim, owner: string): Held {
+    checkName(name);
+    if (!isEndpoint(address)) {
+      throw new GreetError("INVALID_ARGUMENT", "the address is not host:port or [v6]:port");
+    }
+    const former = this.#former(name, address, shared, holder);
+    if (former === undefined) this.#checkRoom(owner);
+    const sinceMs = former?.entry.sinceMs ?? Date.now();
+    const superseded = new AbortController();
+    const hold: Hold = { entry: { name, address, shared, sinceMs }, holder, owner, superseded };
+    if (former !== undefined) this.#remove(former);
+    this.#add(hold);
+    if (former?.entry.address !== address || former.entry.shared !== shared) {
+      // At another address than before: the former one is not reached under the name any more.
+      if (former !== undefined) this.#changed("FREED", former.entry);
+      this.#changed("HELD", hold.entry);
+    }
+    former?.superseded.abort();
+    return {
+      entry: hold.entry,
+      superseded: superseded.signal,
+      [Symbol.dispose]: () => this.#release(hold),
+    };
+  }
+
+  /** What the claim takes the place of: the same holder's earlier one. */
+  #former(name: string, address: string, shared: boolean, holder: string): Hold | undefined {
+    const holds = [...this.#holds.get(name) ?? []];
+    const former = holds.find((hold) => holder !== "" && hold.holder === holder);
+    const other = holds.find((hold) =>
+      hold !== former && (!shared || !hold.entry.shared || hold.entry.address === address)
+    );
+    if (other === undefined) return former;
+    const since = new Date(other.entry.sinceMs).toISOString().replace("T", " ").slice(0, 19);
+    const what = shared && other.entry.shared ? `${name} at ${address}` : name;
+    throw new GreetError("ALREADY_EXISTS", `somebody else has held ${what} since ${since} UTC`);
+  }
+
+  #checkRoom(owner: string): void {
+    if ((this.#counts.names.get(owner) ?? 0) >= LIMITS.namesOfOne) {
+      const message = `one connection may hold ${LIMITS.namesOfOne} names, and this one does`;
+      throw new GreetError("RESOURCE_EXHAUSTED", message);
+    }
+    if (this.#size >= LIMITS.names) {
+      const message = `this server may keep ${LIMITS.names} names, and it does`;
+      throw new GreetError("RESOURCE_EXHAUSTED", message);
+    }
+  }
+
+  #add(hold: Hold): void {
+    const { name } = hold.entry;
+    const holds = this.#holds.get(name);
+    if (holds === undefined) this.#holds.set(name, new Set([hold]));
+    else holds.add(hold);
+    this.#size++;
+    count(this.#counts.names, hold.owner, 1);
+  }
+
+  #remove(hold: Hold): boolean {
+    const { name } = hold.entry;
+    const holds = this.#holds.get(name);
+    if (!holds?.delete(hold)) return false;
+    if (holds.size === 0) this.#holds.delete(name);
+    this.#size--;
+    count(this.#counts.names, hold.owner, -1);
+    return true;
+  }
+
+  #release(hold: Hold): void {
+    if (this.#remove(hold)) this.#changed("FREED", hold.entry);
+  }
+
+  #changed(kind: NameChange["kind"], entry: NameEntry): void {
+    const change = { kind, entry, revision: ++this.#revision };
+    for (const name of [entry.name, ""]) {
+      for (const watcher of this.#watchers.get(name) ?? []) watcher.push(change);
+    }
+    this.#onChange(change);
+  }
+
+  /**
+   * Who holds a name.
+   *
+   * @throws {GreetError} `INVALID_ARGUMENT` where it is none, `NOT_FOUND` where nobody does
+   */
+  lookup(name: string): NameEntry[] {
+    checkName(name);
+    const entries = this.#entries(name);
+    if (entries.length === 0) throw new GreetError("NOT_FOUND", `nobody is registered as ${name}`);
+    return entries;
+  }
+
+  /** What is held under a name or, for the empty one, all there is, ordered by name. */
+  #entries(name: string): NameEntry[] {
+    if (name !== "") return [...this.#holds.get(name) ?? []].map(({ entry }) => entry);
+    const names = [...this.#holds.keys()].sort();
+    return names.flatMap((name) => [...this.#holds.get(name)!].map(({ entry }) => entry));
+  }
+
+  /**
+   * As many names as fit into one answer, after one, ordered.
+   *
+   * @param after the last one of the answer before; empty for the first
+   */
+  list(after: string): { entries: NameEntry[]; nextPageToken: string } {
+    const names = [...this.#holds.keys()].filter((name) => name > after).sort();
+    const entries: NameEntry[] = [];
+    let bytes = 0;
+    for (const [i, name] of names.entries()) {
+      const held = this.#entries(name);
+      bytes += sizeOf(held);
+      if (bytes > LIMITS.bytes && i > 0) return { entries, nextPageToken: names[i - 1] };
+      entries.push(...held);
+    }
+    return { entries, nextPageToken: "" };
+  }
+
+  /**
+   * What happens to a name: the state, then changes, and the state again after too many of them
+   * have waited to be read. It ends when the signal is aborted.
+   *
+   * @param name which one; all where it is empty
+   * @param owner whose share of the limits it counts against
+   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, `RESOURCE_EXHAUSTED` where there are too
+   *   many watches
+   */
+  async *watch(name: string, owner: string, signal: AbortSignal): AsyncGenerator<NameChanges> {
+    if (name !== "") checkName(name);
+    if ((this.#counts.watches.get(owner) ?? 0) >= LIMITS.watchesOfOne) {
+      const message = `one connection may watch ${LIMITS.watchesOfOne} times, and this one does`;
+      throw new GreetError("RESOURCE_EXHAUSTED", message);
+    }
+    const watcher = new Watcher();
+    count(this.#counts.watches, owner, 1);
+    const watchers = this.#watchers.get(name) ?? new Set();
+    this.#watchers.set(name, watchers.add(watcher));
+    signal.addEventListener("abort", () => watcher.wake(), { once: true });
+    try {
+      while (!signal.aborted) {
+        const changes = watcher.take();
+        if (changes === "too many") yield* this.#state(name);
+        else if (changes.length === 0) await watcher.more;
+        else yield { state: false, more: false, revision: changes.at(-1)!.revision, changes };
+      }
+    } finally {
+      count(this.#counts.watches, owner, -1);
+      watchers.delete(watcher);
+      if (watchers.size === 0) this.#watchers.delete(name);
+    }
+  }
+
+  /** All there is now, in as many pieces as it takes; what changes meanwhile comes after them. */
+  *#state(name: string): Generator<NameChanges> {
+    const revision = this.#revision;
+    const entries = this.#entries(name);
+    for (let from = 0; from === 0 || from < entries.length; from += LIMITS.changes) {
+      const piece = entries.slice(from, from + LIMITS.changes);
+      yield {
+        state: from === 0,
+        more: from + LIMITS.changes < entries.length,
+        revision,
+        changes: piece.map((entry) => ({ kind: "HELD", entry, revision })),
+      };
+    }
+  }
+}
+
+/** What has changed and was not read yet. */
+class Watcher {
+  /** Nothing where it has to begin with the state, the first time and after too many changes. */
+  #changes: NameChange[] | undefined;
+  #more = Promise.withResolvers<void>();
+
+  push(change: NameChange): void {
+    if (this.#changes === undefined) return;
+    if (this.#changes.length < LIMITS.waiting) this.#changes.push(change);
+    else this.#changes = undefined;
+    this.wake();
+  }
+
+  take(): NameChange[] | "too many" {
+    const taken = this.#changes;
+    this.#changes = [];
+    return taken ?? "too many";
+  }
+
+  /** Resolves when there is more to take. */
+  get more(): Promise<void> {
+    return this.#more.promise;
+  }
+
+  wake(): void {
+    this.#more.resolve();
+    this.#more = Promise.withResolvers();
+  }
+}
+
+function checkName(name: string): void {
+  const problem = nameProblem(name);
+  if (problem !== undefined) throw new GreetError("INVALID_ARGUMENT", `the name ${problem}`);
+}
+
+/** At most how many bytes entries take in an answer. */
+function sizeOf(entries: readonly NameEntry[]): number {
+  return entries.reduce(
+    (sum, { name, address }) => sum + 3 * name.length + address.length + 24,
+    0,
+  );
+}
+
+function count(counts: Map<string, number>, owner: string, by: 1 | -1): void {
+  const now = (counts.get(owner) ?? 0) + by;
+  if (now === 0) counts.delete(owner);
+  else counts.set(owner, now);
+}
