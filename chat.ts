@@ -62,7 +62,8 @@ export async function chat(options: ChatOptions): Promise<GreetError | undefined
   const peer = await Peer.open(options);
   const transcript = new Transcript({ screen, peer, quiet });
   const view = json ? jsonView(screen, peer) : textView(options, peer, transcript);
-  if (options.port === 0) {
+  // Where there is a naming service, nobody need know the port.
+  if (options.port === 0 && (json || options.names === undefined)) {
     const { port } = peer;
     screen.show(json ? JSON.stringify({ type: "listening", port }) : `Listening on ${port}`);
   }

@@ -8,12 +8,23 @@
  *
  * @module
  */
-import { parseArgs } from "node:util";
+import { Arguments, COMMON, didYouMean, type Option, quote, type Syntax } from "./arguments.ts";
 import config from "./deno.json" with { type: "json" };
 import { type ErrorCode, GreetError, STATUS_NAMES, type StatusName } from "./errors.ts";
 import { Output } from "./output.ts";
-import { LOOPBACK, parsePort, parseTarget } from "./target.ts";
+import {
+  formatEndpoint,
+  isEndpoint,
+  isTarget,
+  LOOPBACK,
+  parsePort,
+  parseTarget,
+} from "./target.ts";
 import { parseName, showable } from "./text.ts";
+import { aborted } from "./time.ts";
+
+type Names = import("./names.ts").Names;
+type Standing = import("./names.ts").Standing;
 
 /** What the program has of the world around it. */
 export interface Io {
@@ -35,28 +46,23 @@ export interface Io {
 
 // ---------------------------------------------------------------- the commands
 
-interface Option {
-  /** What stands for its value in the help; a flag has none. */
-  readonly value?: string;
-  readonly help: string;
-}
-
-interface Command {
-  readonly name: string;
-  readonly usage: string;
+interface Command extends Syntax {
   readonly summary: string;
   readonly details: string;
-  readonly options: Readonly<Record<string, Option>>;
   run(input: Arguments, io: Io): Promise<number>;
 }
 
 const QUIET: Option = { help: "leave out what is only progress" };
 const HOST: Option = { value: "ADDRESS", help: `listen on this address (default ${LOOPBACK})` };
-const COMMON: Command["options"] = {
-  help: { help: "show this help" },
-  version: { help: "show the version" },
+const NAMES: Option = {
+  value: "PLACE",
+  help: "who knows names: a naming server, or etcd://HOST:PORT",
 };
-
+const CACERT: Option = { value: "FILE", help: "who vouches for etcds:// (PEM)" };
+const ADVERTISE: Option = {
+  value: "HOST",
+  help: "where others are told to call (default: --host)",
+};
 const COMMANDS: readonly Command[] = [
   {
     name: "serve",
@@ -66,6 +72,10 @@ const COMMANDS: readonly Command[] = [
       "SIGINT and SIGTERM stop it: calls in flight get 5 s to finish.",
     options: {
       host: HOST,
+      as: { value: "NAME", help: "register under this name, alone or with others; needs --names" },
+      names: NAMES,
+      cacert: CACERT,
+      advertise: ADVERTISE,
       json: { help: "log one JSON object a line" },
       quiet: QUIET,
     },
@@ -76,8 +86,11 @@ const COMMANDS: readonly Command[] = [
     usage: "TARGET NAME...",
     summary: "clients that greet it, each on its own thread",
     details: "TARGET is a port on this machine, host:port, [v6]:port, dns:///host:port\n" +
-      "or unix:/path.",
+      "or unix:/path; with --names (or $GREET_NAMES) also a name. Servers that share\n" +
+      "a name are greeted in turn.",
     options: {
+      names: NAMES,
+      cacert: CACERT,
       "max-time": { value: "SECONDS", help: "how long a greeting may take (default 10)" },
       wait: { help: "wait for the server to come up, up to --max-time" },
       threads: { value: "N", help: "how many threads (default: one a name, up to the cores)" },
@@ -88,15 +101,19 @@ const COMMANDS: readonly Command[] = [
   },
   {
     name: "chat",
-    usage: "NAME PORT PEER...",
+    usage: "NAME [PORT] PEER...",
     summary: "a chat with the peers at PEER, while listening on PORT",
     details: "PEER is a port on this machine, host:port, [v6]:port, dns:///host:port or\n" +
-      "unix:/path. Lines that are typed, or piped in, are sent to all of them; what\n" +
+      "unix:/path; with --names (or $GREET_NAMES) also a name. Then PORT, which is the\n" +
+      "first number, may be left out for a free one, and others find NAME. Lines that are typed, or piped in, are sent to all of them; what\n" +
       "somebody cannot get now is kept in the journal until they are there. /help\n" +
       "lists what else can be typed. /quit, Ctrl-D, the end of the input, or Ctrl-C when\n" +
       "nothing is typed leave.",
     options: {
+      names: NAMES,
+      cacert: CACERT,
       host: HOST,
+      advertise: ADVERTISE,
       home: { value: "DIR", help: "keep the journal there (default $GREET_HOME)" },
       "no-journal": { help: "keep nothing on disk, for nobody" },
       history: { value: "N", help: "show the last N lines at the start (default 10)" },
@@ -108,12 +125,29 @@ const COMMANDS: readonly Command[] = [
     },
     run: chatCommand,
   },
+  {
+    name: "names",
+    usage: "[PORT] | list | watch [NAME]",
+    summary: "a naming server, or what is registered there",
+    details: "With a PORT, or nothing, it serves names on it; 55500 is the default, 0 takes a\n" +
+      "free port and says which. `list` prints who is registered at --names (or\n" +
+      "$GREET_NAMES) now; `watch` goes on and prints every change.",
+    options: {
+      names: NAMES,
+      cacert: CACERT,
+      host: HOST,
+      json: { help: "print one JSON object a line" },
+      quiet: QUIET,
+    },
+    run: namesCommand,
+  },
 ];
 
 async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const [portText = "0"] = input.positionals(0, 1);
   const port = parsePort(portText);
   const host = input.string("host") ?? LOOPBACK;
+  const name = nameToServeAs(input, io);
   const log = input.flag("json") ? logJson : logText;
   const { serveGreeter } = await import("./greeter.ts");
   await using server = await serveGreeter({
@@ -130,8 +164,36 @@ async function serveCommand(input: Arguments, io: Io): Promise<number> {
   } else if (!input.flag("quiet")) {
     io.stdout.line(`Server started, listening on ${server.port}`);
   }
+  await using names = name === undefined ? undefined : await useNames(input, io);
+  if (names !== undefined) {
+    const address = formatEndpoint(advertised(input, host, io), server.port);
+    await registerServer(names, name!, address, io);
+  }
   await aborted(io.signal);
+  // Whoever looks for the name is to know before we stop.
+  await names?.[Symbol.asyncDispose]();
   return 0;
+}
+
+/** The name of `--as`, if there is one. */
+function nameToServeAs(input: Arguments, io: Io): string | undefined {
+  const name = input.string("as");
+  if (name === undefined && !input.flag("names")) return undefined;
+  if (name === undefined) throw input.usage("--names needs --as NAME");
+  if (placeOfNames(input, io) === undefined) throw input.usage("--as needs --names PLACE");
+  return parseName(name);
+}
+
+async function registerServer(
+  names: Names,
+  name: string,
+  address: string,
+  io: Io,
+): Promise<void> {
+  const tell = (standing: Standing) => {
+    if (standing.state !== "held") reportError(standing.error, io, `${name} is not registered: `);
+  };
+  tell((await names.register({ name, address, shared: true }, tell)).standing);
 }
 
 function logText({ name, from, error }: import("./greeter.ts").GreetRequest): string {
@@ -152,8 +214,10 @@ async function greetCommand(input: Arguments, io: Io): Promise<number> {
     threads: input.number("threads", { above: 0, max: 1_024, whole: true }),
     wait: input.flag("wait"),
     signal: io.signal,
+    naming: await namingOf(input, io),
   };
-  parseTarget(target);
+  if (options.naming === undefined || isTarget(target)) parseTarget(target);
+  else parseName(target);
   const { greetAll } = await import("./threads.ts");
   const json = input.flag("json");
   if (!json && !input.flag("quiet")) {
@@ -179,11 +243,11 @@ async function greetCommand(input: Arguments, io: Io): Promise<number> {
 }
 
 async function chatCommand(input: Arguments, io: Io): Promise<number> {
-  const [typedName, portText, ...targets] = input.positionals(3, Infinity);
-  const name = parseName(typedName);
-  const port = parsePort(portText);
+  const hasNames = placeOfNames(input, io) !== undefined;
+  const who = chatArguments(input, hasNames);
   const host = input.string("host") ?? LOOPBACK;
-  for (const target of targets) refuseOurselves(name, host, port, target);
+  refuseOurselves(who, host, hasNames);
+  const { name } = who;
   const options = {
     quiet: input.flag("quiet"),
     json: input.flag("json"),
@@ -193,10 +257,13 @@ async function chatCommand(input: Arguments, io: Io): Promise<number> {
   const color = useColor(input, io);
   const bell = input.flag("bell");
   using journal = input.flag("no-journal") ? undefined : await openJournal(name, input, io);
+  await using names = hasNames ? await useNames(input, io) : undefined;
+  const advertise = names && advertised(input, host, io);
   const { chat } = await import("./chat.ts");
   await using screen = await openScreen(name, { color, bell, json: options.json }, io);
   const { signal } = io;
-  const error = await chat({ name, port, targets, host, journal, screen, signal, ...options });
+  const place = { host, advertise, names };
+  const error = await chat({ ...who, ...place, journal, screen, signal, ...options });
   return error === undefined ? 0 : exitCode(error.code);
 }
 
@@ -219,12 +286,34 @@ async function openScreen(
   return openPipe({ input: io.stdin, out: io.stdout, err: io.stderr, color, echoes: isTerminal });
 }
 
-function refuseOurselves(name: string, host: string, port: number, target: string): void {
-  const { endpoint } = parseTarget(target);
-  if (endpoint?.port !== port || endpoint.host !== host) return;
-  throw new GreetError("USAGE", `the peer at ${target} would be ${name}`, {
-    hint: "PORT is where we listen, PEER where another one does",
-  });
+/** Where there is a naming service, nobody need know our port, so it may be left out. */
+function chatArguments(input: Arguments, hasNames: boolean) {
+  const [typedName, ...rest] = hasNames
+    ? input.positionals(2, Infinity, "NAME PEER...")
+    : input.positionals(3, Infinity, "NAME PORT PEER...");
+  const name = parseName(typedName);
+  if (hasNames && !/^\d+$/.test(rest[0])) return { name, port: 0, targets: rest };
+  const [, portText, ...targets] = input.positionals(3, Infinity, "NAME PORT PEER...");
+  return { name, port: parsePort(portText), targets };
+}
+
+/** We are not to chat with ourselves. */
+function refuseOurselves(
+  { name, port, targets }: ReturnType<typeof chatArguments>,
+  host: string,
+  hasNames: boolean,
+): void {
+  for (const target of targets) {
+    const isName = hasNames && !isTarget(target);
+    const endpoint = isName ? undefined : parseTarget(target).endpoint;
+    const isOurs = isName
+      ? parseName(target) === name
+      : endpoint?.port === port && endpoint.host === host;
+    if (!isOurs) continue;
+    throw new GreetError("USAGE", `the peer ${isName ? "" : "at "}${target} would be ${name}`, {
+      hint: "NAME and PORT are ours, PEER is somebody else's",
+    });
+  }
 }
 
 async function openJournal(name: string, input: Arguments, io: Io) {
@@ -236,134 +325,105 @@ async function openJournal(name: string, input: Arguments, io: Io) {
   return Journal.open({ home, name });
 }
 
-// ---------------------------------------------------------------- arguments
+// ---------------------------------------------------------------- names
 
-/** What was typed after the command's name. */
-class Arguments {
-  readonly #command: Command;
-  readonly #values: ReadonlyMap<string, string | true>;
-  readonly #positionals: readonly string[];
+async function namesCommand(input: Arguments, io: Io): Promise<number> {
+  const [first, name] = input.positionals(0, 2);
+  const isQuestion = first === "list" || first === "watch";
+  if (name !== undefined && first !== "watch") {
+    throw input.usage(`unexpected argument ${quote(name)}`);
+  }
+  if (!isQuestion) return await serveNamesCommand(first, input, io);
+  if (placeOfNames(input, io) === undefined) {
+    throw input.usage(`greet names ${first} needs --names PLACE`);
+  }
+  const { printNames, printChanges } = await import("./directory.ts");
+  await using names = await useNames(input, io);
+  const options = { json: input.flag("json"), quiet: input.flag("quiet"), ...io };
+  if (first === "list") await printNames(names, options);
+  else await printChanges(names, name === undefined ? undefined : parseName(name), options);
+  return 0;
+}
 
-  constructor(command: Command, args: readonly string[]) {
-    this.#command = command;
-    const options = { ...command.options, ...COMMON };
-    const { tokens } = parseArgs({
-      args: [...args],
-      options: {
-        ...mapValues(options, ({ value }) => ({ type: value ? "string" : "boolean" } as const)),
-        help: { type: "boolean", short: "h" },
+async function serveNamesCommand(
+  portText: string | undefined,
+  input: Arguments,
+  io: Io,
+): Promise<number> {
+  if (input.flag("names")) throw input.usage("--names is for list and watch");
+  const [{ NAMES_PORT, serveNames }, { newsLine, newsText }] = await Promise.all([
+    import("./names_server.ts"),
+    import("./directory.ts"),
+  ]);
+  const port = portText === undefined ? NAMES_PORT : parsePort(portText);
+  const host = input.string("host") ?? LOOPBACK;
+  const json = input.flag("json");
+  await using server = await serveNames({
+    host,
+    port,
+    onChange: (news) => io.stdout.line(json ? newsLine(news) : newsText(news)),
+    onFault: (error) => reportError(GreetError.from(error), io),
+  });
+  if (json) {
+    io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
+  } else if (!input.flag("quiet")) {
+    io.stdout.line(`Naming server started, listening on ${server.port}`);
+  }
+  await aborted(io.signal);
+  return 0;
+}
+
+function placeOfNames(input: Arguments, io: Io): string | undefined {
+  // `--names ""` asks for none, whatever the environment says.
+  return (input.string("names") ?? io.env("GREET_NAMES")) || undefined;
+}
+
+/** Which naming service is meant, as plain data. */
+async function namingOf(input: Arguments, io: Io) {
+  const place = placeOfNames(input, io);
+  const cacert = input.string("cacert");
+  if (place === undefined) {
+    if (cacert !== undefined) throw input.usage("--cacert needs --names etcds://HOST:PORT");
+    return undefined;
+  }
+  const trusted = cacert === undefined ? undefined : await readCertificate(cacert);
+  const [user, password] = [io.env("GREET_ETCD_USER"), io.env("GREET_ETCD_PASSWORD")];
+  return { place, options: { user, password, trusted } };
+}
+
+async function readCertificate(file: string): Promise<Uint8Array> {
+  try {
+    return await Deno.readFile(file);
+  } catch (cause) {
+    throw new GreetError("FAILED", `the certificate ${quote(file)} cannot be read`, { cause });
+  }
+}
+
+async function useNames(input: Arguments, io: Io): Promise<Names> {
+  const [{ openNames }, naming] = await Promise.all([import("./naming.ts"), namingOf(input, io)]);
+  return openNames(naming!.place, naming!.options);
+}
+
+/** The host under which others are told to call us. */
+function advertised(input: Arguments, host: string, io: Io): string {
+  const given = input.string("advertise");
+  if (given !== undefined && !isEndpoint(formatEndpoint(given, 1))) {
+    throw input.usage(`--advertise takes a host, not ${quote(given)}`);
+  }
+  if (given === undefined && ["0.0.0.0", "::"].includes(host)) {
+    throw new GreetError(
+      "USAGE",
+      `nobody can call ${host}, which is every address of this machine`,
+      {
+        hint: "--advertise HOST says which one others are to call",
       },
-      strict: false,
-      tokens: true,
-    });
-    const values = new Map<string, string | true>();
-    for (const token of tokens) {
-      if (token.kind !== "option") continue;
-      const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
-      if (option === undefined) throw unknownOption(token.rawName, options, command);
-      if (option.value && token.value === undefined) {
-        throw this.#usage(`${token.rawName} needs a value: ${token.rawName} ${option.value}`);
-      }
-      if (!option.value && token.value !== undefined) {
-        throw this.#usage(`${token.rawName} takes no value`);
-      }
-      values.set(token.name, token.value ?? true);
-    }
-    this.#values = values;
-    this.#positionals = tokens.flatMap((token) => token.kind === "positional" ? token.value : []);
+    );
   }
-
-  /** Whether a flag was given. */
-  flag(name: string): boolean {
-    return this.#values.has(name);
+  const isLocal = /^(\d+$|127\.|localhost:|\[::1\]|unix:|(etcds?:\/\/)(127\.|localhost\b|\[::1\]))/;
+  if (given === undefined && host === LOOPBACK && !isLocal.test(placeOfNames(input, io)!)) {
+    io.stderr.line(`greet: hint: nobody on another machine can call ${host}; see --host`);
   }
-
-  /** The value of an option, if it was given. */
-  string(name: string): string | undefined {
-    const value = this.#values.get(name);
-    return value === true ? undefined : value;
-  }
-
-  /** The value of an option that is a number within limits. */
-  number(
-    name: string,
-    { above, from, max, whole = false }: {
-      above?: number;
-      from?: number;
-      max: number;
-      whole?: boolean;
-    },
-  ): number | undefined {
-    const text = this.string(name);
-    if (text === undefined) return undefined;
-    const number = /^\d*\.?\d+$/.test(text) ? Number(text) : NaN;
-    const isEnough = above === undefined ? number >= from! : number > above;
-    if (isEnough && number <= max && !(whole && !Number.isInteger(number))) return number;
-    const kind = whole ? "a whole number" : "a number";
-    const least = above === undefined ? `from ${from} to` : `above ${above} and up to`;
-    throw this.#usage(`--${name} takes ${kind} ${least} ${max}, not ${quote(text)}`);
-  }
-
-  /** What is left when the options are taken away. */
-  positionals(min: number, max: number): readonly string[] {
-    const { length } = this.#positionals;
-    if (length < min) {
-      const missing = this.#command.usage.split(" ").slice(length, min).join(" ");
-      throw this.#usage(`greet ${this.#command.name} needs ${missing.replaceAll("...", "")}`);
-    }
-    if (length > max) throw this.#usage(`unexpected argument ${quote(this.#positionals[max])}`);
-    return this.#positionals;
-  }
-
-  #usage(message: string): GreetError {
-    const { name, usage } = this.#command;
-    return new GreetError("USAGE", message, { hint: `usage: greet ${name} ${usage} [OPTION...]` });
-  }
-}
-
-function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B) {
-  return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
-}
-
-function unknownOption(typed: string, options: Command["options"], command: Command): GreetError {
-  const known = Object.keys(options).map((name) => `--${name}`);
-  return new GreetError("USAGE", `greet ${command.name} has no option ${quote(typed)}`, {
-    hint: didYouMean(typed, known) ?? `see greet ${command.name} --help`,
-  });
-}
-
-function unknownCommand(typed: string): GreetError {
-  return new GreetError("USAGE", `there is no command ${quote(typed)}`, {
-    hint: didYouMean(typed, COMMANDS.map(({ name }) => name)) ?? "see greet --help",
-  });
-}
-
-/** Names the candidate that is nearest to what was typed, if any is near. */
-function didYouMean(typed: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(typed, candidate) }))
-    .sort((a, b) => a.distance - b.distance);
-  const [nearest] = ranked;
-  if (nearest.distance > Math.max(2, nearest.candidate.length / 3)) return undefined;
-  return `did you mean ${nearest.candidate}?`;
-}
-
-/** How many characters have to be added, dropped or replaced (Levenshtein). */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next[j] = Math.min(replaced, row[j] + 1, next[j - 1] + 1);
-    }
-    row = next;
-  }
-  return row[b.length];
+  return given ?? host;
 }
 
 function useColor(input: Arguments, io: Io): boolean {
@@ -380,6 +440,12 @@ function useColor(input: Arguments, io: Io): boolean {
 }
 
 // ---------------------------------------------------------------- help
+
+function unknownCommand(typed: string): GreetError {
+  return new GreetError("USAGE", `there is no command ${quote(typed)}`, {
+    hint: didYouMean(typed, COMMANDS.map(({ name }) => name)) ?? "see greet --help",
+  });
+}
 
 function generalHelp(): string {
   const width = Math.max(...COMMANDS.map(({ name, usage }) => `${name} ${usage}`.length));
@@ -465,13 +531,6 @@ function exitCode(code: ErrorCode): number {
 function reportError({ message, hint }: GreetError, io: Io, about = ""): void {
   io.stderr.line(`greet: error: ${about}${showable(message)}`);
   if (hint !== undefined) io.stderr.line(`greet: hint: ${showable(hint)}`);
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) =>
-    signal.addEventListener("abort", () => resolve(), { once: true })
-  );
 }
 
 /** Asked to stop, the program stops gracefully; asked again, at once. */

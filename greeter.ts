@@ -8,10 +8,11 @@
  * @module
  */
 import { GreetError, type PlainError } from "./errors.ts";
-import { type Channel, dial, health, implement, reflection, serve } from "./rpc.ts";
+import type { Names } from "./names.ts";
+import { type Channel, dial, dialAll, health, implement, reflection, serve } from "./rpc.ts";
 import type { IncomingCall, Server } from "./rpc.ts";
-import { LOOPBACK, parseTarget, type Target } from "./target.ts";
-import { nameProblem } from "./text.ts";
+import { isTarget, LOOPBACK, parseTarget, type Target } from "./target.ts";
+import { nameProblem, parseName } from "./text.ts";
 import { GREETER } from "./wire.ts";
 
 /** One request to a greeting server, after it was answered. */
@@ -90,6 +91,8 @@ export interface GreetOptions {
   wait?: boolean;
   /** Gives up. */
   signal?: AbortSignal;
+  /** Who knows where names are: then whom to call may be a name. */
+  names?: Names;
 }
 
 /** How many seconds a greeting may take. */
@@ -98,7 +101,8 @@ export const DEFAULT_MAX_TIME = 10;
 /**
  * Greets a server once.
  *
- * @param target whom to call: a port, `host:port` or any other target
+ * @param target whom to call: a port, `host:port` or any other target, or, with
+ *   {@link GreetOptions.names}, a name. Servers that share it are called in turn
  * @param name who is greeting
  * @returns the server's greeting, exactly as it was sent
  * @throws {GreetError} `USAGE` for a target that is none, else the call's gRPC status
@@ -108,7 +112,7 @@ export async function greet(
   name: string,
   options: GreetOptions = {},
 ): Promise<string> {
-  using client = new GreeterClient(parseTarget(target), options);
+  using client = new GreeterClient(target, options);
   return await client.greet(name);
 }
 
@@ -118,26 +122,60 @@ export async function greet(
  */
 const PROMPT = { firstMs: 100, maxMs: 250 };
 
-/** A client that can greet the same server many times over one connection. */
+/** A client that can greet the same server, or the servers under one name, many times. */
 export class GreeterClient implements Disposable {
   readonly #channel: Channel;
   readonly #options: GreetOptions;
+  /** Finds those who go by a name; there is nothing to find where the target is known. */
+  readonly #find: (() => Promise<void>) | undefined;
+  #found: Promise<void> | undefined;
 
   /** Opens a channel; nothing is sent yet. */
-  constructor(target: Target, options: GreetOptions = {}) {
+  constructor(target: string, options: GreetOptions = {}) {
+    const { names, wait, signal } = options;
     this.#options = options;
-    this.#channel = dial(target, options.wait ? { backOff: PROMPT } : {});
+    if (names === undefined || isTarget(target)) {
+      this.#channel = dial(parseTarget(target), wait ? { backOff: PROMPT } : {});
+    } else {
+      this.#find = () => this.#lookUp(names, parseName(target));
+      this.#channel = dialAll(target, servers(names, target, signal), { backOff: PROMPT });
+    }
+  }
+
+  /** Who does not wait wants to know that nobody goes by the name, or that nobody can be asked. */
+  async #lookUp(names: Names, name: string): Promise<void> {
+    const { maxTime = DEFAULT_MAX_TIME, wait, signal } = this.#options;
+    if (!wait) await names.lookup(name, signal);
+    await this.#channel.connected({ timeoutMs: maxTime * 1000, wait, signal });
   }
 
   /** Like {@link greet}, on the connection that is there. */
   async greet(name: string): Promise<string> {
     const { maxTime = DEFAULT_MAX_TIME, wait, signal } = this.#options;
-    const call = { timeoutMs: maxTime * 1000, wait, signal };
+    const began = Date.now();
+    await (this.#found ??= this.#find?.());
+    const spentMs = this.#find === undefined ? 0 : Date.now() - began;
+    const call = { timeoutMs: Math.max(1, maxTime * 1000 - spentMs), wait, signal };
     const { greeting } = await this.#channel.call(GREETER, "Greet", { name }, call);
     return greeting;
   }
 
   [Symbol.dispose](): void {
     this.#channel[Symbol.dispose]();
+  }
+}
+
+/** Where those are who serve under a name, and again whenever that changes. */
+async function* servers(
+  names: Names,
+  name: string,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Target[]> {
+  let known = "";
+  for await (const { entries } of names.follow(name, signal)) {
+    const addresses = entries.map(({ address }) => address);
+    if (known === addresses.join()) continue;
+    known = addresses.join();
+    yield addresses.map(parseTarget);
   }
 }

@@ -56,6 +56,9 @@ export type Presence =
   | { readonly state: "here"; readonly name: string }
   | { readonly state: "away"; readonly error: GreetError };
 
+/** Where a peer listens, or why that is not known. */
+export type Whereabouts = Target | GreetError;
+
 /** How the next dial ends, and a way to ask for it. */
 class Attempt {
   readonly #wanted = Promise.withResolvers<void>();
@@ -80,8 +83,10 @@ class Attempt {
 
 /** How to open a link. */
 export interface LinkOptions {
-  /** Where the other peer listens. */
-  readonly target: Target;
+  /** What the other peer goes by, for as long as there is no name to call it by. */
+  readonly address: string;
+  /** Where it listens, or why that is not known; {@link Link.moveTo} tells it later. */
+  readonly whereabouts: Whereabouts;
   /** What is wrong with a peer of that name, if anything: goes on from "the other side's name". */
   readonly nameProblem: (name: string) => string | undefined;
   /** Gets every change of presence. */
@@ -90,10 +95,13 @@ export interface LinkOptions {
 
 /** The link to one other peer. Disposing of it closes the connection. */
 export class Link implements AsyncDisposable {
-  /** Where the other peer listens. */
-  readonly target: Target;
+  /** What the other peer goes by. */
+  readonly address: string;
   readonly #options: LinkOptions;
   readonly #running: Promise<void>;
+  #whereabouts: Whereabouts;
+  /** Where the present connection goes, or the last one went. */
+  #place: string | undefined;
   #presence: Presence = { state: "connecting" };
   #next = new Attempt();
   #channel: Channel | undefined;
@@ -106,7 +114,8 @@ export class Link implements AsyncDisposable {
 
   /** Dials at once. We must be listening by now: the other side calls back. */
   constructor(options: LinkOptions) {
-    this.target = options.target;
+    this.address = options.address;
+    this.#whereabouts = options.whereabouts;
     this.#options = options;
     this.#running = this.#run();
   }
@@ -131,6 +140,17 @@ export class Link implements AsyncDisposable {
     if (this.#presence.state === "here") return Promise.resolve(this.#presence);
     this.#next.want();
     return this.#next.outcome;
+  }
+
+  /**
+   * The other peer is to be found somewhere else from now on, or nobody knows where. Who is
+   * there already stays there until the connection drops: those who have met need nobody else.
+   */
+  moveTo(whereabouts: Whereabouts): void {
+    this.#whereabouts = whereabouts;
+    const isKnown = !(whereabouts instanceof GreetError);
+    if (isKnown && whereabouts.address !== this.#place) this.#channel?.[Symbol.dispose]();
+    this.#next.want();
   }
 
   /** Resolves once it is known whether the other peer is there. */
@@ -200,10 +220,20 @@ export class Link implements AsyncDisposable {
 
   async #run(): Promise<void> {
     let backOffMs = BACK_OFF.firstMs;
+    // Nothing is told before whoever made the link has it.
+    await Promise.resolve();
     while (!this.#closed) {
       const paused = pause(DIAL_PAUSE_MS);
-      const presence = await this.#dial();
-      if (presence.state === "away" && isNobodyThere(presence.error)) {
+      // Who knocks from here on wants a dial that begins later than this one.
+      const attempt = this.#next;
+      this.#next = new Attempt();
+      const whereabouts = this.#whereabouts;
+      const presence = whereabouts instanceof GreetError
+        ? this.#miss(whereabouts, attempt)
+        : await this.#dial(whereabouts, attempt);
+      if (whereabouts instanceof GreetError) {
+        await this.#next.wanted;
+      } else if (presence.state === "away" && isNobodyThere(presence.error)) {
         await within(backOffMs, this.#next.wanted);
         backOffMs = Math.min(backOffMs * BACK_OFF.factor, BACK_OFF.maxMs);
       } else {
@@ -214,17 +244,23 @@ export class Link implements AsyncDisposable {
     }
   }
 
+  /** There is nowhere to dial. */
+  #miss(error: GreetError, attempt: Attempt): Presence {
+    const presence: Presence = { state: "away", error };
+    this.#change(presence);
+    attempt.end(presence);
+    return presence;
+  }
+
   /** Dials once and, where somebody is there, waits until that is over. */
-  async #dial(): Promise<Presence> {
-    // Who knocks from here on wants a dial that begins later than this one.
-    const attempt = this.#next;
-    this.#next = new Attempt();
-    using first = this.#channel = dial(this.target);
+  async #dial(target: Target, attempt: Attempt): Promise<Presence> {
+    this.#place = target.address;
+    using first = this.#channel = dial(target);
     let presence = await this.#ask(first, DIAL_TIMEOUT_MS);
     // A process that is ending may still take a connection, and drop it: that tells nothing.
     const isTelling = !this.#hasDropped || presence.state !== "away" ||
       isNobodyThere(presence.error);
-    using channel = this.#channel = isTelling ? first : dial(this.target);
+    using channel = this.#channel = isTelling ? first : dial(target);
     if (!isTelling) presence = await this.#ask(channel, DIAL_TIMEOUT_MS);
     this.#hasDropped = false;
     this.#takesSeveral = true;
@@ -264,7 +300,7 @@ export class Link implements AsyncDisposable {
       const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs });
       const problem = nameProblem(sender) ?? this.#options.nameProblem(sender);
       if (problem !== undefined) {
-        const message = `${this.target.address}: the other side's name ${problem}`;
+        const message = `${this.#place}: the other side's name ${problem}`;
         throw new GreetError("FAILED_PRECONDITION", message);
       }
       this.#lastSign = performance.now();

@@ -11,7 +11,7 @@
 import { GreetError } from "./errors.ts";
 import { isEndpoint } from "./target.ts";
 import { nameProblem } from "./text.ts";
-import { within } from "./time.ts";
+import { aborted, within } from "./time.ts";
 
 /** A name that is held. */
 export interface NamedEntry {
@@ -55,6 +55,13 @@ export type Standing =
 
 /** What a {@link NamingService} tells of a watch: everything but that it was lost. */
 export type Told = Exclude<NamesEvent, { type: "lost" }>;
+
+/** Who holds a name, as far as it is known. */
+export interface Holders {
+  readonly entries: readonly NamedEntry[];
+  /** Why that may be out of date, if it may. */
+  readonly error?: GreetError;
+}
 
 /** What keeps the names. Whatever it does fails with a {@link GreetError} when it is lost. */
 export interface NamingService extends AsyncDisposable {
@@ -147,14 +154,23 @@ export class Names implements AsyncDisposable {
    *   the service cannot be asked
    */
   async lookup(name: string, signal?: AbortSignal): Promise<NamedEntry[]> {
-    const entries = await this.#service.list(name, { timeoutMs: LOOKUP_TIMEOUT_MS, signal });
+    const entries = await this.#list(name, signal);
     if (entries.length === 0) throw nobody(name, this.address);
     return entries;
   }
 
   /** All names that are held, ordered. Errors are like those of {@link Names.lookup}. */
   async list(signal?: AbortSignal): Promise<NamedEntry[]> {
-    return await this.#service.list(undefined, { timeoutMs: LOOKUP_TIMEOUT_MS, signal });
+    return await this.#list(undefined, signal);
+  }
+
+  async #list(name: string | undefined, signal: AbortSignal | undefined): Promise<NamedEntry[]> {
+    try {
+      return await this.#service.list(name, { timeoutMs: LOOKUP_TIMEOUT_MS, signal });
+    } catch (error) {
+      signal?.throwIfAborted();
+      throw explained(error, this.address);
+    }
   }
 
   /**
@@ -175,7 +191,7 @@ export class Names implements AsyncDisposable {
         }
       } catch (cause) {
         if (either.aborted) return;
-        const error = GreetError.from(cause);
+        const error = explained(cause, this.address);
         if (!isPassing(error)) throw error;
         yield { type: "lost", error };
       }
@@ -183,10 +199,39 @@ export class Names implements AsyncDisposable {
     }
   }
 
+  /**
+   * Who holds a name, and again whenever that changes. It ends like {@link Names.watch}, and fails
+   * like it.
+   */
+  async *follow(name: string, signal?: AbortSignal): AsyncGenerator<Holders> {
+    let entries: readonly NamedEntry[] = [];
+    for await (const event of this.watch(name, signal)) {
+      entries = after(entries, event);
+      yield event.type === "lost" ? { entries, error: event.error } : { entries };
+    }
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     await Promise.all([...this.#claims].map((claimed) => claimed[Symbol.asyncDispose]()));
     await this.#service[Symbol.asyncDispose]();
+  }
+}
+
+/** What is held after something has happened. */
+function after(entries: readonly NamedEntry[], event: NamesEvent): readonly NamedEntry[] {
+  switch (event.type) {
+    case "state":
+      return event.entries;
+    case "held": {
+      const { entry } = event;
+      if (!entry.shared) return [entry];
+      return [...entries.filter(({ address }) => address !== entry.address), entry];
+    }
+    case "freed":
+      return entries.filter(({ address }) => address !== event.entry.address);
+    case "lost":
+      return entries;
   }
 }
 
@@ -213,7 +258,8 @@ class Claimed implements Registration {
     onChange: (standing: Standing) => void,
     onEnd: () => void,
   ) {
-    this.claim = claim;
+    // A copy, so that it is this claim and no other, even where it is claimed twice.
+    this.claim = { ...claim };
     this.#onChange = onChange;
     this.#onEnd = onEnd;
     const { promise, resolve } = Promise.withResolvers<Standing>();
@@ -238,7 +284,7 @@ class Claimed implements Registration {
         }, signal);
       } catch (cause) {
         if (signal.aborted) break;
-        const error = GreetError.from(cause);
+        const error = explained(cause, service.address);
         const state = isPassing(error) ? "lost" : "refused";
         const isNews = this.standing.state !== state ||
           this.standing.error.message !== error.message;
@@ -256,6 +302,16 @@ class Claimed implements Registration {
   }
 }
 
+/** What went wrong with a naming service, so that it cannot be taken for something else's fault. */
+function explained(cause: unknown, address: string): GreetError {
+  const { code, message, hint } = GreetError.from(cause);
+  if (code === "UNIMPLEMENTED") {
+    return new GreetError(code, `there is no naming service at ${address}`, { cause });
+  }
+  const whose = isPassing({ code }) ? "the naming service at " : "";
+  return new GreetError(code, whose + message, { hint });
+}
+
 /** Waits longer each time, until something succeeds. */
 class Retry {
   #ms = RETRY.firstMs;
@@ -265,18 +321,14 @@ class Retry {
   }
 
   async pause(signal: AbortSignal): Promise<void> {
-    const aborted = new Promise<void>((resolve) => {
-      if (signal.aborted) resolve();
-      else signal.addEventListener("abort", () => resolve(), { once: true });
-    });
     // Those who lost the same service at the same moment are not to come back at the same moment.
-    await within(this.#ms * (0.5 + Math.random()), aborted);
+    await within(this.#ms * (0.5 + Math.random()), aborted(signal));
     this.#ms = Math.min(this.#ms * RETRY.factor, RETRY.maxMs);
   }
 }
 
 /** Whether trying again may help: it is the service that cannot be reached or is not ready. */
-export function isPassing({ code }: GreetError): boolean {
+export function isPassing({ code }: Pick<GreetError, "code">): boolean {
   return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "CANCELLED" ||
     code === "ABORTED" || code === "INTERNAL" || code === "UNKNOWN";
 }

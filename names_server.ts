@@ -11,6 +11,7 @@ import { GreetError } from "./errors.ts";
 import { Registry } from "./registry.ts";
 import { health, implement, reflection, serve, type Server } from "./rpc.ts";
 import { LOOPBACK } from "./target.ts";
+import { aborted } from "./time.ts";
 import { type NameChange, type NameEntry, NAMES } from "./wire.ts";
 
 /** The port of a naming server where none is given. */
@@ -88,11 +89,4 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
 
 function newsOf({ kind, entry: { name, address } }: NameChange & { entry: NameEntry }): NameNews {
   return { at: new Date(), kind: kind === "HELD" ? "held" : "freed", name, address };
-}
-
-async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) =>
-    signal.addEventListener("abort", () => resolve(), { once: true })
-  );
 }

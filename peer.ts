@@ -9,6 +9,7 @@
  */
 import { GreetError } from "./errors.ts";
 import { Feed } from "./feed.ts";
+import { type Expected, expectedOf, followName } from "./finder.ts";
 import { Inbox } from "./inbox.ts";
 import {
   type Addressee,
@@ -19,10 +20,11 @@ import {
   type Waiting,
 } from "./journal.ts";
 import { fromWire, Link, type Presence, toWire } from "./link.ts";
+import type { Names, Registration, Standing } from "./names.ts";
 import { Outbox } from "./outbox.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
 import { implement, serve, type Server } from "./rpc.ts";
-import { LOOPBACK, parseTarget, type Target } from "./target.ts";
+import { formatEndpoint, LOOPBACK } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { within } from "./time.ts";
 import { CHAT, type ChatMessage, type Nothing } from "./wire.ts";
@@ -71,7 +73,10 @@ export type PeerEvent =
 export interface PeerOptions {
   /** Our own name; it is trimmed and normalized. */
   name: string;
-  /** The other peers, at least one: ports, `host:port` or any other targets. */
+  /**
+   * The other peers, at least one: ports, `host:port` or any other targets; with
+   * {@link PeerOptions.names}, also names.
+   */
   targets: readonly string[];
   /** The address to listen on (default `127.0.0.1`). */
   host?: string;
@@ -82,15 +87,19 @@ export interface PeerOptions {
    * to somebody who is away is not delivered.
    */
   journal?: Journal;
+  /** Who knows where names are. We are registered there as well. */
+  names?: Names;
+  /** The host under which others reach us (default: the address that we listen on). */
+  advertise?: string;
 }
 
 /** Another peer, and what is known of it now. */
 export interface Other {
-  /** Where it should be. */
+  /** Where it should be, or its name, where a naming service knows where that is. */
   readonly target: string;
   /** Whether it is there, and who it is. */
   readonly presence: Presence;
-  /** Who was there last in this run. */
+  /** Who was there last in this run, or who it must be. */
   readonly lastName?: string;
 }
 
@@ -107,6 +116,8 @@ const LAST_WORDS_MS = 1_000;
 interface Connection {
   readonly link: Link;
   readonly outbox: Outbox;
+  /** Who it must be, if that is known. */
+  readonly expected?: string;
   /** Who was there last. */
   lastName?: string;
 }
@@ -150,12 +161,19 @@ export class Peer implements AsyncDisposable {
   #calls = 0;
   #trouble: string | undefined;
   #left: Promise<void> | undefined;
+  #registration: Registration | undefined;
+  readonly #leaving = new AbortController();
+  #following: readonly Promise<void>[] = [];
 
-  private constructor(name: string, targets: readonly string[], journal: Journal | undefined) {
+  private constructor(name: string, others: readonly Expected[], journal: Journal | undefined) {
+    const targets = others.map(({ address }) => address);
     this.name = name;
     this.events = this.#feed;
     this.#journal = journal ?? this.#resources.use(Journal.inMemory());
-    this.#formerNames = this.#journal.moveTo(targets);
+    this.#formerNames = [
+      ...this.#journal.moveTo(targets),
+      ...others.flatMap(({ name }) => name ?? []),
+    ];
     this.#roster = new Roster(targets, (event) => this.#announce(event));
     this.#inbox = new Inbox({
       journal: this.#journal,
@@ -169,16 +187,13 @@ export class Peer implements AsyncDisposable {
    * Listens, then calls the other peers.
    *
    * @returns the peer, once it listens; whether the others are there, its events tell
-   * @throws {GreetError} `USAGE` for a bad name or target, `FAILED` where the port cannot be had
+   * @throws {GreetError} `USAGE` for a bad name or target, `FAILED` where the port cannot be had,
+   *   `ALREADY_EXISTS` where somebody else is registered under our name
    */
   static async open(options: PeerOptions): Promise<Peer> {
-    const { host = LOOPBACK, port = 0, journal } = options;
-    const targets = options.targets.map(parseTarget);
-    const addresses = targets.map(({ address }) => address);
-    const twice = addresses.find((address, i) => addresses.indexOf(address) !== i);
-    if (addresses.length === 0) throw new GreetError("USAGE", "a chat needs somebody to chat with");
-    if (twice !== undefined) throw new GreetError("USAGE", `${twice} is given twice`);
-    const peer = new Peer(parseName(options.name), addresses, journal);
+    const { host = LOOPBACK, port = 0, journal, names } = options;
+    const others = expectedOf(options.targets, names);
+    const peer = new Peer(parseName(options.name), others, journal);
     const chat = implement(CHAT, {
       GetInfo: () => peer.#introduce(),
       SendMessage: (message) => peer.#receive([message]),
@@ -187,20 +202,24 @@ export class Peer implements AsyncDisposable {
     try {
       // Listen first, call second: whichever peer comes last finds the other one listening.
       peer.#server = await serve({ host, port, services: [chat] });
+      if (names !== undefined) await peer.#register(names, options.advertise ?? host);
     } catch (error) {
+      await peer.#server?.stop();
       await peer.#inbox[Symbol.asyncDispose]();
       await peer.#resources.disposeAsync();
       throw error;
     }
-    peer.#connections = targets.map((target) => peer.#connect(target));
+    peer.#connections = others.map((other) => peer.#connect(other));
+    if (names !== undefined) peer.#follow(names);
     return peer;
   }
 
-  #connect(target: Target): Connection {
-    const link = new Link({
-      target,
-      nameProblem: (name) => this.#whyNot(name, target),
-      onChange: (presence) => this.#presenceChanged(target, presence),
+  #connect({ address, whereabouts, name: expected }: Expected): Connection {
+    const link: Link = new Link({
+      address,
+      whereabouts,
+      nameProblem: (name) => this.#whyNot(name, address, expected),
+      onChange: (presence) => this.#presenceChanged(address, presence),
     });
     const outbox = new Outbox({
       link,
@@ -208,7 +227,21 @@ export class Peer implements AsyncDisposable {
       onEnd: (...ended) => this.#ended(...ended),
       onTrouble: (error) => this.#report(error),
     });
-    return { link, outbox };
+    return { link, outbox, expected };
+  }
+
+  async #register(names: Names, host: string): Promise<void> {
+    const address = formatEndpoint(host, this.port);
+    const changed = (standing: Standing) => {
+      if (standing.state === "refused") this.#report(standing.error);
+    };
+    this.#registration = await names.register({ name: this.name, address }, changed);
+  }
+
+  #follow(names: Names): void {
+    this.#following = this.#connections.flatMap(({ link, expected }) =>
+      expected === undefined ? [] : followName(names, expected, link, this.#leaving.signal)
+    );
   }
 
   // ---------------------------------------------------------------- who is there
@@ -220,10 +253,10 @@ export class Peer implements AsyncDisposable {
 
   /** The other peers. */
   get others(): Other[] {
-    return this.#connections.map(({ link: { target, presence }, lastName }) => ({
-      target: target.address,
+    return this.#connections.map(({ link: { address, presence }, expected, lastName }) => ({
+      target: address,
       presence,
-      lastName,
+      lastName: lastName ?? expected,
     }));
   }
 
@@ -236,24 +269,24 @@ export class Peer implements AsyncDisposable {
     return this.#someone.promise;
   }
 
-  #presenceChanged(target: Target, presence: Presence): void {
-    const connection = this.#connections.find(({ link }) => link.target === target)!;
+  #presenceChanged(address: string, presence: Presence): void {
+    const connection = this.#connections.find(({ link }) => link.address === address)!;
     if (presence.state === "here") {
       connection.lastName = presence.name;
-      this.#remember(target, presence.name);
+      this.#remember(address, presence.name);
       this.#isAlone = false;
       this.#someone.resolve(presence.name);
     } else if (!this.#isAlone && this.#namesHere().length === 0) {
       this.#isAlone = true;
       this.#someone = Promise.withResolvers();
     }
-    this.#roster.change(target.address, presence);
+    this.#roster.change(address, presence);
     connection.outbox.linkChanged();
   }
 
-  #remember(target: Target, name: string): void {
+  #remember(address: string, name: string): void {
     try {
-      this.#journal.meet(target.address, name);
+      this.#journal.meet(address, name);
     } catch (error) {
       this.#report(error as GreetError);
     }
@@ -264,12 +297,13 @@ export class Peer implements AsyncDisposable {
   }
 
   /** Why somebody of that name cannot be who we chat with at a target. */
-  #whyNot(name: string, target: Target): string | undefined {
+  #whyNot(name: string, address: string, expected = name): string | undefined {
     if (name === this.name) return `is ${name}, too`;
+    if (name !== expected) return `is ${name}, and not ${expected}`;
     const namesake = this.#connections.find(({ link }) =>
-      link.name === name && link.target !== target
+      link.name === name && link.address !== address
     );
-    return namesake && `is ${name}, and so is that at ${namesake.link.target.address}`;
+    return namesake && `is ${name}, and so is that at ${namesake.link.address}`;
   }
 
   #announce(event: RosterEvent): void {
@@ -325,7 +359,7 @@ export class Peer implements AsyncDisposable {
     await this.#say(message, here);
     const waitingFor = here.map(addresseeOf);
     for (const connection of absent) {
-      const to = connection.lastName ?? connection.link.target.address;
+      const to = connection.lastName ?? connection.link.address;
       this.#feed.push({ type: "failed", message, to, waitingFor, error: absence(connection) });
     }
     await everybody.promise;
@@ -413,7 +447,7 @@ export class Peer implements AsyncDisposable {
   }
 
   #company() {
-    const targets = this.#connections.map(({ link }) => link.target.address);
+    const targets = this.#connections.map(({ link }) => link.address);
     return { targets, names: [...this.#formerNames, ...this.#roster.met] };
   }
 
@@ -470,6 +504,8 @@ export class Peer implements AsyncDisposable {
 
   async #leave(): Promise<void> {
     const outboxes = this.#connections.map(({ outbox }) => outbox);
+    this.#leaving.abort();
+    const unregistered = this.#registration?.[Symbol.asyncDispose]();
     await this.#lastSaid;
     await within(LAST_WORDS_MS, Promise.all(outboxes.map((outbox) => outbox.rested())));
     // Whom we met will call back at once. Left before that, we would never have been there.
@@ -481,6 +517,7 @@ export class Peer implements AsyncDisposable {
     await stopped;
     this.#feed.end();
     await Promise.all(outboxes.map((outbox) => outbox[Symbol.asyncDispose]()));
+    await Promise.all([unregistered, ...this.#following]);
     await this.#resources.disposeAsync();
   }
 
@@ -489,9 +526,9 @@ export class Peer implements AsyncDisposable {
   }
 }
 
-/** Who is to get what is said now: who is there, or was there last. */
-function addresseeOf({ link, lastName }: Connection): Addressee {
-  return { target: link.target.address, name: link.name ?? lastName };
+/** Who is to get what is said now: who is there, or was there last, or must be. */
+function addresseeOf({ link, lastName, expected }: Connection): Addressee {
+  return { target: link.address, name: link.name ?? lastName ?? expected };
 }
 
 /** Why something cannot be said to somebody who is away. */

@@ -21,7 +21,7 @@ import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { type Connection, Listener } from "./listener.ts";
 import { isRefusal, isUnconnected, whyUnavailable } from "./reasons.ts";
 import type { Target } from "./target.ts";
-import { pause, within } from "./time.ts";
+import { aborted, pause, within } from "./time.ts";
 import { type Calls, HEALTH, type HealthStatus, type ServiceType } from "./wire.ts";
 import type { Streaming, Unary } from "./wire.ts";
 
@@ -169,7 +169,7 @@ function streamMethod(
           if (ended.signal.aborted) return;
           connection?.announce(responseSerialize(answer as object).length);
           stream.write(answer);
-          await connection?.room();
+          await connection?.room(ended.signal);
         }
         stream.end();
       } catch (error) {
@@ -538,17 +538,23 @@ export class Channel implements Disposable {
   }
 
   /**
-   * Resolves when calls can go out: gRPC gives them to the first server that is connected, and the
-   * others are to have their turn as well.
-   *
-   * @param ms how long to wait at most; so long, too, where nobody can be reached
+   * Resolves when calls can go out, or cannot: gRPC gives them to the first server that is
+   * connected, and the others are to have their turn as well. It never fails; the call will.
    */
-  async connected(ms: number): Promise<void> {
-    const ready = Promise.withResolvers<void>();
-    const deadline = Date.now() + ms;
-    this.#client.waitForReady(deadline, () => ready.resolve());
-    await ready.promise;
-    await pause(Math.max(0, Math.min(TOGETHER_MS, deadline - Date.now())));
+  async connected({ timeoutMs, wait, signal }: CallOptions): Promise<void> {
+    const { READY, TRANSIENT_FAILURE } = grpc.connectivityState;
+    const channel = this.#client.getChannel();
+    const deadline = Date.now() + timeoutMs;
+    const gaveUp = signal && aborted(signal);
+    for (;;) {
+      const state = channel.getConnectivityState(true);
+      if (state === READY) return await pause(TOGETHER_MS);
+      if (state === TRANSIENT_FAILURE && !wait) return;
+      if (signal?.aborted || Date.now() >= deadline) return;
+      const { promise: changed, resolve } = Promise.withResolvers<void>();
+      channel.watchConnectivityState(state, deadline, () => resolve());
+      await Promise.race([changed, ...gaveUp ? [gaveUp] : []]);
+    }
   }
 
   /**
@@ -692,7 +698,7 @@ class Servers {
   static #count = 0;
   readonly #id = `${Servers.#count++}`;
   readonly #lists: AsyncIterator<readonly Target[]>;
-  #known: readonly Target[] | undefined;
+  #known: grpc.experimental.StatusOr<grpc.experimental.Endpoint[]> | undefined;
   #tell: (() => void) | undefined;
   #isReading = false;
 
@@ -713,10 +719,8 @@ class Servers {
   /** Gets who they are, now and whenever that changes. */
   resolve(listener: grpc.experimental.ResolverListener): void {
     this.#tell = () => {
-      const endpoints = (this.#known ?? []).flatMap(({ endpoint }) =>
-        endpoint === undefined ? [] : { addresses: [endpoint] }
-      );
-      listener(grpc.experimental.statusOrFromValue(endpoints), {}, null, "");
+      if (this.#known === undefined) return;
+      listener(this.#known, {}, null, "");
     };
     if (this.#known !== undefined) queueMicrotask(this.#tell);
     if (!this.#isReading) void this.#read();
@@ -724,10 +728,16 @@ class Servers {
 
   async #read(): Promise<void> {
     this.#isReading = true;
-    for (;;) {
-      const { done, value } = await this.#lists.next();
-      if (done) return;
-      this.#known = value;
+    const { statusOrFromValue, statusOrFromError } = grpc.experimental;
+    try {
+      for (let next; !(next = await this.#lists.next()).done;) {
+        const endpoints = next.value.flatMap(({ endpoint }) => endpoint ?? []);
+        this.#known = statusOrFromValue(endpoints.map((one) => ({ addresses: [one] })));
+        this.#tell?.();
+      }
+    } catch (error) {
+      const { message: details } = GreetError.from(error);
+      this.#known = statusOrFromError({ code: grpc.status.UNAVAILABLE, details });
       this.#tell?.();
     }
   }

@@ -75,12 +75,20 @@ function notATarget(text: string, hostAndPort: string): GreetError {
   const quoted = JSON.stringify(text);
   if (/^(\[[^\]]*\]|[^\s:/]+)$/.test(hostAndPort)) {
     return new GreetError("USAGE", `the target ${quoted} has no port`, {
-      hint: `write ${hostAndPort}:PORT`,
+      hint: `write ${hostAndPort}:PORT, or say who knows that name: --names`,
     });
   }
   return new GreetError("USAGE", `${quoted} is not a target`, {
     hint: "a target is a port, host:port, [v6]:port, dns:///host:port or unix:/path",
   });
+}
+
+/**
+ * Whether a text is meant as a target: it is a number, or has a colon. Where there is a naming
+ * service, anything else is a name.
+ */
+export function isTarget(text: string): boolean {
+  return /^\d+$|:/.test(text);
 }
 
 /** How long an address may be: a host name has up to 253 characters. */
@@ -96,11 +104,13 @@ const MAX_ENDPOINT_LENGTH = 261;
  *
  * assert(isEndpoint("example.org:55555") && isEndpoint("[::1]:55555"));
  * assert(!isEndpoint("55555") && !isEndpoint("unix:/tmp/socket") && !isEndpoint("host:0"));
+ * assert(!isEndpoint("[host:1]:55555"));
  * ```
  */
 export function isEndpoint(text: string): boolean {
   if (text.length > MAX_ENDPOINT_LENGTH) return false;
-  const port = /^(?:\[[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+):(\d{1,5})$/.exec(text)?.[1];
+  const port = /^(?:\[(?=[^:\]]*:[^:\]]*:)[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+):(\d{1,5})$/.exec(text)
+    ?.[1];
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65535;
 }
 

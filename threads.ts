@@ -9,7 +9,8 @@
  */
 import { GreetError, type PlainError } from "./errors.ts";
 import { GreeterClient, type GreetOptions } from "./greeter.ts";
-import { parseTarget } from "./target.ts";
+import { type NamingOptions, openNames } from "./naming.ts";
+import { isTarget, parseTarget } from "./target.ts";
 
 /** How one greeting ended. */
 export type Outcome =
@@ -22,7 +23,9 @@ export type Outcome =
   & ({ readonly greeting: string } | { readonly error: GreetError });
 
 /** How to greet with several names. */
-export interface GreetAllOptions extends GreetOptions {
+export interface GreetAllOptions extends Omit<GreetOptions, "names"> {
+  /** Who knows where names are; each thread asks for itself. */
+  naming?: Naming;
   /**
    * On how many threads (default: one for each name, up to the number of
    * cores). One thread is the thread that is there; a Worker costs 70 ms.
@@ -30,9 +33,17 @@ export interface GreetAllOptions extends GreetOptions {
   threads?: number;
 }
 
+/** Which naming service to ask, as plain data. */
+export interface Naming {
+  /** As `openNames` takes it. */
+  readonly place: string;
+  readonly options?: NamingOptions;
+}
+
 /** What a Worker is told to do. */
 interface Job {
   readonly target: string;
+  readonly naming?: Naming;
   readonly clients: readonly { readonly index: number; readonly name: string }[];
   readonly options: { readonly maxTime?: number; readonly wait?: boolean };
 }
@@ -69,10 +80,11 @@ export async function* greetAll(
   names: readonly string[],
   options: GreetAllOptions = {},
 ): AsyncGenerator<Outcome> {
-  const { threads = navigator.hardwareConcurrency, maxTime, wait, signal } = options;
-  parseTarget(target);
+  const { threads = navigator.hardwareConcurrency, naming, maxTime, wait, signal } = options;
+  if (naming === undefined || isTarget(target)) parseTarget(target);
   const jobs = shareOut(names, threads).map((clients) => ({
     target,
+    naming,
     clients,
     options: { maxTime, wait },
   }));
@@ -110,8 +122,10 @@ function revive(outcome: PlainOutcome): Outcome {
 type Report = (outcome: PlainOutcome) => void;
 
 /** Does a job on this thread. */
-async function runJob({ target, clients, options }: Job, report: Report, signal?: AbortSignal) {
-  using greeter = new GreeterClient(parseTarget(target), { ...options, signal });
+async function runJob(job: Job, report: Report, signal?: AbortSignal) {
+  const { target, naming, clients, options } = job;
+  await using names = naming && openNames(naming.place, naming.options);
+  using greeter = new GreeterClient(target, { ...options, names, signal });
   await Promise.all(clients.map(async (client) => {
     try {
       report({ ...client, greeting: await greeter.greet(client.name) });

@@ -23,7 +23,7 @@ Deno.test("the transcript of a chat, to the letter, on both sides", async () => 
   await using bob = Program.greet(["chat", "Bob", b, a]);
   await alice.out.until("Welcome");
   await alice.write("Hello, Bob!\n");
-  await bob.out.until("Alice> Hello, Bob!\n");
+  await Promise.all([alice, bob].map(({ out }) => out.until("Alice> Hello, Bob!\n")));
   await bob.write("Hello, Alice!\n");
   await alice.out.until("Bob> Hello, Alice!\n");
   await Promise.all([alice.end(), bob.end()]);

@@ -211,7 +211,11 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
   [["greet"], "greet greet needs TARGET NAME"],
   [["greet", "1"], "greet greet needs NAME"],
   [["greet", "0", "Bob"], '"0" has no valid port'],
-  [["greet", "localhost", "Bob"], 'the target "localhost" has no port', "write localhost:PORT"],
+  [
+    ["greet", "localhost", "Bob"],
+    'the target "localhost" has no port',
+    "write localhost:PORT, or say who knows that name: --names",
+  ],
   [["greet", "1", ""], 'the name "" is empty'],
   [["greet", "1", "Bob", "a/b"], "the name \"a/b\" has a '/'"],
   [["greet", "1", "x".repeat(100)], `the name "${"x".repeat(24)}…" is longer than 64 characters`],

@@ -4,12 +4,12 @@ import { ROOT } from "./program.ts";
 
 const LAYERS: readonly (readonly string[])[] = [
   ["color.ts", "errors.ts", "feed.ts", "http2_guard.ts", "keys.ts", "output.ts", "time.ts"],
-  ["home.ts", "journal_file.ts", "target.ts", "text.ts", "wire.ts"],
+  ["arguments.ts", "home.ts", "journal_file.ts", "target.ts", "text.ts", "wire.ts"],
   ["cells.ts", "journal.ts", "listener.ts", "names.ts", "reasons.ts", "registry.ts"],
   ["canvas.ts", "editor.ts", "inbox.ts", "rpc.ts"],
   ["greeter.ts", "layout.ts", "link.ts", "names_client.ts", "names_server.ts"],
   ["naming.ts", "outbox.ts", "roster.ts"],
-  ["threads.ts"],
+  ["directory.ts", "finder.ts", "threads.ts"],
   ["peer.ts", "screen.ts"],
   ["json.ts", "mod.ts", "terminal.ts", "transcript.ts"],
   ["commands.ts"],

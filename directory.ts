@@ -1,0 +1,147 @@
+/**
+ * What is registered with a naming service, printed for people or as lines of JSON.
+ *
+ * {@link printNames} prints what there is now, {@link printChanges} goes on; a naming
+ * server's own log has the same wording.
+ *
+ * @module
+ */
+import type { GreetError } from "./errors.ts";
+import type { NamedEntry, Names, NamesEvent } from "./names.ts";
+import type { NameNews } from "./names_server.ts";
+import type { Output } from "./output.ts";
+import { showable } from "./text.ts";
+
+/** Where to print, and how. */
+export interface PrintOptions {
+  readonly stdout: Output;
+  readonly stderr: Output;
+  /** Stops. */
+  readonly signal: AbortSignal;
+  /** One JSON object a line. */
+  readonly json: boolean;
+  /** Leaves out that there is nothing. */
+  readonly quiet: boolean;
+}
+
+/**
+ * Prints all names that are held, ordered.
+ *
+ * @throws {GreetError} where the naming service cannot be asked
+ */
+export async function printNames(names: Names, options: PrintOptions): Promise<void> {
+  const { stdout, stderr, signal, json, quiet } = options;
+  const entries = await names.list(signal);
+  if (json) {
+    for (const entry of entries) stdout.line(JSON.stringify(plain(entry)));
+    return;
+  }
+  const rows = entries.map((entry) => ({ ...entry, name: showable(entry.name) }));
+  const [nameWidth, addressWidth] = [widest(rows, "name"), widest(rows, "address")];
+  for (const { name, address, since } of rows) {
+    const when = since === undefined ? "" : `since ${localTime(since)}`;
+    stdout.line(`${name.padEnd(nameWidth)}  ${address.padEnd(addressWidth)}  ${when}`.trimEnd());
+  }
+  if (entries.length === 0 && !quiet) stderr.line(`Nobody is registered at ${names.address}.`);
+}
+
+function widest(entries: readonly NamedEntry[], column: "name" | "address"): number {
+  return Math.max(0, ...entries.map((entry) => entry[column].length));
+}
+
+/**
+ * Prints who is registered, and every change, until the signal is aborted.
+ *
+ * @param name whom to watch; everybody where it is missing
+ * @throws {GreetError} where watching is refused; a naming service that is lost is waited for
+ */
+export async function printChanges(
+  names: Names,
+  name: string | undefined,
+  options: PrintOptions,
+): Promise<void> {
+  const { stdout, stderr, signal, json } = options;
+  let known: readonly NamedEntry[] = [];
+  for await (const event of names.watch(name, signal)) {
+    if (json) stdout.line(eventLine(event));
+    else if (event.type === "lost") stderr.line(lostText(event.error));
+    else {
+      for (const change of changesOf(known, event)) stdout.line(changeText(change));
+    }
+    if (event.type === "state") known = event.entries;
+    else if (event.type === "held") known = [...without(known, event.entry), event.entry];
+    else if (event.type === "freed") known = without(known, event.entry);
+    await stdout.ready();
+  }
+}
+
+interface Change {
+  readonly type: "held" | "freed";
+  readonly entry: NamedEntry;
+}
+
+/** People who have seen the state want to know what is different when they get it again. */
+function changesOf(
+  known: readonly NamedEntry[],
+  event: Exclude<NamesEvent, { type: "lost" }>,
+): Change[] {
+  if (event.type !== "state") return [event];
+  const isIn = (entries: readonly NamedEntry[]) => (one: NamedEntry) =>
+    entries.some((other) => other.name === one.name && other.address === one.address);
+  const [before, now] = [isIn(known), isIn(event.entries)];
+  return [
+    ...known.filter((entry) => !now(entry)).map((entry): Change => ({ type: "freed", entry })),
+    ...event.entries.filter((entry) => !before(entry)).map((entry): Change => ({
+      type: "held",
+      entry,
+    })),
+  ];
+}
+
+/** An exclusive holder has no others beside it. */
+function without(entries: readonly NamedEntry[], { name, address, shared }: NamedEntry) {
+  return entries.filter((one) => one.name !== name || (shared && one.address !== address));
+}
+
+function changeText({ type, entry: { name, address } }: Change): string {
+  return `[${localTime(new Date()).slice(11, 16)}] ${whatHappened(type, name, address)}`;
+}
+
+function whatHappened(type: "held" | "freed", name: string, address: string): string {
+  return `${showable(name)} is ${type === "held" ? "at" : "gone from"} ${showable(address)}`;
+}
+
+function lostText({ message }: GreetError): string {
+  return `greet: error: ${showable(message)}; trying again`;
+}
+
+function eventLine(event: NamesEvent): string {
+  switch (event.type) {
+    case "state":
+      return JSON.stringify({ type: "state", names: event.entries.map(plain) });
+    case "lost":
+      return JSON.stringify({ type: "error", ...event.error.toJSON() });
+    default:
+      return JSON.stringify({ type: event.type, ...plain(event.entry) });
+  }
+}
+
+function plain({ name, address, shared, since }: NamedEntry) {
+  return { name, address, shared, since: since?.toISOString() };
+}
+
+/** What a naming server's log says of a change. */
+export function newsText({ kind, name, address }: NameNews): string {
+  return `[Names] ${whatHappened(kind, name, address)}`;
+}
+
+/** The same as a line of JSON. */
+export function newsLine({ at, kind, name, address }: NameNews): string {
+  return JSON.stringify({ type: kind, at: at.toISOString(), name, address });
+}
+
+/** `2026-11-23 17:24:05`, in local time. */
+function localTime(at: Date): string {
+  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
+  return local.toISOString().slice(0, 19).replace("T", " ");
+}

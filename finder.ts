@@ -1,0 +1,72 @@
+/**
+ * Where those are whom we chat with: at the place that was typed, or where a naming
+ * service says.
+ *
+ * A naming service is asked only for those who are known by name, and only until they are
+ * met: its news move links that have nobody at their other end, or that are called to another
+ * place.
+ *
+ * @module
+ */
+import { GreetError } from "./errors.ts";
+import type { Link, Whereabouts } from "./link.ts";
+import { type Names, nobody } from "./names.ts";
+import { isTarget, parseTarget } from "./target.ts";
+import { parseName } from "./text.ts";
+
+/** Another peer, as we were told of it. */
+export interface Expected {
+  /** What we call it by. */
+  readonly address: string;
+  readonly whereabouts: Whereabouts;
+  /** Who it must be; where it is only known by where it is, it may be anybody. */
+  readonly name?: string;
+}
+
+/**
+ * Whom we are to chat with.
+ *
+ * @param targets ports, addresses and, where there is a naming service, names
+ * @throws {GreetError} `USAGE` for a target or name that is none, and for none at all
+ */
+export function expectedOf(targets: readonly string[], names: Names | undefined): Expected[] {
+  if (targets.length === 0) throw new GreetError("USAGE", "a chat needs somebody to chat with");
+  const others = targets.map((text): Expected => {
+    if (names === undefined || isTarget(text)) {
+      const target = parseTarget(text);
+      return { address: target.address, whereabouts: target };
+    }
+    const name = parseName(text);
+    return { address: name, name, whereabouts: asking(name, names.address) };
+  });
+  const addresses = others.map(({ address }) => address);
+  const twice = addresses.find((address, i) => addresses.indexOf(address) !== i);
+  if (twice !== undefined) throw new GreetError("USAGE", `${twice} is given twice`);
+  return others;
+}
+
+/** Where somebody is, before the naming service has answered. */
+function asking(name: string, address: string): GreetError {
+  return new GreetError("NOT_FOUND", `asking ${address} where ${name} is`);
+}
+
+/**
+ * Tells a link where somebody is, and again whenever that changes, until the signal is aborted.
+ *
+ * @param name who is to be found
+ */
+export async function followName(
+  names: Names,
+  name: string,
+  link: Link,
+  signal: AbortSignal,
+): Promise<void> {
+  try {
+    for await (const { entries: [entry], error } of names.follow(name, signal)) {
+      if (entry !== undefined) link.moveTo(parseTarget(entry.address));
+      else link.moveTo(error ?? nobody(name, names.address));
+    }
+  } catch (error) {
+    link.moveTo(GreetError.from(error));
+  }
+}
