@@ -42,6 +42,8 @@ interface Seat {
   name?: string;
   /** Why nobody is, as it was announced. */
   reason?: string;
+  /** Why they seem to be gone, as far as is known now. */
+  why?: GreetError;
   /** They seem to be gone, which is announced when this timer ends. */
   leaving?: ReturnType<typeof setTimeout>;
 }
@@ -113,9 +115,10 @@ export class Roster implements Disposable {
 
   #lose(seat: Seat, error: GreetError): void {
     if (seat.name === undefined) return this.#explain(seat, error);
+    seat.why = error;
     seat.leaving ??= setTimeout(() => {
       this.#leave(seat);
-      this.#explain(seat, error);
+      this.#explain(seat, seat.why!);
     }, DAMPING_MS);
   }
 

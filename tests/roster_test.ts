@@ -115,3 +115,13 @@ Deno.test("who only moves to another target is not missed", () => {
   assert.deepEqual(said(announced.events), ["welcome Bob Carol", "Carol left"]);
   assert.deepEqual(roster.names, ["Bob"]);
 });
+
+Deno.test("who has left is away for the reason that is known by then, not for the first one", async () => {
+  using announced = new Announced("b");
+  const { roster } = announced;
+  roster.change("b", here("Bob"));
+  roster.change("b", AWAY);
+  roster.change("b", { state: "away", error: new GreetError("NOT_FOUND", "not registered") });
+  const events = said(await announced.until(3));
+  assert.deepEqual(events, ["welcome Bob", "Bob left", "waiting: not registered"]);
+});
