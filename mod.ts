@@ -96,6 +96,29 @@
  * await Deno.remove(home, { recursive: true });
  * ```
  *
+ * ## Go by a name
+ *
+ * With {@link Names}, on a server of our own ({@link serveNames}) or on etcd, peers find each
+ * other without knowing ports: who is registered is followed wherever they go. Servers that share a
+ * name are called in turn.
+ *
+ * ```ts
+ * import { greet, openNames, Peer, serveGreeter, serveNames } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * await using server = await serveNames({ port: 0 });
+ * await using names = openNames(`${server.port}`);
+ *
+ * await using alice = await Peer.open({ name: "Alice", targets: ["Bob"], names });
+ * await using bob = await Peer.open({ name: "Bob", targets: ["Alice"], names });
+ * assert.deepEqual(await Promise.all([alice.joined(), bob.joined()]), ["Bob", "Alice"]);
+ *
+ * await using greeter = await serveGreeter();
+ * const address = `127.0.0.1:${greeter.port}`;
+ * await using _registration = await names.register({ name: "greeter", address, shared: true });
+ * assert.equal(await greet("greeter", "Bob", { names }), "Hello, Bob.");
+ * ```
+ *
  * Whatever comes from somebody else is exactly what they sent. Before it reaches
  * a terminal, make it {@link showable}:
  *
