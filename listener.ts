@@ -13,7 +13,7 @@ import { GreetError } from "./errors.ts";
 import { formatEndpoint } from "./target.ts";
 import { pause } from "./time.ts";
 
-/** How much may wait in this process for the other side of a connection to read, in bytes. */
+/** How much may wait in this process for the other side of a connection before more is written, in bytes. */
 const ROOM = 1_000_000;
 
 /** How often it is looked at whether a full connection has room again. */
@@ -35,15 +35,15 @@ export class Connection {
     this.#socket = socket;
   }
 
-  /** So many bytes are going to be written. */
-  announce(bytes: number): void {
-    this.#settle();
+  /**
+   * Resolves when there is room for so many bytes, which are going to be written then; or when
+   * that is over, because the connection is closed or the signal is aborted.
+   */
+  async room(bytes: number, signal: AbortSignal): Promise<void> {
+    const isOver = () => signal.aborted || this.#socket.destroyed;
+    while (!isOver() && this.#waiting() > ROOM) await pause(LOOK_AGAIN_MS, signal);
+    // At once, before anybody else finds that there is room.
     this.#owed += bytes;
-  }
-
-  /** Resolves when there is room for more, or the connection is closed. */
-  async room(): Promise<void> {
-    while (!this.#socket.destroyed && this.#waiting() > ROOM) await pause(LOOK_AGAIN_MS);
   }
 
   /** How many bytes have not left this process. */

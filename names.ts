@@ -11,7 +11,7 @@
 import { GreetError } from "./errors.ts";
 import { isEndpoint } from "./target.ts";
 import { nameProblem } from "./text.ts";
-import { aborted, within } from "./time.ts";
+import { pause } from "./time.ts";
 
 /** A name that is held. */
 export interface NamedEntry {
@@ -322,7 +322,7 @@ class Retry {
 
   async pause(signal: AbortSignal): Promise<void> {
     // Those who lost the same service at the same moment are not to come back at the same moment.
-    await within(this.#ms * (0.5 + Math.random()), aborted(signal));
+    await pause(this.#ms * (0.5 + Math.random()), signal);
     this.#ms = Math.min(this.#ms * RETRY.factor, RETRY.maxMs);
   }
 }

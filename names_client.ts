@@ -2,7 +2,7 @@
  * A naming service that is the server of `greet names`, or anything else that serves `Names`.
  *
  * One connection carries everything, and is asked every few seconds whether the
- * server is still there. A holder's secret stays the same across connections, so that a name
+ * server is still there. A claim's secret stays the same across connections, so that a name
  * which the server has not noticed to be free is ours again at once.
  *
  * @module
@@ -24,7 +24,7 @@ const KEEPALIVE = { everyMs: 2_500, timeoutMs: 2_000 };
 /** The naming server at a target. Disposing of it closes the connection. */
 export class NamesServer implements NamingService {
   readonly #target: Target;
-  readonly #holder = crypto.randomUUID();
+  readonly #holders = new WeakMap<NameClaim, string>();
   #channel: Channel | undefined;
 
   /** Nothing is sent before something is asked. */
@@ -56,15 +56,23 @@ export class NamesServer implements NamingService {
   }
 
   async hold(
-    { name, address, shared = false }: NameClaim,
+    claim: NameClaim,
     held: (since?: Date) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const claim = { name, address, shared, holder: this.#holder };
+    const { name, address, shared = false } = claim;
+    const request = { name, address, shared, holder: this.#holderOf(claim) };
     const holding = this.#using((channel) =>
-      channel.stream(NAMES, "Register", claim, { timeoutMs: ANSWER_TIMEOUT_MS, signal })
+      channel.stream(NAMES, "Register", request, { timeoutMs: ANSWER_TIMEOUT_MS, signal })
     );
     for await (const { sinceMs } of holding) held(new Date(sinceMs));
+  }
+
+  /** Each claim has a secret of its own: two claims of one name are not to take it from each other. */
+  #holderOf(claim: NameClaim): string {
+    const holder = this.#holders.get(claim) ?? crypto.randomUUID();
+    this.#holders.set(claim, holder);
+    return holder;
   }
 
   async list(

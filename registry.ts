@@ -19,6 +19,8 @@ export const LIMITS = {
   namesOfOne: 1_000,
   /** Watches of one connection. */
   watchesOfOne: 1_000,
+  /** Addresses of one name: all of them fit into one answer. */
+  addressesOfOne: 1_000,
   /** Names in all. */
   names: 100_000,
   /** Changes that wait for one watcher. */
@@ -79,7 +81,7 @@ export class Registry {
       throw new GreetError("INVALID_ARGUMENT", "the address is not host:port or [v6]:port");
     }
     const former = this.#former(name, address, shared, holder);
-    if (former === undefined) this.#checkRoom(owner);
+    if (former === undefined) this.#checkRoom(name, owner);
     const sinceMs = former?.entry.sinceMs ?? Date.now();
     const superseded = new AbortController();
     const hold: Hold = { entry: { name, address, shared, sinceMs }, holder, owner, superseded };
@@ -111,9 +113,13 @@ export class Registry {
     throw new GreetError("ALREADY_EXISTS", `somebody else has held ${what} since ${since} UTC`);
   }
 
-  #checkRoom(owner: string): void {
+  #checkRoom(name: string, owner: string): void {
     if ((this.#counts.names.get(owner) ?? 0) >= LIMITS.namesOfOne) {
       const message = `one connection may hold ${LIMITS.namesOfOne} names, and this one does`;
+      throw new GreetError("RESOURCE_EXHAUSTED", message);
+    }
+    if ((this.#holds.get(name)?.size ?? 0) >= LIMITS.addressesOfOne) {
+      const message = `${LIMITS.addressesOfOne} may share a name, and ${name} is shared by as many`;
       throw new GreetError("RESOURCE_EXHAUSTED", message);
     }
     if (this.#size >= LIMITS.names) {

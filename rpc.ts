@@ -166,10 +166,9 @@ function streamMethod(
     const pour = async () => {
       try {
         for await (const answer of handler(stream.request, { from, signal: ended.signal })) {
+          await connection?.room(responseSerialize(answer as object).length, ended.signal);
           if (ended.signal.aborted) return;
-          connection?.announce(responseSerialize(answer as object).length);
           stream.write(answer);
-          await connection?.room(ended.signal);
         }
         stream.end();
       } catch (error) {

@@ -98,7 +98,7 @@ function visible(codePoint: number): string {
  *
  * A name has 1 to {@link MAX_NAME_LENGTH} characters (code points), is in
  * Unicode normalization form C, neither begins nor ends with white space, has
- * no `/` and nothing that {@link showable} would have to change. A name that
+ * no `/`, no U+FFFD and nothing that {@link showable} would have to change. A name that
  * breaks the rule is refused, never repaired.
  *
  * @returns a phrase that goes on from "the name", or `undefined` for a good name
@@ -106,6 +106,8 @@ function visible(codePoint: number): string {
 export function nameProblem(name: string): string | undefined {
   if (name === "") return "is empty";
   if (isTooLong(name)) return `is longer than ${MAX_NAME_LENGTH} characters`;
+  // What takes the place of bytes that are no text: many names would become one.
+  if (name.includes("\uFFFD")) return "is not Unicode text";
   if (showable(name) !== name) return "has control or invisible characters";
   if (name.trim() !== name) return "begins or ends with white space";
   if (name.includes("/")) return "has a '/'";

@@ -1,7 +1,8 @@
 /** Ours and theirs: the examples in Python against the program, all ways round. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { freePorts, Program, ROOT, run, serving } from "./program.ts";
+import { openNames, serveNames } from "../mod.ts";
+import { freePorts, inTime, Program, ROOT, run, serving } from "./program.ts";
 
 /** A Python that has grpcio, if there is one: Debian's, where another one comes first. */
 async function findPython(): Promise<string | undefined> {
@@ -27,7 +28,7 @@ if (python !== undefined) {
       args: [
         ...["-m", "grpc_tools.protoc", "-I", "proto", "-I", "tests"],
         ...[`--python_out=${modules}`, `--grpc_python_out=${modules}`],
-        ...["greeting.proto", "chat.proto", "reflection_client.proto"],
+        ...["greeting.proto", "chat.proto", "names.proto", "reflection_client.proto"],
       ],
     }).output();
     assert(success, "protoc");
@@ -124,3 +125,62 @@ pythonTest("a client that knows nothing but the port finds and calls everything"
     ["v1", "v1alpha"].map((v) => `${v} ${services}\n${answers}`).join(""),
   );
 });
+
+pythonTest("our naming server, their client", async () => {
+  await using server = await serveNames({ port: 0 });
+  await using client = pythonProgram(join(ROOT, "tests", "names_client.py"), `${server.port}`);
+  assert.equal(await client.code(), 0, client.err.text);
+  assert.deepEqual(client.out.text.split("\n"), [
+    "state ['Bob']",
+    "second claim: ALREADY_EXISTS",
+    "bad name: INVALID_ARGUMENT",
+    "nobody: NOT_FOUND",
+    "HELD service 127.0.0.1:2",
+    "HELD service [::1]:3",
+    "found: 127.0.0.1:2 [::1]:3",
+    "FREED service [::1]:3",
+    "HELD service [::1]:4",
+    "the earlier call: ABORTED",
+    "FREED Bob 127.0.0.1:1",
+    "list: service service",
+    "FREED service 127.0.0.1:2",
+    "FREED service [::1]:4",
+    "",
+  ]);
+});
+
+pythonTest("their holder is killed, and its name is free within a second", async () => {
+  await using server = await serveNames({ port: 0 });
+  await using names = openNames(`${server.port}`);
+  const script = join(ROOT, "tests", "names_client.py");
+  await using holder = pythonProgram(script, "hold", `${server.port}`, "Bob", "127.0.0.1:1");
+  await holder.out.until("held\n");
+  const events = names.watch("Bob");
+  const next = async (ms?: number) => (await inTime(events.next(), "an event", ms)).value;
+  assert.equal((await next())?.type, "state");
+  holder.kill("SIGKILL");
+  assert.equal((await next(1_000))?.type, "freed");
+  await assert.rejects(names.lookup("Bob"), { code: "NOT_FOUND" });
+});
+
+pythonTest(
+  "a client that knows nothing but the port finds and calls the naming server",
+  async () => {
+    await using server = await serveNames({ port: 0 });
+    await using names = openNames(`${server.port}`);
+    await using _bob = await names.register({ name: "Bob", address: "127.0.0.1:1" });
+    const script = join(ROOT, "tests", "reflection_client.py");
+    const call = ["greet.v1.Names", "Lookup", "Bob"];
+    await using client = pythonProgram(script, `${server.port}`, ...call);
+    assert.equal(await client.code(), 0, client.err.text);
+    for (const version of ["v1", "v1alpha"]) {
+      assert.match(
+        client.out.text,
+        new RegExp(`^${version} greet.v1.Names grpc.health.v1.Health`, "m"),
+      );
+    }
+    const found =
+      /^\{'entries': \[\{'name': 'Bob', 'address': '127.0.0.1:1', 'sinceMs': '\d+'\}\]\}$/gm;
+    assert.equal(client.out.text.match(found)?.length, 2, client.out.text);
+  },
+);

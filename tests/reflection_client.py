@@ -1,5 +1,6 @@
 """Calls a server of which it knows nothing but the port, like grpcurl: by reflection.
 
+Given a port, and, where it is not greeting, a service, a method and the name to call it with.
 Debian's protobuf checks the descriptors that it gets as strictly as Go's does.
 """
 
@@ -10,7 +11,9 @@ from google.protobuf import descriptor_pb2, descriptor_pool, json_format, messag
 
 import reflection_client_pb2 as reflection
 
-channel = grpc.insecure_channel(f"127.0.0.1:{sys.argv[1]}")
+port, *what = sys.argv[1:]
+SERVICE, METHOD, NAME = what or ["greet.v1.Greeter", "Greet", "Bob"]
+channel = grpc.insecure_channel(f"127.0.0.1:{port}")
 
 
 def ask(version, **request):
@@ -40,6 +43,6 @@ def call(version, service, method, request):
 for version in ["v1", "v1alpha"]:
     services = ask(version, list_services="*").list_services_response.service
     print(version, *sorted(service.name for service in services))
-    print(call(version, "greet.v1.Greeter", "Greet", {"name": "Bob"}))
-    print(call(version, "grpc.health.v1.Health", "Check", {"service": "greet.v1.Greeter"}))
+    print(call(version, SERVICE, METHOD, {"name": NAME}))
+    print(call(version, "grpc.health.v1.Health", "Check", {"service": SERVICE}))
     print(ask(version, file_containing_symbol="no.Such").error_response.error_code)

@@ -83,6 +83,7 @@ const BAD_NAMES: readonly [name: string, problem: RegExp][] = [
   ["a\tb", /control or invisible/],
   ["Bo\u200bb", /control or invisible/],
   ["\u202eBob", /control or invisible/],
+  ["Bo\ufffd", /not Unicode/],
   [" Bob", /white space/],
   ["Bob\u00a0", /white space/],
   ["Jose\u0301", /normalization form C/],
