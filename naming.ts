@@ -6,26 +6,23 @@
  *
  * @module
  */
-import { GreetError } from "./errors.ts";
+import { Etcd } from "./etcd.ts";
+import type { EtcdOptions } from "./etcd_client.ts";
 import { Names } from "./names.ts";
 import { NamesServer } from "./names_client.ts";
 import { parseTarget } from "./target.ts";
 
 /** What some naming services want besides their place; plain data, so that a thread can be told. */
-export interface NamingOptions {
-  /** Whom etcd knows us as. */
-  readonly user?: string;
-  readonly password?: string;
-  /** Who vouches for etcd's certificate (PEM), where it is not somebody whom the system trusts. */
-  readonly trusted?: Uint8Array;
-}
+export type NamingOptions = EtcdOptions;
 
 /**
  * Opens a naming service; nothing is sent before something is asked.
  *
- * @param place a port or any other target of a naming server
+ * @param place a port or any other target of a naming server; or an etcd: `etcd://host:port`, with
+ *   more nodes after commas, and a prefix for all keys after a slash; `etcds://` for TLS
  * @throws {GreetError} `USAGE` where it is none
  */
-export function openNames(place: string, _options: NamingOptions = {}): Names {
-  return new Names(new NamesServer(parseTarget(place)));
+export function openNames(place: string, options: NamingOptions = {}): Names {
+  const isEtcd = /^etcds?:\/\//.test(place);
+  return new Names(isEtcd ? new Etcd(place, options) : new NamesServer(parseTarget(place)));
 }

@@ -22,6 +22,9 @@ const REASONS: readonly [RegExp, string][] = [
   [/EACCES|EPERM/, "permission denied"],
   [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "no route to host"],
   [/ETIMEDOUT/, "connection timed out"],
+  [/ERR_TLS_CERT_ALTNAME_INVALID/, "the certificate is somebody else's"],
+  [/certificate/, "the certificate is not one that is trusted"],
+  [/wrong version number|WRONG_VERSION_NUMBER/i, "the other side does not speak TLS"],
   [/Keepalive timeout/, "no sign of life"],
   [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled/i, "connection lost"],
 ];

@@ -11,6 +11,8 @@
  * @module
  */
 import "./http2_guard.ts";
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { fromJSON, type PackageDefinition, type ServiceDefinition } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
@@ -499,6 +501,24 @@ const IN_TURN = JSON.stringify({
   }],
 });
 
+/** What is asked for where a target has no name: an address cannot be (RFC 6066, section 3). */
+const NO_NAME = "address.invalid";
+
+function isAddress({ endpoint }: Target): boolean {
+  return isIP(endpoint?.host ?? "") !== 0;
+}
+
+/** TLS, where the certificate must be for the target, be that a name or an address. */
+function tlsTo(target: Target, trusted: Uint8Array | undefined): grpc.ChannelCredentials {
+  const verify = isAddress(target)
+    ? {
+      checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+        checkServerIdentity(target.endpoint!.host, certificate),
+    }
+    : {};
+  return grpc.credentials.createSsl(trusted && Buffer.from(trusted), null, null, verify);
+}
+
 /** How long the second server may take to be connected when the first is. */
 const TOGETHER_MS = 20;
 
@@ -521,7 +541,7 @@ export class Channel implements Disposable {
     const { firstMs, maxMs } = backOff ?? NO_BACK_OFF;
     const credentials = tls === undefined
       ? grpc.credentials.createInsecure()
-      : grpc.credentials.createSsl(tls.trusted && Buffer.from(tls.trusted));
+      : tlsTo(target, tls.trusted);
     this.#client = new grpc.Client(this.#servers?.uri ?? target.address, credentials, {
       "grpc.initial_reconnect_backoff_ms": firstMs,
       "grpc.max_reconnect_backoff_ms": maxMs,
@@ -531,6 +551,7 @@ export class Channel implements Disposable {
       // A silent connection is a good one; by default it is closed after 30 minutes.
       "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
       ...keepaliveOptions(keepalive),
+      ...tls && isAddress(target) ? { "grpc.ssl_target_name_override": NO_NAME } : {},
       ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
       ...this.#servers === undefined ? {} : { "grpc.service_config": IN_TURN },
     });

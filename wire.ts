@@ -198,7 +198,7 @@ export const ETCD_KV: ServiceType<{
 export const ETCD_WATCH: ServiceType<{
   Watch: {
     request: {
-      createRequest: { key: Uint8Array; rangeEnd: Uint8Array; startRevision: Long };
+      createRequest: { key: Uint8Array; rangeEnd?: Uint8Array; startRevision: Long };
     };
     response: EtcdWatched;
     streams: "both";

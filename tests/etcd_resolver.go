@@ -1,0 +1,40 @@
+// What a service in Go reads and writes with etcd's own naming package.
+//
+//	etcd_resolver ENDPOINT SERVICE ID ADDRESS
+//
+// lists the addresses of a service, one on a line, and then adds one.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"go.etcd.io/etcd/clientv3"
+	"go.etcd.io/etcd/clientv3/naming/endpoints"
+)
+
+func main() {
+	endpoint, service, id, address := os.Args[1], os.Args[2], os.Args[3], os.Args[4]
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Context: ctx})
+	check(err)
+	manager, err := endpoints.NewManager(client, service)
+	check(err)
+	known, err := manager.List(ctx)
+	check(err)
+	for key, endpoint := range known {
+		fmt.Println(key, endpoint.Addr)
+	}
+	added := endpoints.Endpoint{Addr: address, Metadata: map[string]string{"zone": "b"}}
+	check(manager.AddEndpoint(ctx, service+"/"+id, added))
+}
+
+func check(err error) {
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+}
