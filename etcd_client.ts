@@ -9,7 +9,7 @@
  */
 import { GreetError } from "./errors.ts";
 import { isPassing } from "./names.ts";
-import { type CallOptions, type Channel, dial, type DialOptions } from "./rpc.ts";
+import { type CallOptions, type Channel, dial, type DialOptions } from "./rpc_client.ts";
 import { parseTarget, type Target } from "./target.ts";
 import { aborted } from "./time.ts";
 import { ETCD_AUTH, ETCD_KV, ETCD_LEASE, ETCD_WATCH } from "./wire.ts";

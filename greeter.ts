@@ -9,8 +9,9 @@
  */
 import { GreetError, type PlainError } from "./errors.ts";
 import type { Names } from "./names.ts";
-import { type Channel, dial, dialAll, health, implement, reflection, serve } from "./rpc.ts";
-import type { IncomingCall, Server } from "./rpc.ts";
+import { type Channel, dial, dialAll } from "./rpc_client.ts";
+import { health, implement, type IncomingCall, reflection } from "./rpc_server.ts";
+import { serve, type Server } from "./rpc_server.ts";
 import { isTarget, LOOPBACK, parseTarget, type Target } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { GREETER } from "./wire.ts";

@@ -11,7 +11,7 @@
  */
 import { GreetError } from "./errors.ts";
 import type { Message } from "./journal.ts";
-import { type Channel, dial, isNobodyThere } from "./rpc.ts";
+import { type Channel, dial, isNobodyThere } from "./rpc_client.ts";
 import type { Target } from "./target.ts";
 import { nameProblem } from "./text.ts";
 import { pause, within } from "./time.ts";

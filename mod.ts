@@ -163,6 +163,6 @@ export { Peer } from "./peer.ts";
 export type { Other, PeerEvent, PeerOptions } from "./peer.ts";
 export type { RosterEvent } from "./roster.ts";
 export type { Presence } from "./link.ts";
-export type { Server } from "./rpc.ts";
+export type { Server } from "./rpc_server.ts";
 export { nameProblem, showable } from "./text.ts";
 export { greetAll, type GreetAllOptions, type Outcome } from "./threads.ts";

@@ -10,7 +10,7 @@
 import { GreetError } from "./errors.ts";
 import { nobody } from "./names.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
-import { type Channel, dial } from "./rpc.ts";
+import { type Channel, dial } from "./rpc_client.ts";
 import { isEndpoint, type Target } from "./target.ts";
 import { nameProblem } from "./text.ts";
 import { type NameChanges, type NameEntry, NAMES } from "./wire.ts";

@@ -9,7 +9,7 @@
  */
 import { GreetError } from "./errors.ts";
 import { Registry } from "./registry.ts";
-import { health, implement, reflection, serve, type Server } from "./rpc.ts";
+import { health, implement, reflection, serve, type Server } from "./rpc_server.ts";
 import { LOOPBACK } from "./target.ts";
 import { aborted } from "./time.ts";
 import { type NameChange, type NameEntry, NAMES } from "./wire.ts";

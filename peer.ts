@@ -23,7 +23,7 @@ import { fromWire, Link, type Presence, toWire } from "./link.ts";
 import type { Names, Registration, Standing } from "./names.ts";
 import { Outbox } from "./outbox.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
-import { implement, serve, type Server } from "./rpc.ts";
+import { implement, serve, type Server } from "./rpc_server.ts";
 import { formatEndpoint, LOOPBACK } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { within } from "./time.ts";

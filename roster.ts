@@ -10,7 +10,7 @@
  */
 import type { GreetError } from "./errors.ts";
 import type { Presence } from "./link.ts";
-import { isNobodyThere } from "./rpc.ts";
+import { isNobodyThere } from "./rpc_client.ts";
 
 /**
  * What is announced.

@@ -229,4 +229,5 @@ export interface HealthStatus {
 /** The standard health service. */
 export const HEALTH: ServiceType<{
   Check: { request: { service: string }; response: HealthStatus };
+  Watch: { request: { service: string }; response: HealthStatus; streams: "responses" };
 }> = { name: "grpc.health.v1.Health", proto: healthProto };

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Peer } from "../mod.ts";
 import { freePorts, greetCommand, inTime, Printed, Program, ROOT, run } from "./program.ts";
-import { dial } from "../rpc.ts";
+import { dial } from "../rpc_client.ts";
 import { CHAT } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 

@@ -1,7 +1,8 @@
 /** Nothing said is lost: processes that are killed, stopped and started again. */
 import assert from "node:assert/strict";
 import { GreetError } from "../errors.ts";
-import { dial, implement, serve } from "../rpc.ts";
+import { dial } from "../rpc_client.ts";
+import { implement, serve } from "../rpc_server.ts";
 import { CHAT } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 import {

@@ -7,7 +7,7 @@
  */
 import assert from "node:assert/strict";
 import { greet } from "../mod.ts";
-import { dial } from "../rpc.ts";
+import { dial } from "../rpc_client.ts";
 import { GREETER } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 import { freePorts, greetCommand, Program, run } from "./program.ts";

@@ -5,8 +5,8 @@ import { ROOT } from "./program.ts";
 const LAYERS: readonly (readonly string[])[] = [
   ["color.ts", "errors.ts", "feed.ts", "http2_guard.ts", "keys.ts", "output.ts", "time.ts"],
   ["arguments.ts", "home.ts", "journal_file.ts", "target.ts", "text.ts", "wire.ts"],
-  ["cells.ts", "journal.ts", "listener.ts", "names.ts", "reasons.ts", "registry.ts"],
-  ["canvas.ts", "editor.ts", "etcd_keys.ts", "inbox.ts", "rpc.ts"],
+  ["cells.ts", "journal.ts", "listener.ts", "names.ts", "reasons.ts", "registry.ts", "rpc.ts"],
+  ["canvas.ts", "editor.ts", "etcd_keys.ts", "inbox.ts", "rpc_client.ts", "rpc_server.ts"],
   ["etcd_client.ts", "greeter.ts", "layout.ts", "link.ts", "names_client.ts", "names_server.ts"],
   ["etcd.ts", "outbox.ts", "roster.ts"],
   ["naming.ts"],
@@ -68,7 +68,7 @@ Deno.test("imports point downwards only", () => {
   }
 });
 
-Deno.test("only rpc.ts knows gRPC, only wire.ts proto/, only cells.ts how wide characters are", () => {
+Deno.test("only rpc*.ts know gRPC, only wire.ts proto/, only cells.ts how wide characters are", () => {
   const protos = ["chat", "etcd", "greeting", "health", "names"].map((name) =>
     `proto/${name}.proto`
   );
@@ -79,13 +79,16 @@ Deno.test("only rpc.ts knows gRPC, only wire.ts proto/, only cells.ts how wide c
   ]);
   for (const [file, imported] of imports) {
     const foreign = imported.filter((name) => !name.endsWith(".ts") && !name.startsWith("node:"));
-    if (file === "rpc.ts") assert(foreign.length > 0);
+    if (file.startsWith("rpc")) assert(foreign.length > 0);
     else assert.deepEqual(foreign, allowed.get(file) ?? [], file);
   }
 });
 
 Deno.test("the guard is loaded before whatever could take functions from node:http2", () => {
   assert.equal(imports.get("rpc.ts")?.[0], "http2_guard.ts");
+  for (const half of ["rpc_client.ts", "rpc_server.ts"]) {
+    assert.equal(imports.get(half)?.[0], "rpc.ts");
+  }
   for (const [file, imported] of imports) {
     assert.equal(imported.includes("node:http2"), file === "http2_guard.ts", file);
   }

@@ -13,7 +13,7 @@ import namesProto from "../proto/names.proto" with { type: "text" };
 import { type GreetError, serveNames } from "../mod.ts";
 import { LEASE_MS } from "../names_server.ts";
 import { LIMITS } from "../registry.ts";
-import { type Channel, dial } from "../rpc.ts";
+import { type Channel, dial } from "../rpc_client.ts";
 import { parseTarget } from "../target.ts";
 import { HEALTH, type NameChanges, type NameClaim, NAMES, type ServiceType } from "../wire.ts";
 import { Belief, key } from "./belief.ts";

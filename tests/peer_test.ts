@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { Journal, Peer, type PeerEvent } from "../mod.ts";
-import { dial, implement, serve } from "../rpc.ts";
+import { dial } from "../rpc_client.ts";
+import { implement, serve } from "../rpc_server.ts";
 import { CHAT } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 import { freePorts, inTime } from "./program.ts";

@@ -1,0 +1,448 @@
+/**
+ * The half of gRPC that calls.
+ *
+ * {@link dial} opens a channel to one target, {@link dialAll} to whoever serves under a name; calls
+ * on it are promises or, where the answer is a stream, async iterables. Whatever goes wrong becomes
+ * a {@link GreetError} in one place, which also finds out why.
+ *
+ * @module
+ */
+import { definitionOf, type Keepalive, keepaliveOptions } from "./rpc.ts";
+import { isIP } from "node:net";
+import { checkServerIdentity, type PeerCertificate } from "node:tls";
+import * as grpc from "@grpc/grpc-js";
+import type { ServiceDefinition } from "@grpc/proto-loader";
+import { GreetError, STATUS_NAMES } from "./errors.ts";
+import { isRefusal, isUnconnected, whyUnavailable } from "./reasons.ts";
+import type { Target } from "./target.ts";
+import { aborted, pause } from "./time.ts";
+import type { Calls, ServiceType, Streaming, Unary } from "./wire.ts";
+
+/** The pauses between attempts to connect, in milliseconds: the first, and the longest. */
+export interface BackOff {
+  firstMs: number;
+  maxMs: number;
+}
+
+/**
+ * For a channel that is closed when it cannot connect. A back-off of grpc-js
+ * outlives its channel, and when it ends would connect once more on behalf of
+ * nobody; so it is over at once.
+ */
+const NO_BACK_OFF: BackOff = { firstMs: 1, maxMs: 1 };
+
+/** How to make one call. */
+export interface CallOptions {
+  /** How many milliseconds the call may take, the wait for a connection included. */
+  timeoutMs: number;
+  /** Gives the call up. */
+  signal?: AbortSignal;
+  /** Wait until there is a connection, instead of failing at the first refusal. */
+  wait?: boolean;
+  /** What to say besides the request. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+/** How to make a call that is answered by a stream. */
+export interface StreamOptions {
+  /** How many milliseconds the first answer may take; the call as a whole takes as long as it takes. */
+  timeoutMs: number;
+  /** Gives the call up. */
+  signal?: AbortSignal;
+  /** What to say besides the request. */
+  headers?: Readonly<Record<string, string>>;
+}
+
+function metadata(headers: CallOptions["headers"] = {}, wait = false): grpc.Metadata {
+  const metadata = new grpc.Metadata({ waitForReady: wait });
+  for (const [name, value] of Object.entries(headers)) metadata.set(name, value);
+  return metadata;
+}
+
+/** How to open a channel. */
+export interface DialOptions {
+  /** For calls that wait for a connection. Without it, the channel closes itself when it cannot connect. */
+  backOff?: BackOff;
+  /** Notices, while there are calls, that the other side has fallen silent; they fail then. */
+  keepalive?: Keepalive;
+  /** Speaks TLS, and trusts whom these certificates (PEM) vouch for, or, without any, whom the system trusts. */
+  tls?: { readonly trusted?: Uint8Array };
+  /** How large an answer may be, in bytes (default 4 MiB). */
+  maxAnswerBytes?: number;
+}
+
+/**
+ * Opens a channel; nothing is sent before the first call.
+ *
+ * Each channel has connections of its own and goes to its target directly,
+ * whatever proxies the environment names.
+ *
+ * @param target whom to call
+ */
+export function dial(target: Target, options: DialOptions = {}): Channel {
+  return new Channel(target, options);
+}
+
+/**
+ * Opens a channel to whoever serves under one name: calls go to each of them in turn, and who
+ * cannot be reached is left out (gRPC's `round_robin`).
+ *
+ * @param name what they are called in errors
+ * @param servers who they are, again whenever that changes; read from the first call on
+ */
+export function dialAll(
+  name: string,
+  servers: AsyncIterable<readonly Target[]>,
+  options: DialOptions = {},
+): Channel {
+  return new Channel({ address: name }, options, servers);
+}
+
+/** How the servers are shared out; and a call that one of them did not answer goes to another. */
+const IN_TURN = JSON.stringify({
+  loadBalancingConfig: [{ round_robin: {} }],
+  methodConfig: [{
+    name: [{}],
+    retryPolicy: {
+      maxAttempts: 3,
+      initialBackoff: "0.01s",
+      maxBackoff: "0.1s",
+      backoffMultiplier: 2,
+      retryableStatusCodes: ["UNAVAILABLE"],
+    },
+  }],
+});
+
+/** What is asked for where a target has no name: an address cannot be (RFC 6066, section 3). */
+const NO_NAME = "address.invalid";
+
+function isAddress({ endpoint }: Target): boolean {
+  return isIP(endpoint?.host ?? "") !== 0;
+}
+
+/** TLS, where the certificate must be for the target, be that a name or an address. */
+function tlsTo(target: Target, trusted: Uint8Array | undefined): grpc.ChannelCredentials {
+  const verify = isAddress(target)
+    ? {
+      checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+        checkServerIdentity(target.endpoint!.host, certificate),
+    }
+    : {};
+  return grpc.credentials.createSsl(trusted && Buffer.from(trusted), null, null, verify);
+}
+
+/** How long the second server may take to be connected when the first is. */
+const TOGETHER_MS = 20;
+
+/** A channel to one target. Disposing of it closes it and fails the calls on it. */
+export class Channel implements Disposable {
+  readonly #target: Target;
+  readonly #tries: "once" | "again";
+  readonly #client: grpc.Client;
+  readonly #servers: Servers | undefined;
+
+  /** Use {@link dial} or {@link dialAll}. */
+  constructor(
+    target: Target,
+    { backOff, keepalive, tls, maxAnswerBytes }: DialOptions,
+    servers?: AsyncIterable<readonly Target[]>,
+  ) {
+    this.#target = target;
+    this.#tries = backOff === undefined ? "once" : "again";
+    this.#servers = servers && new Servers(servers);
+    const { firstMs, maxMs } = backOff ?? NO_BACK_OFF;
+    const credentials = tls === undefined
+      ? grpc.credentials.createInsecure()
+      : tlsTo(target, tls.trusted);
+    this.#client = new grpc.Client(this.#servers?.uri ?? target.address, credentials, {
+      "grpc.initial_reconnect_backoff_ms": firstMs,
+      "grpc.max_reconnect_backoff_ms": maxMs,
+      // A pool shared with other channels would share their pauses between attempts, too.
+      "grpc.use_local_subchannel_pool": 1,
+      "grpc.enable_http_proxy": 0,
+      // A silent connection is a good one; by default it is closed after 30 minutes.
+      "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
+      ...keepaliveOptions(keepalive),
+      ...tls && isAddress(target) ? { "grpc.ssl_target_name_override": NO_NAME } : {},
+      ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
+      ...this.#servers === undefined ? {} : { "grpc.service_config": IN_TURN },
+    });
+  }
+
+  /**
+   * Resolves when calls can go out, or cannot: gRPC gives them to the first server that is
+   * connected, and the others are to have their turn as well. It never fails; the call will.
+   */
+  async connected({ timeoutMs, wait, signal }: CallOptions): Promise<void> {
+    const { READY, TRANSIENT_FAILURE } = grpc.connectivityState;
+    const channel = this.#client.getChannel();
+    const deadline = Date.now() + timeoutMs;
+    const gaveUp = signal && aborted(signal);
+    for (;;) {
+      const state = channel.getConnectivityState(true);
+      if (state === READY) return await pause(TOGETHER_MS);
+      if (state === TRANSIENT_FAILURE && !wait) return;
+      if (signal?.aborted || Date.now() >= deadline) return;
+      const { promise: changed, resolve } = Promise.withResolvers<void>();
+      channel.watchConnectivityState(state, deadline, () => resolve());
+      await Promise.race([changed, ...gaveUp ? [gaveUp] : []]);
+    }
+  }
+
+  /**
+   * Makes one call.
+   *
+   * @param type the service
+   * @param name the call
+   * @param request what it takes
+   * @throws {GreetError} with the call's gRPC status. However a connection breaks it is
+   *   `UNAVAILABLE`. An aborted signal throws its own reason
+   */
+  async call<C extends Calls, Name extends Unary<C> & string>(
+    type: ServiceType<C>,
+    name: Name,
+    request: C[Name]["request"],
+    options: CallOptions,
+  ): Promise<C[Name]["response"]> {
+    options.signal?.throwIfAborted();
+    try {
+      return await this.#unary(definitionOf(type)[name], request, options);
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      const failure = error as grpc.ServiceError;
+      if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
+      throw await fromStatus(failure, this.#target, options.timeoutMs);
+    }
+  }
+
+  #unary(
+    method: ServiceDefinition[string],
+    request: unknown,
+    { timeoutMs, signal, wait, headers }: CallOptions,
+  ): Promise<unknown> {
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const call = this.#client.makeUnaryRequest(
+      method.path,
+      (value) => method.requestSerialize(value as object),
+      method.responseDeserialize,
+      request,
+      metadata(headers, wait),
+      { deadline: Date.now() + timeoutMs },
+      (error, response) => error === null ? resolve(response) : reject(error),
+    );
+    const cancel = () => call.cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+    return promise.finally(() => signal?.removeEventListener("abort", cancel));
+  }
+
+  /**
+   * Makes one call that is answered by a stream.
+   *
+   * @param type the service
+   * @param name the call
+   * @param request what it takes; where it takes a stream, many of them
+   * @returns the answers, as they come. To stop reading gives the call up
+   * @throws {GreetError} like {@link Channel.call}
+   */
+  async *stream<C extends Calls, Name extends Streaming<C> & string>(
+    type: ServiceType<C>,
+    name: Name,
+    request: C[Name]["streams"] extends "both" ? AsyncIterable<C[Name]["request"]>
+      : C[Name]["request"],
+    { timeoutMs, signal, headers }: StreamOptions,
+  ): AsyncGenerator<C[Name]["response"]> {
+    signal?.throwIfAborted();
+    const call = this.#open(definitionOf(type)[name], request, metadata(headers));
+    const cancel = () => call.cancel();
+    signal?.addEventListener("abort", cancel, { once: true });
+    let isLate = false;
+    const timer = setTimeout(() => {
+      isLate = true;
+      call.cancel();
+    }, timeoutMs);
+    try {
+      for await (const response of call) {
+        clearTimeout(timer);
+        yield response;
+      }
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (isLate) {
+        const message = `${this.#target.address}: no answer within ${timeoutMs / 1000} s`;
+        throw new GreetError("DEADLINE_EXCEEDED", message, { cause: error });
+      }
+      const failure = error as grpc.ServiceError;
+      if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
+      throw await fromStatus(failure, this.#target, timeoutMs);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+      // What was not read any more, or not in time, is not to be sent either.
+      call.on("error", () => {});
+      call.cancel();
+    }
+  }
+
+  #open(
+    method: ServiceDefinition[string],
+    request: unknown,
+    metadata: grpc.Metadata,
+  ): grpc.ClientReadableStream<unknown> {
+    const serialize = (value: unknown) => method.requestSerialize(value as object);
+    const { path, responseDeserialize } = method;
+    if (!method.requestStream) {
+      return this.#client.makeServerStreamRequest(
+        path,
+        serialize,
+        responseDeserialize,
+        request,
+        metadata,
+      );
+    }
+    const call = this.#client.makeBidiStreamRequest(path, serialize, responseDeserialize, metadata);
+    const send = async () => {
+      for await (const one of request as AsyncIterable<unknown>) call.write(one);
+      call.end();
+    };
+    void send();
+    return call;
+  }
+
+  /** Resolves when the connection that there is now is lost or closed; at once where there is none. */
+  async dropped(): Promise<void> {
+    const { READY } = grpc.connectivityState;
+    const channel = this.#client.getChannel();
+    if (channel.getConnectivityState(false) !== READY) return;
+    await new Promise<void>((resolve) => {
+      channel.watchConnectivityState(READY, Infinity, () => resolve());
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+    this.#servers?.end();
+  }
+}
+
+/** Who serves under a name, as gRPC asks for it: a resolver of its own kind for each channel. */
+class Servers {
+  static readonly #open = new Map<string, Servers>();
+  static #count = 0;
+  readonly #id = `${Servers.#count++}`;
+  readonly #lists: AsyncIterator<readonly Target[]>;
+  #known: grpc.experimental.StatusOr<grpc.experimental.Endpoint[]> | undefined;
+  #tell: (() => void) | undefined;
+  #isReading = false;
+
+  constructor(lists: AsyncIterable<readonly Target[]>) {
+    this.#lists = lists[Symbol.asyncIterator]();
+    Servers.#open.set(this.#id, this);
+  }
+
+  /** What a channel is opened with. */
+  get uri(): string {
+    return `${SCHEME}:${this.#id}`;
+  }
+
+  static of({ path }: grpc.experimental.GrpcUri): Servers | undefined {
+    return Servers.#open.get(path);
+  }
+
+  /** Gets who they are, now and whenever that changes. */
+  resolve(listener: grpc.experimental.ResolverListener): void {
+    this.#tell = () => {
+      if (this.#known === undefined) return;
+      listener(this.#known, {}, null, "");
+    };
+    if (this.#known !== undefined) queueMicrotask(this.#tell);
+    if (!this.#isReading) void this.#read();
+  }
+
+  async #read(): Promise<void> {
+    this.#isReading = true;
+    const { statusOrFromValue, statusOrFromError } = grpc.experimental;
+    try {
+      for (let next; !(next = await this.#lists.next()).done;) {
+        const endpoints = next.value.flatMap(({ endpoint }) => endpoint ?? []);
+        this.#known = statusOrFromValue(endpoints.map((one) => ({ addresses: [one] })));
+        this.#tell?.();
+      }
+    } catch (error) {
+      const { message: details } = GreetError.from(error);
+      this.#known = statusOrFromError({ code: grpc.status.UNAVAILABLE, details });
+      this.#tell?.();
+    }
+  }
+
+  forget(): void {
+    this.#tell = undefined;
+  }
+
+  end(): void {
+    this.forget();
+    Servers.#open.delete(this.#id);
+    void this.#lists.return?.();
+  }
+}
+
+const SCHEME = "servers";
+
+grpc.experimental.registerResolver(
+  SCHEME,
+  class implements grpc.experimental.Resolver {
+    readonly #servers: Servers | undefined;
+    readonly #listener: grpc.experimental.ResolverListener;
+
+    constructor(uri: grpc.experimental.GrpcUri, listener: grpc.experimental.ResolverListener) {
+      this.#servers = Servers.of(uri);
+      this.#listener = listener;
+    }
+
+    updateResolution(): void {
+      this.#servers?.resolve(this.#listener);
+    }
+
+    destroy(): void {
+      this.#servers?.forget();
+    }
+
+    static getDefaultAuthority(): string {
+      return "localhost";
+    }
+  },
+);
+
+/** The one place where a gRPC status becomes an error of ours. */
+async function fromStatus(
+  cause: grpc.ServiceError,
+  target: Target,
+  timeoutMs: number,
+): Promise<GreetError> {
+  const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
+  const at = (reason: string) => `${target.address}: ${reason}`;
+  const details = cause.details ?? cause.message;
+  if (isDisconnect(cause.code, details)) {
+    const { reason, hint } = await whyUnavailable(details, target);
+    return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
+  }
+  if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
+    const what = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
+    return new GreetError(status, at(`no ${what} within ${timeoutMs / 1000} s`), { cause });
+  }
+  const code = status === "OK" ? "UNKNOWN" : status;
+  return new GreetError(code, at(details || code), { cause });
+}
+
+/**
+ * Whether a call failed only because nobody listens there, or not yet; or because nobody goes by
+ * the name that was to be called.
+ */
+export function isNobodyThere({ code, cause }: GreetError): boolean {
+  return code === "NOT_FOUND" || isRefusal((cause as Partial<grpc.ServiceError>)?.details);
+}
+
+/** A broken connection has three faces; a cancellation of our own never gets here. */
+function isDisconnect(code: grpc.status, details: string): boolean {
+  return code === grpc.status.UNAVAILABLE || code === grpc.status.CANCELLED ||
+    code === grpc.status.INTERNAL && /RST_STREAM/.test(details);
+}

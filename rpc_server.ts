@@ -1,0 +1,342 @@
+/**
+ * The half of gRPC that answers.
+ *
+ * {@link serve} listens and offers services, which {@link implement} makes of one function for
+ * each of their calls; {@link health} and {@link reflection} are the ones that every server should
+ * have. What a function throws reaches the caller as one of gRPC's statuses, decided in one place.
+ *
+ * @module
+ */
+import { definitionOf, type Keepalive, keepaliveOptions, parseProto } from "./rpc.ts";
+import * as grpc from "@grpc/grpc-js";
+import type { PackageDefinition, ServiceDefinition } from "@grpc/proto-loader";
+import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
+  type: "text",
+};
+import { GreetError, STATUS_NAMES } from "./errors.ts";
+import { type Connection, Listener } from "./listener.ts";
+import { aborted, within } from "./time.ts";
+import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from "./wire.ts";
+
+/** A call that came in. */
+export interface IncomingCall {
+  /** The caller's address, such as `127.0.0.1:41234`. */
+  readonly from: string;
+  /** Aborted when the caller gives up, goes away or runs out of time. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * Answers one kind of call, by a promise or, where the answer is a stream, by an async generator,
+ * which is to end when the call's signal is aborted. A {@link GreetError} with a gRPC status
+ * reaches the caller as that status; anything else as a bland `INTERNAL`.
+ */
+type Handlers<C extends Calls> =
+  & {
+    [Name in Unary<C>]: (
+      request: C[Name]["request"],
+      call: IncomingCall,
+    ) => C[Name]["response"] | Promise<C[Name]["response"]>;
+  }
+  & {
+    [Name in Streaming<C>]: (
+      request: C[Name]["request"],
+      call: IncomingCall,
+    ) => AsyncIterable<C[Name]["response"]>;
+  };
+
+type OpenStream = Pick<
+  grpc.ServerDuplexStream<unknown, unknown> | grpc.ServerWritableStream<unknown, unknown>,
+  "on" | "emit"
+>;
+
+/** What an implementation shares with the server that it runs in. */
+interface Running {
+  /** Streams that are open now and that a stop has to end. */
+  readonly streams: Set<OpenStream>;
+  /** Calls that are being answered now and that a stop has to wait for. */
+  readonly answering: Set<Promise<void>>;
+  readonly onFault: (error: unknown) => void;
+  /** The connection that a call came over, while it is there. */
+  readonly connection: (from: string) => Connection | undefined;
+}
+
+const parts = Symbol("parts");
+
+/** Something for a server to offer; made by {@link implement}, {@link health} or {@link reflection}. */
+export interface Service {
+  /** Its full name, such as `greet.v1.Greeter`. */
+  readonly name: string;
+  /** Of no interest outside this module. */
+  readonly [parts]: {
+    readonly package: PackageDefinition;
+    readonly implementation: (running: Running) => grpc.UntypedServiceImplementation;
+  };
+}
+
+/**
+ * A service and the functions that answer its calls.
+ *
+ * @param type the service
+ * @param handlers one function for each of its calls
+ */
+export function implement<C extends Calls>(type: ServiceType<C>, handlers: Handlers<C>): Service {
+  const definition = definitionOf(type);
+  return {
+    name: type.name,
+    [parts]: {
+      package: parseProto(type.proto, type.longs),
+      implementation: (running) =>
+        Object.fromEntries(
+          Object.entries(handlers).map(([name, handler]) => [
+            name,
+            definition[name].responseStream
+              ? streamMethod(handler as StreamHandler, definition[name], running)
+              : unaryMethod(handler as UnaryHandler, running),
+          ]),
+        ),
+    },
+  };
+}
+
+type UnaryHandler = (request: unknown, call: IncomingCall) => unknown;
+
+function unaryMethod(
+  handler: UnaryHandler,
+  { answering, onFault }: Running,
+): grpc.handleUnaryCall<unknown, unknown> {
+  return (call, answer) => {
+    const answered = answerWith(handler, call, answer, onFault)
+      .finally(() => answering.delete(answered));
+    answering.add(answered);
+  };
+}
+
+type StreamHandler = (request: unknown, call: IncomingCall) => AsyncIterable<unknown>;
+
+function streamMethod(
+  handler: StreamHandler,
+  { responseSerialize }: ServiceDefinition[string],
+  running: Running,
+): grpc.handleServerStreamingCall<unknown, unknown> {
+  return (stream) => {
+    keepOpen(stream, running);
+    const ended = new AbortController();
+    const end = () => ended.abort();
+    stream.on("cancelled", end).on("error", end).on("close", end);
+    const from = stream.getPeer();
+    const connection = running.connection(from);
+    const pour = async () => {
+      try {
+        for await (const answer of handler(stream.request, { from, signal: ended.signal })) {
+          await connection?.room(responseSerialize(answer as object).length, ended.signal);
+          if (ended.signal.aborted) return;
+          stream.write(answer);
+        }
+        stream.end();
+      } catch (error) {
+        if (!ended.signal.aborted) stream.emit("error", toStatus(error, running.onFault));
+      }
+    };
+    void pour();
+  };
+}
+
+async function answerWith(
+  handler: UnaryHandler,
+  call: grpc.ServerUnaryCall<unknown, unknown>,
+  answer: grpc.sendUnaryData<unknown>,
+  onFault: (error: unknown) => void,
+): Promise<void> {
+  try {
+    answer(null, await handler(call.request, incoming(call)));
+  } catch (error) {
+    answer(toStatus(error, onFault));
+  }
+}
+
+/** The signal is made when it is first asked for: most calls never need one. */
+function incoming(
+  call: Pick<grpc.ServerUnaryCall<unknown, unknown>, "getPeer" | "cancelled" | "once">,
+): IncomingCall {
+  let abort: AbortController | undefined;
+  return {
+    from: call.getPeer(),
+    get signal() {
+      if (abort === undefined) {
+        const controller = abort = new AbortController();
+        if (call.cancelled) controller.abort();
+        else call.once("cancelled", () => controller.abort());
+      }
+      return abort.signal;
+    },
+  };
+}
+
+/** What a caller gets to know of an error: ours in full, anything else not at all. */
+function toStatus(
+  error: unknown,
+  onFault: (error: unknown) => void,
+): { code: grpc.status; details: string } {
+  if (error instanceof GreetError) {
+    const { code, message } = error;
+    const status = STATUS_NAMES.findIndex((name) => name === code);
+    if (status !== -1) return { code: status, details: message };
+  }
+  onFault(error);
+  return { code: grpc.status.INTERNAL, details: "internal error" };
+}
+
+/**
+ * The standard health service, for probes and load balancers.
+ *
+ * Every named service, and the server as a whole (`""`), is reported as serving
+ * for as long as the server runs. Source: grpc/grpc `doc/health-checking.md`. The npm
+ * package `grpc-health-check` is not used, because it reads from disk and asks for
+ * the user's id when it is imported.
+ *
+ * @param services what the server offers besides
+ */
+export function health(services: readonly Service[]): Service {
+  const known = new Set(["", ...services.map(({ name }) => name)]);
+  const serving = { status: "SERVING" } as const;
+  return implement(HEALTH, {
+    Check({ service }) {
+      if (known.has(service)) return serving;
+      throw new GreetError("NOT_FOUND", "there is no such service here");
+    },
+    async *Watch({ service }, { signal }) {
+      yield known.has(service) ? serving : { status: "SERVICE_UNKNOWN" as const };
+      await aborted(signal);
+    },
+  });
+}
+
+/**
+ * Server reflection, so that tools such as grpcurl need no `.proto` files.
+ *
+ * Serves both `grpc.reflection.v1` and the older `v1alpha`, which differ in
+ * name only. Source: grpc/grpc `doc/server-reflection.md`.
+ *
+ * @param services what the server offers besides
+ */
+export async function reflection(services: readonly Service[]): Promise<readonly Service[]> {
+  const { ReflectionV1Implementation } = await import(
+    "@grpc/reflection/build/src/implementations/reflection-v1.js"
+  );
+  const versions = ["v1", "v1alpha"].map((version) => ({
+    name: `grpc.reflection.${version}.ServerReflection`,
+    package: parseProto(
+      reflectionProto.replaceAll("grpc.reflection.v1", `grpc.reflection.${version}`),
+    ),
+  }));
+  const described = new ReflectionV1Implementation(
+    Object.assign(
+      {},
+      ...services.map((service) => service[parts].package),
+      ...versions.map((version) => version.package),
+    ),
+  );
+  const implementation = (running: Running) => ({
+    ServerReflectionInfo(
+      stream: grpc.ServerDuplexStream<
+        Parameters<typeof described.handleServerReflectionRequest>[0],
+        ReturnType<typeof described.handleServerReflectionRequest>
+      >,
+    ) {
+      keepOpen(stream, running);
+      stream.on(
+        "data",
+        (request) => stream.write(described.handleServerReflectionRequest(request)),
+      );
+      stream.on("end", () => stream.end());
+    },
+  });
+  return versions.map((version) => ({
+    name: version.name,
+    [parts]: { package: version.package, implementation },
+  }));
+}
+
+function keepOpen(stream: OpenStream, { streams }: Running): void {
+  streams.add(stream);
+  const forget = () => streams.delete(stream);
+  // A throw out of a stream's listener would end the process; all of these end the stream.
+  stream.on("cancelled", forget).on("error", forget).on("close", forget).on("finish", forget);
+}
+
+/** How to serve. */
+export interface ServeOptions {
+  /** The address to listen on. */
+  host: string;
+  /** The port to listen on, 0 for a free one. */
+  port: number;
+  /** What to offer. */
+  services: readonly Service[];
+  /** Gets what a handler threw by mistake; the caller sees only `INTERNAL`. */
+  onFault?: (error: unknown) => void;
+  /** Asks silent connections whether they are still there, and closes those that do not answer. */
+  keepalive?: Keepalive;
+}
+
+/** A running server. Disposing of it stops it. */
+export interface Server extends AsyncDisposable {
+  /** The port that it listens on. */
+  readonly port: number;
+  /**
+   * Stops: takes no new calls, lets those in flight finish, then closes.
+   * Repeated calls wait for the first.
+   *
+   * @param graceMs how many milliseconds calls in flight may still take (default 5000)
+   */
+  stop(graceMs?: number): Promise<void>;
+}
+
+/**
+ * Listens and answers.
+ *
+ * @returns the server, once it listens
+ * @throws {GreetError} `FAILED` where the port or the host cannot be had
+ */
+export async function serve(options: ServeOptions): Promise<Server> {
+  const { host, services, onFault = (error) => console.error(error) } = options;
+  const server = new grpc.Server(keepaliveOptions(options.keepalive));
+  const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+  const listener = new Listener((socket) => injector.injectConnection(socket));
+  const running: Running = {
+    streams: new Set(),
+    answering: new Set(),
+    onFault,
+    connection: (from) => listener.connection(from),
+  };
+  for (const service of services) {
+    const { package: { [service.name]: definition }, implementation } = service[parts];
+    server.addService(definition as grpc.ServiceDefinition, implementation(running));
+  }
+  const port = await listener.listen(host, options.port);
+  let stopped: Promise<void> | undefined;
+  const stop = (graceMs = 5000) => stopped ??= shutDown(server, listener, running, graceMs);
+  return { port, stop, [Symbol.asyncDispose]: () => stop() };
+}
+
+/** How long connections may take to end, and the last answers to get out, when no call is left. */
+const LAST_ANSWERS_MS = 500;
+
+async function shutDown(
+  server: grpc.Server,
+  listener: Listener,
+  { streams, answering }: Running,
+  graceMs: number,
+): Promise<void> {
+  const closed = listener.close();
+  for (const stream of streams) {
+    stream.emit("error", { code: grpc.status.UNAVAILABLE, details: "the server is stopping" });
+  }
+  // Its callback comes too early, and connections to somebody who was stopped never end.
+  server.tryShutdown(() => {});
+  await within(graceMs, Promise.allSettled(answering));
+  await within(LAST_ANSWERS_MS, closed);
+  server.forceShutdown();
+  listener.destroy();
+  await closed;
+}
