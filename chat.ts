@@ -19,6 +19,9 @@ import { kept, Transcript } from "./transcript.ts";
 /** How many piped messages are stored together at most: waiting for the disk is what costs. */
 const IN_FLIGHT = 256;
 
+/** After how long it is told that a name is waited for. */
+const UNUSUAL_MS = 1_000;
+
 /** How many lines of earlier runs can be brought back. */
 const REMEMBERED = 1_000;
 
@@ -59,7 +62,7 @@ interface View {
  */
 export async function chat(options: ChatOptions): Promise<GreetError | undefined> {
   const { screen, signal, journal, json, quiet } = options;
-  const peer = await Peer.open(options);
+  const peer = await openPeer(options);
   const transcript = new Transcript({ screen, peer, quiet });
   const view = json ? jsonView(screen, peer) : textView(options, peer, transcript);
   // Where there is a naming service, nobody need know the port.
@@ -88,6 +91,21 @@ export async function chat(options: ChatOptions): Promise<GreetError | undefined
   view.end();
   // Who typed it has seen what became of it; a chat that was left is done.
   return screen.interactive ? undefined : failures[0];
+}
+
+/**
+ * Where names are leases, that of a process which was killed a moment ago is not free for some
+ * seconds, and somebody who waits for that wants to know.
+ */
+async function openPeer(options: ChatOptions): Promise<Peer> {
+  const { name, names, screen, json } = options;
+  const tell = () => screen.warn(`waiting for the name ${showable(name)} at ${names!.address}`);
+  const timer = names && !json ? setTimeout(tell, UNUSUAL_MS) : undefined;
+  try {
+    return await Peer.open(options);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 // ---------------------------------------------------------------- what is typed

@@ -259,6 +259,8 @@ async function chatCommand(input: Arguments, io: Io): Promise<number> {
   using journal = input.flag("no-journal") ? undefined : await openJournal(name, input, io);
   await using names = hasNames ? await useNames(input, io) : undefined;
   const advertise = names && advertised(input, host, io);
+  // Also while our own name is still being waited for.
+  io.signal.addEventListener("abort", () => void names?.[Symbol.asyncDispose]());
   const { chat } = await import("./chat.ts");
   await using screen = await openScreen(name, { color, bell, json: options.json }, io);
   const { signal } = io;

@@ -82,7 +82,9 @@ async function* readLines(
   signal: AbortSignal,
 ): AsyncGenerator<string> {
   const chunks = input.pipeThrough(new TextDecoderStream()).getReader();
-  signal.addEventListener("abort", () => chunks.cancel().catch(() => {}), { once: true });
+  const stop = () => chunks.cancel().catch(() => {});
+  if (signal.aborted) stop();
+  signal.addEventListener("abort", stop, { once: true });
   let rest = "";
   for (;;) {
     const { done, value } = await chunks.read();

@@ -1,6 +1,7 @@
 /** Names instead of ports, as users type them: chats, greetings, and what is registered. */
 import assert from "node:assert/strict";
 import { openNames, Peer, serveNames } from "../mod.ts";
+import { EtcdCluster, etcdTest } from "./etcd.ts";
 import { Bot, freePorts, Immortal, inTime, Program, run, temporaryHome } from "./program.ts";
 
 /** A naming server as a process, and the environment that names it. */
@@ -181,6 +182,37 @@ Deno.test("peers that are killed at any moment find each other by name again, an
   } finally {
     await names[Symbol.asyncDispose]();
   }
+});
+
+etcdTest("a chat and a greeting by names in etcd, of which one node dies", async () => {
+  await using cluster = await EtcdCluster.start({ nodes: 3 });
+  const env = { GREET_NAMES: cluster.place() };
+  await using alice = new Bot(["Alice", "Bob"], { env });
+  await using first = new Bot(["Bob", "Alice"], { env });
+  await Promise.all([alice.until("welcome"), first.until("welcome")]);
+  await using server = await greeter(env);
+  await cluster.kill(0);
+  await alice.say("still here?");
+  await alice.until("delivered");
+  await first.kill();
+  // His name is not free before his lease ends; he waits, is found, and gets what waited.
+  await alice.say("and now?");
+  await using again = new Bot(["Bob", "Alice"], { env });
+  assert.equal((await again.until("message"))[0].body, "and now?");
+  const { code, err } = await run(["greet", "greeter", "Carol"], { env });
+  assert.equal(code, 0, err);
+  assert.equal(greeted(server), 1);
+});
+
+etcdTest("who waits for a name that a killed process had is told so, and can leave", async () => {
+  await using cluster = await EtcdCluster.start();
+  const env = { GREET_NAMES: cluster.place() };
+  await using names = openNames(cluster.place());
+  await using _registration = await names.register({ name: "Alice", address: "127.0.0.1:1" });
+  await using alice = Program.greet(["chat", "Alice", "Bob"], { env });
+  await alice.err.until(`waiting for the name Alice at ${cluster.place()}\n`);
+  alice.kill("SIGINT");
+  assert.equal(await inTime(alice.code(), "the end", 2_000), 0);
 });
 
 // ---------------------------------------------------------------- serve and greet
