@@ -25,6 +25,7 @@ import { aborted } from "./time.ts";
 
 type Names = import("./names.ts").Names;
 type Standing = import("./names.ts").Standing;
+type Naming = import("./threads.ts").Naming;
 
 /** What the program has of the world around it. */
 export interface Io {
@@ -209,15 +210,15 @@ function logJson({ at, name, from, error }: import("./greeter.ts").GreetRequest)
 async function greetCommand(input: Arguments, io: Io): Promise<number> {
   const [target, ...typedNames] = input.positionals(2, Infinity);
   const names = typedNames.map(parseName);
+  const naming = await namingOf(input, io);
   const options = {
     maxTime: input.number("max-time", { above: 0, max: 86_400 }),
     threads: input.number("threads", { above: 0, max: 1_024, whole: true }),
     wait: input.flag("wait"),
     signal: io.signal,
-    naming: await namingOf(input, io),
+    naming: isTarget(target) ? undefined : naming,
   };
-  if (options.naming === undefined || isTarget(target)) parseTarget(target);
-  else parseName(target);
+  await checkWhomToGreet(target, options.naming);
   const { greetAll } = await import("./threads.ts");
   const json = input.flag("json");
   if (!json && !input.flag("quiet")) {
@@ -240,6 +241,14 @@ async function greetCommand(input: Arguments, io: Io): Promise<number> {
   if (io.signal.aborted) return exitCode("INTERRUPTED");
   const first = errors.find((error) => error !== undefined);
   return first === undefined ? 0 : exitCode(first.code);
+}
+
+/** What makes no sense is to be said before anything else is. */
+async function checkWhomToGreet(target: string, naming: Naming | undefined): Promise<void> {
+  if (naming === undefined) return void parseTarget(target);
+  parseName(target);
+  const { openNames } = await import("./naming.ts");
+  openNames(naming.place, naming.options);
 }
 
 async function chatCommand(input: Arguments, io: Io): Promise<number> {
@@ -381,7 +390,7 @@ function placeOfNames(input: Arguments, io: Io): string | undefined {
 }
 
 /** Which naming service is meant, as plain data. */
-async function namingOf(input: Arguments, io: Io) {
+async function namingOf(input: Arguments, io: Io): Promise<Naming | undefined> {
   const place = placeOfNames(input, io);
   const cacert = input.string("cacert");
   if (place === undefined) {

@@ -60,7 +60,7 @@ type PlainOutcome =
  * @param names who is greeting
  * @returns the outcomes, in the order in which they come; a failure is an
  *   outcome, too. It ends after the last one, or when the signal is aborted
- * @throws {GreetError} `USAGE` for a target that is none
+ * @throws {GreetError} `USAGE` for a target or a naming service that is none
  *
  * @example
  * ```ts
@@ -80,8 +80,11 @@ export async function* greetAll(
   names: readonly string[],
   options: GreetAllOptions = {},
 ): AsyncGenerator<Outcome> {
-  const { threads = navigator.hardwareConcurrency, naming, maxTime, wait, signal } = options;
-  if (naming === undefined || isTarget(target)) parseTarget(target);
+  const { threads = navigator.hardwareConcurrency, maxTime, wait, signal } = options;
+  const naming = isTarget(target) ? undefined : options.naming;
+  // What cannot be called is to be known before there are threads.
+  if (naming === undefined) parseTarget(target);
+  else await openNames(naming.place, naming.options)[Symbol.asyncDispose]();
   const jobs = shareOut(names, threads).map((clients) => ({
     target,
     naming,

@@ -398,6 +398,8 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["names", "list", "Bob", "--names", "1"], /unexpected argument "Bob"\n/],
   [["names", "0", "--names", "1"], /--names is for list and watch\n/],
   [["names", "lst", "--names", "1"], /greet: error/],
+  [["greet", "greeter", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
+  [["names", "list", "--names", "etcd://"], /there is no host in the place of etcd\n/],
   [["greet", "greeter", "Bob"], /has no port\n.*--names\n/],
   [["greet", "1", "Bob", "--cacert", "x"], /--cacert needs --names/],
 ];
