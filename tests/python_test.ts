@@ -149,6 +149,20 @@ pythonTest("our naming server, their client", async () => {
   ]);
 });
 
+pythonTest("the lines of Python in docs/naming.md do what they say", async () => {
+  await using server = await serveNames({ port: 0 });
+  await using names = openNames(`${server.port}`);
+  await using _bob = await names.register({ name: "Bob", address: "127.0.0.1:1" });
+  const text = await Deno.readTextFile(join(ROOT, "docs", "naming.md"));
+  const [, snippet] = /```python\n([^]*?)```/.exec(text)!;
+  const script = join(modules, "snippet.py");
+  const imports = "import grpc, names_pb2, names_pb2_grpc\n";
+  await Deno.writeTextFile(script, imports + snippet.replace(":55500", `:${server.port}`));
+  await using client = pythonProgram("-u", script);
+  await client.out.until(/state: true[^]*name: "Bob"/);
+  assert.equal((await names.lookup("greeter"))[0].address, "127.0.0.1:50051");
+});
+
 pythonTest("their holder is killed, and its name is free within a second", async () => {
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);
