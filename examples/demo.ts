@@ -1,7 +1,7 @@
 /**
- * The main job, shown: a server, two clients on two threads, two peers.
+ * The main job, shown: a server, two clients on two threads, two peers, and two who need no ports.
  *
- * Starts the real program five times on free ports, prints what each of them
+ * Starts the real program eight times on free ports, prints what each of them
  * prints, and ends by itself: `deno task demo`.
  *
  * @module
@@ -89,14 +89,28 @@ await server.end("SIGTERM");
 server.show();
 clients.show();
 
+/** Lets two talk, and shows what they saw. */
+async function chat(one: Program, name: string, other: Program, otherName: string) {
+  await one.until(/Welcome/);
+  await one.say(`Hello, ${otherName}!`);
+  for (const each of [one, other]) await each.until(new RegExp(`${name}> Hello`));
+  await other.say(`Hello, ${name}!`);
+  await one.until(new RegExp(`${otherName}> Hello`));
+  await Promise.all([one.end(), other.end()]);
+  one.show();
+  other.show();
+}
+
 const [alicePort, bobPort] = freePorts();
 const alice = new Program("chat", "Alice", alicePort, bobPort, "--no-journal");
 await alice.until(/Waiting/);
 const bob = new Program("chat", "Bob", bobPort, alicePort, "--no-journal");
-await alice.say("Hello, Bob!");
-await bob.until(/Alice> Hello, Bob!\n/);
-await bob.say("Hello, Alice!");
-await alice.until(/Bob> Hello, Alice!\n/);
-await Promise.all([alice.end(), bob.end()]);
-alice.show();
-bob.show();
+await chat(alice, "Alice", bob, "Bob");
+
+const names = new Program("names", "0");
+const [, place] = await names.until(/listening on (\d+)\n/);
+const carol = new Program("chat", "Carol", "Dave", "--names", place, "--no-journal");
+const dave = new Program("chat", "Dave", "Carol", "--names", place, "--no-journal");
+await chat(carol, "Carol", dave, "Dave");
+await names.end("SIGTERM");
+names.show();
