@@ -1,4 +1,4 @@
-/** Two machines and a cable between them, as network namespaces. */
+/** Machines and the cables between them, as network namespaces. */
 import assert from "node:assert/strict";
 import { greetCommand, PATIENCE_MS, Program } from "./program.ts";
 
@@ -83,5 +83,75 @@ Deno.test({
     assert.equal(out.text.match(/"type":"joined"/g)?.length, 2);
     await machines.end();
     assert.equal(await machines.code(), 0);
+  },
+});
+
+/**
+ * Four machines on a switch: a naming server on N, Alice on A, and Bob on B or on C. Obeys lines such
+ * as `start B` (Bob comes there), `kill B`, `A hello` (Alice says it), `cut A` and `mend A`.
+ */
+const SWITCHED = `
+set -e
+mount -t tmpfs tmpfs /run
+ip link add switch type bridge; ip link set switch up
+folder=$(mktemp -d); trap 'rm -rf "$folder"' EXIT
+declare -A address=([N]=10.9.0.1 [A]=10.9.0.2 [B]=10.9.0.3 [C]=10.9.0.4) pid
+for n in N A B C; do
+  ip netns add $n; ip -n $n link set lo up
+  ip link add cable$n type veth peer name cable netns $n
+  ip link set cable$n master switch up
+  ip -n $n addr add \${address[$n]}/24 dev cable; ip -n $n link set cable up
+  mkfifo "$folder/$n"
+done
+run() {
+  GREET_NAMES=10.9.0.1:55500 GREET_HOME=$folder/home exec ip netns exec $1 "\${@:2}" \\
+    --host \${address[$1]} --json <"$folder/$1" > >(sed -u "s/^/$1 /")
+}
+GREET_NAMES= run N "$@" names & exec 7>"$folder/N"
+run A "$@" chat Alice Bob & exec 8>"$folder/A"
+while read -r what text; do
+  case $what in
+    A) echo "$text" >&8 ;;
+    start) run $text "$@" chat Bob Alice & pid[$text]=$!; exec 9>"$folder/$text" ;;
+    kill) kill -9 \${pid[$text]}; wait \${pid[$text]} || true ;;
+    cut) ip -n $text link set cable down ;;
+    mend) ip -n $text link set cable up ;;
+  esac
+done
+exec 8>&- 9>&-
+kill -TERM $(jobs -p)
+wait
+`.replaceAll("\\$", "$");
+
+Deno.test({
+  name:
+    "who moves to another machine is followed by name, and who was cut off is found again (needs ip and unshare)",
+  ignore: !hasNamespaces,
+  async fn() {
+    await using machines = new Program([
+      ...UNSHARE,
+      "bash",
+      "-c",
+      SWITCHED,
+      "bash",
+      ...greetCommand(),
+    ]);
+    const { out } = machines;
+    await out.until(/^N .*"held".*"Alice","address":"10\.9\.0\.2:\d+"/m);
+    await machines.write("start B\n");
+    await out.until(/^A .*"welcome","peers":\["Bob"\]/m);
+    await machines.write("kill B\nA where are you?\nstart C\n");
+    await out.until(/^C .*"message".*"where are you\?"/m);
+    await out.until(/^N .*"held".*"Bob","address":"10\.9\.0\.4:\d+"/m);
+    // Nobody says goodbye through a cable that is cut, so the lease has to end.
+    await machines.write("cut A\n");
+    await out.until(/^N .*"freed".*"Alice"/m);
+    await out.until(/^C .*"left","name":"Alice"/m);
+    await machines.write("A can you hear me?\nmend A\n");
+    await out.until(/^N [^]*^N .*"held".*"Alice"[^]*^N .*"held".*"Alice"/m);
+    await out.until(/^C .*"joined","name":"Alice","back":true/m);
+    await out.until(/^C .*"message".*"can you hear me\?"/m);
+    await machines.end();
+    await machines.code();
   },
 });
