@@ -31,7 +31,7 @@ export interface PrintOptions {
  */
 export async function printNames(names: Names, options: PrintOptions): Promise<void> {
   const { stdout, stderr, signal, json, quiet } = options;
-  const entries = await names.list(signal);
+  const entries = await names.list({ signal });
   if (json) {
     for (const entry of entries) stdout.line(JSON.stringify(plain(entry)));
     return;

@@ -146,7 +146,7 @@ export class GreeterClient implements Disposable {
   /** Who does not wait wants to know that nobody goes by the name, or that nobody can be asked. */
   async #lookUp(names: Names, name: string): Promise<void> {
     const { maxTime = DEFAULT_MAX_TIME, wait, signal } = this.#options;
-    if (!wait) await names.lookup(name, signal);
+    if (!wait) await names.lookup(name, { maxTime, signal });
     await this.#channel.connected({ timeoutMs: maxTime * 1000, wait, signal });
   }
 

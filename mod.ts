@@ -147,6 +147,7 @@ export type {
 } from "./journal.ts";
 export { Names } from "./names.ts";
 export type {
+  LookupOptions,
   NameClaim,
   NamedEntry,
   NamesEvent,

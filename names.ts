@@ -91,8 +91,16 @@ export interface NamesWatch {
 /** The pauses before the service is tried again: the first, the longest, and how they grow. */
 const RETRY = { firstMs: 100, maxMs: 2_000, factor: 1.6 };
 
-/** How long looking something up may take. */
-const LOOKUP_TIMEOUT_MS = 5_000;
+/** How many seconds looking something up may take. */
+const LOOKUP_SECONDS = 5;
+
+/** How to look something up. */
+export interface LookupOptions {
+  /** How many seconds it may take (default 5). */
+  maxTime?: number;
+  /** Gives up. */
+  signal?: AbortSignal;
+}
 
 /** A name that was claimed. Disposing of it gives the name back. */
 export interface Registration extends AsyncDisposable {
@@ -151,22 +159,25 @@ export class Names implements AsyncDisposable {
    *
    * @returns at least one; more where the name is shared
    * @throws {GreetError} `NOT_FOUND` where nobody does, `UNAVAILABLE` or `DEADLINE_EXCEEDED` where
-   *   the service cannot be asked
+   *   the service cannot be asked; an aborted signal throws its own reason
    */
-  async lookup(name: string, signal?: AbortSignal): Promise<NamedEntry[]> {
-    const entries = await this.#list(name, signal);
+  async lookup(name: string, options: LookupOptions = {}): Promise<NamedEntry[]> {
+    const entries = await this.#list(name, options);
     if (entries.length === 0) throw nobody(name, this.address);
     return entries;
   }
 
   /** All names that are held, ordered. Errors are like those of {@link Names.lookup}. */
-  async list(signal?: AbortSignal): Promise<NamedEntry[]> {
-    return await this.#list(undefined, signal);
+  async list(options: LookupOptions = {}): Promise<NamedEntry[]> {
+    return await this.#list(undefined, options);
   }
 
-  async #list(name: string | undefined, signal: AbortSignal | undefined): Promise<NamedEntry[]> {
+  async #list(
+    name: string | undefined,
+    { maxTime = LOOKUP_SECONDS, signal }: LookupOptions,
+  ): Promise<NamedEntry[]> {
     try {
-      return await this.#service.list(name, { timeoutMs: LOOKUP_TIMEOUT_MS, signal });
+      return await this.#service.list(name, { timeoutMs: maxTime * 1_000, signal });
     } catch (error) {
       signal?.throwIfAborted();
       throw explained(error, this.address);
@@ -177,23 +188,27 @@ export class Names implements AsyncDisposable {
    * What happens to a name, or to all: first the present state, then every change in order. It
    * ends when the signal is aborted, or with {@link Names}.
    *
-   * @throws {GreetError} where watching is refused; that the service is lost is an event
+   * @throws {GreetError} where watching is refused; that the service is lost is an event, which comes
+   *   again only when the reason changes
    */
   async *watch(name?: string, signal?: AbortSignal): AsyncGenerator<NamesEvent> {
     const either = AbortSignal.any([this.#closed.signal, ...signal ? [signal] : []]);
     const watch = this.#service.watch(name);
     const retry = new Retry();
+    let reason: string | undefined;
     while (!either.aborted) {
       try {
         for await (const event of watch.run(either)) {
           retry.succeeded();
+          reason = undefined;
           yield event;
         }
       } catch (cause) {
         if (either.aborted) return;
         const error = explained(cause, this.address);
         if (!isPassing(error)) throw error;
-        yield { type: "lost", error };
+        if (error.message !== reason) yield { type: "lost", error };
+        reason = error.message;
       }
       await retry.pause(either);
     }
