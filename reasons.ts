@@ -26,7 +26,7 @@ const REASONS: readonly [RegExp, string][] = [
   [/certificate/, "the certificate is not one that is trusted"],
   [/wrong version number|WRONG_VERSION_NUMBER/i, "the other side does not speak TLS"],
   [/Keepalive timeout/, "no sign of life"],
-  [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled/i, "connection lost"],
+  [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled|Channel closed/i, "connection lost"],
 ];
 
 /** Whether there was nobody to send a call to, as far as gRPC's details tell. */
