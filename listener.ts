@@ -2,9 +2,9 @@
  * A listening socket and the connections to it, below whatever protocol is spoken on them.
  *
  * grpc-js can listen by itself, but then it waits for every connection when it
- * stops, even for one that never said a word, and its errors carry no code. A
- * {@link Connection} also tells how much of what was written to it is still here,
- * which the runtime's HTTP/2 streams do not.
+ * stops, even for one that never said a word, and its errors carry no code. Here those who
+ * say nothing are sent away; and a {@link Connection} tells how much of what was written to it is
+ * still here, which the runtime's HTTP/2 streams do not.
  *
  * @module
  */
@@ -65,9 +65,23 @@ export class Connection {
   }
 }
 
+/** How much it is at least that HTTP/2 begins with. Source: RFC 9113, section 3.4. */
+const PREFACE_BYTES = 24;
+
+/** How long a connection may take to send it. */
+const PREFACE_MS = 10_000;
+
+/** How many connections may be there that have not; of more than that, the oldest are closed. */
+const SPEECHLESS = 1_000;
+
+/** How many may wait to be taken, while many come at once; of more, the system drops some. */
+const BACKLOG = 4_096;
+
 /** Takes connections. */
 export class Listener {
   readonly #connections = new Map<string, Connection>();
+  /** Those that had said nothing when they were last looked at, oldest first. */
+  readonly #speechless = new Set<net.Socket>();
   readonly #listener: net.Server;
 
   /** @param onConnection gets each socket that is connected */
@@ -78,8 +92,29 @@ export class Listener {
       socket.once("close", () => this.#connections.delete(from));
       // Connections break; what was on them has noticed, and there is nobody else to tell.
       socket.on("error", () => {});
+      this.#expectWords(socket);
       onConnection(socket);
     });
+  }
+
+  /** Whoever connects costs us something, and nobody knows who they are before they speak. */
+  #expectWords(socket: net.Socket): void {
+    this.#speechless.add(socket);
+    const timer = setTimeout(() => this.#dismiss(socket), PREFACE_MS);
+    socket.once("close", () => {
+      clearTimeout(timer);
+      this.#speechless.delete(socket);
+    });
+    for (const oldest of this.#speechless) {
+      if (this.#speechless.size <= SPEECHLESS) return;
+      this.#dismiss(oldest);
+    }
+  }
+
+  /** Closes a connection, unless it has spoken meanwhile. */
+  #dismiss(socket: net.Socket): void {
+    this.#speechless.delete(socket);
+    if (socket.bytesRead < PREFACE_BYTES) socket.destroy();
   }
 
   /**
@@ -91,7 +126,7 @@ export class Listener {
   async listen(host: string, port: number): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#listener.once("error", reject);
-    this.#listener.listen({ host, port }, resolve);
+    this.#listener.listen({ host, port, backlog: BACKLOG }, resolve);
     try {
       await promise;
     } catch (error) {
