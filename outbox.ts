@@ -39,6 +39,8 @@ export class Outbox implements AsyncDisposable {
   /** Who was there last. */
   #recipient = "";
   #underway: readonly Entry[] = [];
+  /** When what is on its way set out, and when it is known whether it has arrived. */
+  #delivery = { began: Infinity, ended: Promise.withResolvers<void>() };
   #woken = Promise.withResolvers<void>();
   #resters: (() => void)[] = [];
   #linkChanged = Promise.withResolvers<void>();
@@ -64,6 +66,11 @@ export class Outbox implements AsyncDisposable {
   /** Whether a message is on its way at this moment. */
   isUnderway(place: number): boolean {
     return this.#underway.some((entry) => entry.place === place);
+  }
+
+  /** Resolves when what set out before that moment has arrived, or has not; at once where nothing did. */
+  async settled(by: Date): Promise<void> {
+    if (this.#delivery.began <= by.getTime()) await this.#delivery.ended.promise;
   }
 
   /** Resolves when there is nothing left that could be delivered now. */
@@ -113,6 +120,7 @@ export class Outbox implements AsyncDisposable {
   async #deliver(name: string, entries: readonly Entry[]): Promise<void> {
     const { link, journal, onEnd } = this.#options;
     this.#underway = entries;
+    const { ended } = this.#delivery = { began: Date.now(), ended: Promise.withResolvers() };
     try {
       const count = await link.deliver(name, entries.map(({ message }) => message));
       const delivered = entries.slice(0, count);
@@ -126,6 +134,7 @@ export class Outbox implements AsyncDisposable {
       await onEnd([first], name, "failed", error);
     } finally {
       this.#underway = [];
+      ended.resolve();
     }
   }
 }

@@ -109,6 +109,9 @@ export const MAX_BODY_BYTES = 4_000_000;
 /** How long a peer that we met and that never called us keeps us from leaving. */
 const CALL_BACK_MS = 500;
 
+/** How long what somebody says waits for the end of what is on its way to them. */
+const OVERTAKEN_MS = 50;
+
 /** How long our last words keep us from leaving. */
 const LAST_WORDS_MS = 1_000;
 
@@ -177,8 +180,10 @@ export class Peer implements AsyncDisposable {
     this.#roster = new Roster(targets, (event) => this.#announce(event));
     this.#inbox = new Inbox({
       journal: this.#journal,
-      show: ({ message, taken }, late) =>
-        this.#feed.push({ type: "message", message, late, taken }),
+      show: async ({ message, taken }, late) => {
+        if (this.#journal.durable) await this.#letOursEnd(message.from, taken);
+        return await this.#feed.push({ type: "message", message, late, taken });
+      },
       onTrouble: (error) => this.#report(error),
     });
   }
@@ -449,6 +454,15 @@ export class Peer implements AsyncDisposable {
   #company() {
     const targets = this.#connections.map(({ link }) => link.address);
     return { targets, names: [...this.#formerNames, ...this.#roster.met] };
+  }
+
+  /**
+   * An answer to us and what its sender said after it come over two connections. What we said
+   * belongs in front of what was said when it was known.
+   */
+  async #letOursEnd(sender: string, taken: Date): Promise<void> {
+    const connection = this.#connections.find(({ link }) => link.name === sender);
+    if (connection !== undefined) await within(OVERTAKEN_MS, connection.outbox.settled(taken));
   }
 
   // ---------------------------------------------------------------- answering

@@ -5,7 +5,7 @@ import { dial } from "../rpc_client.ts";
 import { implement, serve } from "../rpc_server.ts";
 import { CHAT } from "../wire.ts";
 import { parseTarget } from "../target.ts";
-import { freePorts, inTime } from "./program.ts";
+import { freePorts, inTime, temporaryHome } from "./program.ts";
 
 /** Reads a peer's events as they come, and waits for particular ones. */
 class Witness {
@@ -215,6 +215,41 @@ Deno.test("a message that overtakes the handshake is taken", async () => {
   assert(Math.abs(received.message.at.getTime() - Date.now()) < 60_000);
   await alice[Symbol.asyncDispose]();
   await alices.done;
+});
+
+Deno.test("what we said stands in front of the reply to it, even if that overtakes its answer", async () => {
+  const [portA, portB] = freePorts();
+  using replies = dial(parseTarget(portA));
+  const reply = { sender: "Bob", body: "a reply", id: "", timestamp: null };
+  await using _bob = await serve({
+    host: "127.0.0.1",
+    port: Number(portB),
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
+      async SendMessage() {
+        await replies.call(CHAT, "SendMessage", reply, { timeoutMs: 5_000 });
+        return {};
+      },
+      SendMessages: () => ({}),
+    })],
+  });
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  await using alice = await Peer.open({
+    name: "Alice",
+    port: Number(portA),
+    targets: [portB],
+    journal,
+  });
+  const alices = new Witness(alice);
+  await alices.until("welcome");
+  await alice.send("a question");
+  await alices.until("message");
+  const said = alices.seen.map(({ type }) => type);
+  assert(
+    said.includes("delivered") && said.indexOf("delivered") < said.indexOf("message"),
+    `${said}`,
+  );
 });
 
 const IMPOSSIBLE_OTHERS: readonly [sender: string, reason: RegExp][] = [
