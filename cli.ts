@@ -57,13 +57,31 @@ const QUIET: Option = { help: "leave out what is only progress" };
 const HOST: Option = { value: "ADDRESS", help: `listen on this address (default ${LOOPBACK})` };
 const NAMES: Option = {
   value: "PLACE",
-  help: "who knows names: a naming server, or etcd://HOST:PORT",
+  help: "who knows names: a naming server (tls://HOST:PORT for TLS), or etcd://HOST:PORT",
 };
-const CACERT: Option = { value: "FILE", help: "who vouches for etcds:// (PEM)" };
+const CACERT: Option = { value: "FILE", help: "who vouches for tls:// and etcds:// (PEM)" };
 const ADVERTISE: Option = {
   value: "HOST",
   help: "where others are told to call (default: --host)",
 };
+const SERVER_TLS: Command["options"] = {
+  cert: {
+    value: "FILE",
+    help: "speak TLS with this certificate (PEM), read again when it changes",
+  },
+  key: { value: "FILE", help: "the private key of --cert" },
+  "client-ca": { value: "FILE", help: "callers need a certificate that this one vouches for" },
+};
+
+const CLIENT_TLS: Command["options"] = {
+  tls: { help: "speak TLS; so do --cacert, --cert and --insecure, but for names" },
+  cacert: { value: "FILE", help: "who vouches for those we call, names included (PEM)" },
+  cert: { value: "FILE", help: "show this certificate (PEM)" },
+  key: { value: "FILE", help: "the private key of --cert" },
+  insecure: { help: "speak TLS, and do not look whether it is who it should be" },
+  plaintext: { help: "do not speak TLS (the default)" },
+};
+
 const COMMANDS: readonly Command[] = [
   {
     name: "serve",
@@ -77,6 +95,7 @@ const COMMANDS: readonly Command[] = [
       names: NAMES,
       cacert: CACERT,
       advertise: ADVERTISE,
+      ...SERVER_TLS,
       json: { help: "log one JSON object a line" },
       quiet: QUIET,
     },
@@ -91,7 +110,7 @@ const COMMANDS: readonly Command[] = [
       "a name are greeted in turn.",
     options: {
       names: NAMES,
-      cacert: CACERT,
+      ...CLIENT_TLS,
       "max-time": { value: "SECONDS", help: "how long a greeting may take (default 10)" },
       wait: { help: "wait for the server to come up, up to --max-time" },
       threads: { value: "N", help: "how many threads (default: one a name, up to the cores)" },
@@ -137,6 +156,7 @@ const COMMANDS: readonly Command[] = [
       names: NAMES,
       cacert: CACERT,
       host: HOST,
+      ...SERVER_TLS,
       json: { help: "print one JSON object a line" },
       quiet: QUIET,
     },
@@ -149,6 +169,7 @@ async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const port = parsePort(portText);
   const host = input.string("host") ?? LOOPBACK;
   const name = nameToServeAs(input, io);
+  const tls = await askedServerTls(input);
   const log = input.flag("json") ? logJson : logText;
   const { serveGreeter } = await import("./greeter.ts");
   await using server = await serveGreeter({
@@ -159,6 +180,7 @@ async function serveCommand(input: Arguments, io: Io): Promise<number> {
       return io.stdout.ready();
     },
     onFault: (error) => reportError(GreetError.from(error), io),
+    tls,
   });
   if (input.flag("json")) {
     io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
@@ -176,8 +198,19 @@ async function serveCommand(input: Arguments, io: Io): Promise<number> {
   return 0;
 }
 
+async function askedServerTls(input: Arguments) {
+  const { serverTls } = await import("./tls_options.ts");
+  return serverTls(input);
+}
+
+async function askedClientTls(input: Arguments, isName: boolean) {
+  const { clientTls } = await import("./tls_options.ts");
+  return await clientTls(input, isName);
+}
+
 /** The name of `--as`, if there is one. */
 function nameToServeAs(input: Arguments, io: Io): string | undefined {
+  refuseIdleCacert(input, io);
   const name = input.string("as");
   if (name === undefined && !input.flag("names")) return undefined;
   if (name === undefined) throw input.usage("--names needs --as NAME");
@@ -217,6 +250,7 @@ async function greetCommand(input: Arguments, io: Io): Promise<number> {
     wait: input.flag("wait"),
     signal: io.signal,
     naming: isTarget(target) ? undefined : naming,
+    tls: await askedClientTls(input, naming !== undefined && !isTarget(target)),
   };
   await checkWhomToGreet(target, options.naming);
   const { greetAll } = await import("./threads.ts");
@@ -252,6 +286,7 @@ async function checkWhomToGreet(target: string, naming: Naming | undefined): Pro
 }
 
 async function chatCommand(input: Arguments, io: Io): Promise<number> {
+  refuseIdleCacert(input, io);
   const hasNames = placeOfNames(input, io) !== undefined;
   const who = chatArguments(input, hasNames);
   const host = input.string("host") ?? LOOPBACK;
@@ -345,6 +380,7 @@ async function namesCommand(input: Arguments, io: Io): Promise<number> {
     throw input.usage(`unexpected argument ${quote(name)}`);
   }
   if (!isQuestion) return await serveNamesCommand(first, input, io);
+  refuseIdleCacert(input, io);
   if (placeOfNames(input, io) === undefined) {
     throw input.usage(`greet names ${first} needs --names PLACE`);
   }
@@ -374,6 +410,7 @@ async function serveNamesCommand(
     port,
     onChange: (news) => io.stdout.line(json ? newsLine(news) : newsText(news)),
     onFault: (error) => reportError(GreetError.from(error), io),
+    tls: await askedServerTls(input),
   });
   if (json) {
     io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
@@ -392,22 +429,18 @@ function placeOfNames(input: Arguments, io: Io): string | undefined {
 /** Which naming service is meant, as plain data. */
 async function namingOf(input: Arguments, io: Io): Promise<Naming | undefined> {
   const place = placeOfNames(input, io);
+  if (place === undefined) return undefined;
   const cacert = input.string("cacert");
-  if (place === undefined) {
-    if (cacert !== undefined) throw input.usage("--cacert needs --names etcds://HOST:PORT");
-    return undefined;
-  }
-  const trusted = cacert === undefined ? undefined : await readCertificate(cacert);
+  const { readPem } = await import("./secure.ts");
+  const trusted = cacert === undefined ? undefined : readPem(cacert, "certificate");
   const [user, password] = [io.env("GREET_ETCD_USER"), io.env("GREET_ETCD_PASSWORD")];
   return { place, options: { user, password, trusted } };
 }
 
-async function readCertificate(file: string): Promise<Uint8Array> {
-  try {
-    return await Deno.readFile(file);
-  } catch (cause) {
-    throw new GreetError("FAILED", `the certificate ${quote(file)} cannot be read`, { cause });
-  }
+/** Where only a naming service is called, it must be one that has a certificate. */
+function refuseIdleCacert(input: Arguments, io: Io): void {
+  if (!input.flag("cacert") || /^(tls|etcds):/.test(placeOfNames(input, io) ?? "")) return;
+  throw input.usage("--cacert needs --names tls://HOST:PORT or etcds://HOST:PORT");
 }
 
 async function useNames(input: Arguments, io: Io): Promise<Names> {
@@ -430,7 +463,7 @@ function advertised(input: Arguments, host: string, io: Io): string {
       },
     );
   }
-  const isLocal = /^(\d+$|127\.|localhost:|\[::1\]|unix:|(etcds?:\/\/)(127\.|localhost\b|\[::1\]))/;
+  const isLocal = /^(\d+$|unix:|((tls|etcds?):\/\/)?(127\.|localhost\b|\[::1\]))/;
   if (given === undefined && host === LOOPBACK && !isLocal.test(placeOfNames(input, io)!)) {
     io.stderr.line(`greet: hint: nobody on another machine can call ${host}; see --host`);
   }

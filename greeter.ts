@@ -9,9 +9,10 @@
  */
 import { GreetError, type PlainError } from "./errors.ts";
 import type { Names } from "./names.ts";
-import { type Channel, dial, dialAll } from "./rpc_client.ts";
+import { type Channel, type ClientTls, dial, dialAll } from "./rpc_client.ts";
 import { health, implement, type IncomingCall, reflection } from "./rpc_server.ts";
 import { serve, type Server } from "./rpc_server.ts";
+import type { ServerTls } from "./secure.ts";
 import { isTarget, LOOPBACK, parseTarget, type Target } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { GREETER } from "./wire.ts";
@@ -41,13 +42,15 @@ export interface ServeGreeterOptions {
   onRequest?: (request: GreetRequest) => void | Promise<void>;
   /** Gets what failed by mistake inside the server; by default it goes to the console. */
   onFault?: (error: unknown) => void;
+  /** Speaks TLS, and nothing else. */
+  tls?: ServerTls;
 }
 
 /**
  * Serves greetings, with health checking and reflection.
  *
  * @returns the running server; its `port` is the one that was chosen
- * @throws {GreetError} `FAILED` where the port or the host cannot be had
+ * @throws {GreetError} `FAILED` where the port, the host or the certificate cannot be had
  *
  * @example
  * ```ts
@@ -59,7 +62,7 @@ export interface ServeGreeterOptions {
  * ```
  */
 export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<Server> {
-  const { host = LOOPBACK, port = 0, onRequest, onFault } = options;
+  const { host = LOOPBACK, port = 0, onRequest, onFault, tls } = options;
   const greeter = implement(GREETER, {
     async Greet({ name }, call) {
       const problem = nameProblem(name);
@@ -77,6 +80,7 @@ export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<S
     port,
     services: [...services, ...await reflection(services)],
     onFault,
+    tls,
   });
 }
 
@@ -94,6 +98,8 @@ export interface GreetOptions {
   signal?: AbortSignal;
   /** Who knows where names are: then whom to call may be a name. */
   names?: Names;
+  /** Speaks TLS. */
+  tls?: ClientTls;
 }
 
 /** How many seconds a greeting may take. */
@@ -133,13 +139,13 @@ export class GreeterClient implements Disposable {
 
   /** Opens a channel; nothing is sent yet. */
   constructor(target: string, options: GreetOptions = {}) {
-    const { names, wait, signal } = options;
+    const { names, wait, signal, tls } = options;
     this.#options = options;
     if (names === undefined || isTarget(target)) {
-      this.#channel = dial(parseTarget(target), wait ? { backOff: PROMPT } : {});
+      this.#channel = dial(parseTarget(target), { tls, ...wait && { backOff: PROMPT } });
     } else {
       this.#find = () => this.#lookUp(names, parseName(target));
-      this.#channel = dialAll(target, servers(names, target, signal), { backOff: PROMPT });
+      this.#channel = dialAll(target, servers(names, target, signal), { tls, backOff: PROMPT });
     }
   }
 

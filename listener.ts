@@ -84,17 +84,36 @@ export class Listener {
   readonly #speechless = new Set<net.Socket>();
   readonly #listener: net.Server;
 
-  /** @param onConnection gets each socket that is connected */
-  constructor(onConnection: (socket: net.Socket) => void) {
-    this.#listener = net.createServer({ noDelay: true }, (socket) => {
-      const from = `${socket.remoteAddress}:${socket.remotePort}`;
-      this.#connections.set(from, new Connection(socket));
-      socket.once("close", () => this.#connections.delete(from));
-      // Connections break; what was on them has noticed, and there is nobody else to tell.
-      socket.on("error", () => {});
-      this.#expectWords(socket);
+  /**
+   * @param onConnection gets each socket that is connected
+   * @param secure what the sockets have to go through before that, if anything: TLS
+   */
+  constructor(
+    onConnection: (socket: net.Socket) => void,
+    secure?: (onSecure: (socket: net.Socket) => void) => { begin(socket: net.Socket): void },
+  ) {
+    const handshakes = secure?.((socket) => {
+      this.#take(socket);
       onConnection(socket);
     });
+    this.#listener = net.createServer({ noDelay: true }, (socket) => {
+      this.#take(socket);
+      if (handshakes === undefined) onConnection(socket);
+      else handshakes.begin(socket);
+    });
+  }
+
+  /** Takes a connection; again when it is secure, and another socket stands for it. */
+  #take(socket: net.Socket): void {
+    const from = `${socket.remoteAddress}:${socket.remotePort}`;
+    const connection = new Connection(socket);
+    this.#connections.set(from, connection);
+    socket.once("close", () => {
+      if (this.#connections.get(from) === connection) this.#connections.delete(from);
+    });
+    // Connections break; what was on them has noticed, and there is nobody else to tell.
+    socket.on("error", () => {});
+    this.#expectWords(socket);
   }
 
   /** Whoever connects costs us something, and nobody knows who they are before they speak. */

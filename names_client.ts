@@ -10,7 +10,7 @@
 import { GreetError } from "./errors.ts";
 import { nobody } from "./names.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
-import { type Channel, dial } from "./rpc_client.ts";
+import { type Channel, type ClientTls, dial } from "./rpc_client.ts";
 import { isEndpoint, type Target } from "./target.ts";
 import { nameProblem } from "./text.ts";
 import { type NameChanges, type NameEntry, NAMES } from "./wire.ts";
@@ -24,12 +24,14 @@ const KEEPALIVE = { everyMs: 2_500, timeoutMs: 2_000 };
 /** The naming server at a target. Disposing of it closes the connection. */
 export class NamesServer implements NamingService {
   readonly #target: Target;
+  readonly #tls: ClientTls | undefined;
   readonly #holders = new WeakMap<NameClaim, string>();
   #channel: Channel | undefined;
 
   /** Nothing is sent before something is asked. */
-  constructor(target: Target) {
+  constructor(target: Target, tls?: ClientTls) {
     this.#target = target;
+    this.#tls = tls;
   }
 
   get address(): string {
@@ -38,7 +40,7 @@ export class NamesServer implements NamingService {
 
   /** A channel whose connection failed has closed itself. */
   #dial(): Channel {
-    return this.#channel ??= dial(this.#target, { keepalive: KEEPALIVE });
+    return this.#channel ??= dial(this.#target, { keepalive: KEEPALIVE, tls: this.#tls });
   }
 
   /** Does something on the channel there is, and gives the channel up where it fails. */

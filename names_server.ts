@@ -10,6 +10,7 @@
 import { GreetError } from "./errors.ts";
 import { Registry } from "./registry.ts";
 import { health, implement, reflection, serve, type Server } from "./rpc_server.ts";
+import type { ServerTls } from "./secure.ts";
 import { LOOPBACK } from "./target.ts";
 import { aborted } from "./time.ts";
 import { type NameChange, type NameEntry, NAMES } from "./wire.ts";
@@ -43,13 +44,15 @@ export interface ServeNamesOptions {
   onChange?: (news: NameNews) => void;
   /** Gets what failed by mistake inside the server; by default it goes to the console. */
   onFault?: (error: unknown) => void;
+  /** Speaks TLS, and nothing else. */
+  tls?: ServerTls;
 }
 
 /**
  * Serves names, with health checking and reflection.
  *
  * @returns the running server; its `port` is the one that was chosen
- * @throws {GreetError} `FAILED` where the port or the host cannot be had
+ * @throws {GreetError} `FAILED` where the port, the host or the certificate cannot be had
  *
  * @example
  * ```ts
@@ -63,7 +66,7 @@ export interface ServeNamesOptions {
  * ```
  */
 export async function serveNames(options: ServeNamesOptions = {}): Promise<Server> {
-  const { host = LOOPBACK, port = NAMES_PORT, onChange, onFault } = options;
+  const { host = LOOPBACK, port = NAMES_PORT, onChange, onFault, tls } = options;
   const registry = new Registry(onChange && ((change) => onChange(newsOf(change))));
   const names = implement(NAMES, {
     async *Register(claim, { from, signal }) {
@@ -84,6 +87,7 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
     services: [...services, ...await reflection(services)],
     onFault,
     keepalive: KEEPALIVE,
+    tls,
   });
 }
 

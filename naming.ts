@@ -18,11 +18,14 @@ export type NamingOptions = EtcdOptions;
 /**
  * Opens a naming service; nothing is sent before something is asked.
  *
- * @param place a port or any other target of a naming server; or an etcd: `etcd://host:port`, with
- *   more nodes after commas, and a prefix for all keys after a slash; `etcds://` for TLS
+ * @param place a port or any other target of a naming server, `tls://host:port` for one that speaks
+ *   TLS; or an etcd: `etcd://host:port`, with more nodes after commas, and a prefix for all keys
+ *   after a slash; `etcds://` for TLS
  * @throws {GreetError} `USAGE` where it is none
  */
 export function openNames(place: string, options: NamingOptions = {}): Names {
-  const isEtcd = /^etcds?:\/\//.test(place);
-  return new Names(isEtcd ? new Etcd(place, options) : new NamesServer(parseTarget(place)));
+  if (/^etcds?:\/\//.test(place)) return new Names(new Etcd(place, options));
+  const target = parseTarget(place.replace(/^tls:\/\//, ""));
+  const tls = place.startsWith("tls://") ? { trusted: options.trusted } : undefined;
+  return new Names(new NamesServer(target, tls));
 }

@@ -15,7 +15,9 @@ interface Reason {
   hint?: string;
 }
 
-const REASONS: readonly [RegExp, string][] = [
+const LOST = "connection lost";
+
+const REASONS: readonly [pattern: RegExp, reason: string, hint?: string][] = [
   [/ECONNREFUSED/, "connection refused"],
   [/Name resolution failed/, "host not found"],
   [/ENOENT/, "there is no such socket"],
@@ -23,10 +25,24 @@ const REASONS: readonly [RegExp, string][] = [
   [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "no route to host"],
   [/ETIMEDOUT/, "connection timed out"],
   [/ERR_TLS_CERT_ALTNAME_INVALID/, "the certificate is somebody else's"],
-  [/certificate/, "the certificate is not one that is trusted"],
-  [/wrong version number|WRONG_VERSION_NUMBER/i, "the other side does not speak TLS"],
+  [/certificate has expired/, "the certificate has expired"],
+  [
+    /alert: CertificateRequired/,
+    "the other side wants to see a certificate",
+    "show one with --cert and --key",
+  ],
+  [/alert: \w*Certificate|alert: UnknownCA/, "the other side does not accept our certificate"],
+  [
+    /certificate/,
+    "the certificate is not one that is trusted",
+    "--cacert FILE says who vouches for it; --insecure does not look",
+  ],
+  [
+    /wrong version number|WRONG_VERSION_NUMBER/i,
+    "the other side does not speak TLS, and this side does",
+  ],
   [/Keepalive timeout/, "no sign of life"],
-  [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled|Channel closed/i, "connection lost"],
+  [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled|Channel closed/i, LOST],
 ];
 
 /** Whether there was nobody to send a call to, as far as gRPC's details tell. */
@@ -44,18 +60,42 @@ export function isRefusal(details: string | undefined): boolean {
  *
  * @param details what gRPC says
  * @param target whom was called
+ * @param tls whether we spoke TLS, and whether we showed a certificate
  */
-export async function whyUnavailable(details: string, target: Target): Promise<Reason> {
-  const known = REASONS.find(([pattern]) => pattern.test(details));
-  if (known !== undefined) return { reason: known[1] };
+export async function whyUnavailable(
+  details: string,
+  target: Target,
+  tls?: "secure" | "shown",
+): Promise<Reason> {
+  const [, reason, hint] = REASONS.find(([pattern]) => pattern.test(details)) ?? [];
+  // A connection that is lost before it was one was not understood.
+  const isLostAtOnce = isUnconnected(details) && reason === LOST;
+  if (reason !== undefined && !isLostAtOnce) return { reason, hint };
   if (!isUnconnected(details)) return { reason: details || "UNAVAILABLE" };
   // Somebody accepts connections but does not speak our protocol.
-  return target.endpoint !== undefined && await speaksTls(target.endpoint)
-    ? {
+  const isSecure = target.endpoint !== undefined && await speaksTls(target.endpoint);
+  if (isSecure && tls === "shown") {
+    return { reason: "the other side does not accept our certificate" };
+  }
+  if (isSecure && tls === undefined) {
+    return {
       reason: "the other side speaks TLS, and this side does not",
-      hint: "turn TLS off there",
-    }
-    : { reason: "the other side does not speak gRPC" };
+      hint: "turn TLS off there, or on here: --tls, or --cacert FILE",
+    };
+  }
+  if (isSecure && tls === "secure") {
+    return {
+      reason: "the other side does not speak gRPC, or wants to see a certificate",
+      hint: "show one with --cert and --key",
+    };
+  }
+  if (!isSecure && tls !== undefined) {
+    return {
+      reason: "the other side does not speak TLS, and this side does",
+      hint: "turn TLS on there, or off here",
+    };
+  }
+  return { reason: "the other side does not speak gRPC" };
 }
 
 /** How long a handshake may take that only serves to explain an error. */

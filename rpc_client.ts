@@ -14,6 +14,7 @@ import * as grpc from "@grpc/grpc-js";
 import type { ServiceDefinition } from "@grpc/proto-loader";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { isRefusal, isUnconnected, whyUnavailable } from "./reasons.ts";
+import type { KeyPair } from "./secure.ts";
 import type { Target } from "./target.ts";
 import { aborted, pause } from "./time.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./wire.ts";
@@ -59,14 +60,24 @@ function metadata(headers: CallOptions["headers"] = {}, wait = false): grpc.Meta
   return metadata;
 }
 
+/** How to speak TLS; plain data, so that a thread can be told. */
+export interface ClientTls {
+  /** Who vouches for the other side (PEM); where it is missing, whom the system trusts. */
+  readonly trusted?: Uint8Array;
+  /** What we show, where the other side wants to know who we are. */
+  readonly own?: KeyPair;
+  /** Does not look who the other side is: against nobody but those who only listen. */
+  readonly insecure?: boolean;
+}
+
 /** How to open a channel. */
 export interface DialOptions {
   /** For calls that wait for a connection. Without it, the channel closes itself when it cannot connect. */
   backOff?: BackOff;
   /** Notices, while there are calls, that the other side has fallen silent; they fail then. */
   keepalive?: Keepalive;
-  /** Speaks TLS, and trusts whom these certificates (PEM) vouch for, or, without any, whom the system trusts. */
-  tls?: { readonly trusted?: Uint8Array };
+  /** Speaks TLS. */
+  tls?: ClientTls;
   /** How large an answer may be, in bytes (default 4 MiB). */
   maxAnswerBytes?: number;
 }
@@ -116,19 +127,32 @@ const IN_TURN = JSON.stringify({
 /** What is asked for where a target has no name: an address cannot be (RFC 6066, section 3). */
 const NO_NAME = "address.invalid";
 
-function isAddress({ endpoint }: Target): boolean {
-  return isIP(endpoint?.host ?? "") !== 0;
+/**
+ * TLS to a target.
+ *
+ * @param hosts of which one the certificate must be for; where they are missing, it must be for the
+ *   name that gRPC takes from the target
+ */
+function tlsTo(
+  { trusted, own, insecure = false }: ClientTls,
+  hosts: (() => readonly string[]) | undefined,
+): grpc.ChannelCredentials {
+  const buffer = (bytes?: Uint8Array) => bytes === undefined ? null : Buffer.from(bytes);
+  return grpc.credentials.createSsl(buffer(trusted), buffer(own?.key), buffer(own?.cert), {
+    rejectUnauthorized: !insecure,
+    ...hosts && {
+      checkServerIdentity(_: string, certificate: PeerCertificate) {
+        const problems = hosts().map((host) => checkServerIdentity(host, certificate));
+        return problems.includes(undefined) ? undefined : problems[0];
+      },
+    },
+  });
 }
 
-/** TLS, where the certificate must be for the target, be that a name or an address. */
-function tlsTo(target: Target, trusted: Uint8Array | undefined): grpc.ChannelCredentials {
-  const verify = isAddress(target)
-    ? {
-      checkServerIdentity: (_: string, certificate: PeerCertificate) =>
-        checkServerIdentity(target.endpoint!.host, certificate),
-    }
-    : {};
-  return grpc.credentials.createSsl(trusted && Buffer.from(trusted), null, null, verify);
+/** The hosts that a certificate may be for, where a target has no name that TLS could ask for. */
+function hostsOf({ endpoint }: Target, servers: Servers | undefined) {
+  if (servers !== undefined) return () => servers.hosts;
+  return endpoint !== undefined && isIP(endpoint.host) !== 0 ? () => [endpoint.host] : undefined;
 }
 
 /** How long the second server may take to be connected when the first is. */
@@ -137,6 +161,7 @@ const TOGETHER_MS = 20;
 /** A channel to one target. Disposing of it closes it and fails the calls on it. */
 export class Channel implements Disposable {
   readonly #target: Target;
+  readonly #tls: ClientTls | undefined;
   readonly #tries: "once" | "again";
   readonly #client: grpc.Client;
   readonly #servers: Servers | undefined;
@@ -148,12 +173,12 @@ export class Channel implements Disposable {
     servers?: AsyncIterable<readonly Target[]>,
   ) {
     this.#target = target;
+    this.#tls = tls;
     this.#tries = backOff === undefined ? "once" : "again";
     this.#servers = servers && new Servers(servers);
     const { firstMs, maxMs } = backOff ?? NO_BACK_OFF;
-    const credentials = tls === undefined
-      ? grpc.credentials.createInsecure()
-      : tlsTo(target, tls.trusted);
+    const hosts = tls && hostsOf(target, this.#servers);
+    const credentials = tls ? tlsTo(tls, hosts) : grpc.credentials.createInsecure();
     this.#client = new grpc.Client(this.#servers?.uri ?? target.address, credentials, {
       "grpc.initial_reconnect_backoff_ms": firstMs,
       "grpc.max_reconnect_backoff_ms": maxMs,
@@ -163,7 +188,7 @@ export class Channel implements Disposable {
       // A silent connection is a good one; by default it is closed after 30 minutes.
       "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
       ...keepaliveOptions(keepalive),
-      ...tls && isAddress(target) ? { "grpc.ssl_target_name_override": NO_NAME } : {},
+      ...hosts && { "grpc.ssl_target_name_override": NO_NAME },
       ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
       ...this.#servers === undefined ? {} : { "grpc.service_config": IN_TURN },
     });
@@ -211,7 +236,7 @@ export class Channel implements Disposable {
       options.signal?.throwIfAborted();
       const failure = error as grpc.ServiceError;
       if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
-      throw await fromStatus(failure, this.#target, options.timeoutMs);
+      throw await fromStatus(failure, this.#target, options.timeoutMs, this.#tls);
     }
   }
 
@@ -273,7 +298,7 @@ export class Channel implements Disposable {
       }
       const failure = error as grpc.ServiceError;
       if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
-      throw await fromStatus(failure, this.#target, timeoutMs);
+      throw await fromStatus(failure, this.#target, timeoutMs, this.#tls);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", cancel);
@@ -331,6 +356,7 @@ class Servers {
   readonly #id = `${Servers.#count++}`;
   readonly #lists: AsyncIterator<readonly Target[]>;
   #known: grpc.experimental.StatusOr<grpc.experimental.Endpoint[]> | undefined;
+  #hosts: readonly string[] = [];
   #tell: (() => void) | undefined;
   #isReading = false;
 
@@ -342,6 +368,11 @@ class Servers {
   /** What a channel is opened with. */
   get uri(): string {
     return `${SCHEME}:${this.#id}`;
+  }
+
+  /** The hosts that they are on. */
+  get hosts(): readonly string[] {
+    return this.#hosts;
   }
 
   static of({ path }: grpc.experimental.GrpcUri): Servers | undefined {
@@ -364,6 +395,7 @@ class Servers {
     try {
       for (let next; !(next = await this.#lists.next()).done;) {
         const endpoints = next.value.flatMap(({ endpoint }) => endpoint ?? []);
+        this.#hosts = endpoints.map(({ host }) => host);
         this.#known = statusOrFromValue(endpoints.map((one) => ({ addresses: [one] })));
         this.#tell?.();
       }
@@ -417,12 +449,17 @@ async function fromStatus(
   cause: grpc.ServiceError,
   target: Target,
   timeoutMs: number,
+  tls: ClientTls | undefined,
 ): Promise<GreetError> {
   const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
   const at = (reason: string) => `${target.address}: ${reason}`;
   const details = cause.details ?? cause.message;
   if (isDisconnect(cause.code, details)) {
-    const { reason, hint } = await whyUnavailable(details, target);
+    const { reason, hint } = await whyUnavailable(
+      details,
+      target,
+      tls && (tls.own ? "shown" : "secure"),
+    );
     return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
   }
   if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {

@@ -15,6 +15,7 @@ import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/ref
 };
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { type Connection, Listener } from "./listener.ts";
+import { Handshakes, type ServerTls } from "./secure.ts";
 import { aborted, within } from "./time.ts";
 import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from "./wire.ts";
 
@@ -273,10 +274,15 @@ export interface ServeOptions {
   port: number;
   /** What to offer. */
   services: readonly Service[];
-  /** Gets what a handler threw by mistake; the caller sees only `INTERNAL`. */
+  /**
+   * Gets what a handler threw by mistake; the caller sees only `INTERNAL`. And a {@link GreetError}
+   * where a certificate has changed and cannot be shown.
+   */
   onFault?: (error: unknown) => void;
   /** Asks silent connections whether they are still there, and closes those that do not answer. */
   keepalive?: Keepalive;
+  /** Speaks TLS, and nothing else. */
+  tls?: ServerTls;
 }
 
 /** A running server. Disposing of it stops it. */
@@ -296,13 +302,17 @@ export interface Server extends AsyncDisposable {
  * Listens and answers.
  *
  * @returns the server, once it listens
- * @throws {GreetError} `FAILED` where the port or the host cannot be had
+ * @throws {GreetError} `FAILED` where the port, the host or the certificate cannot be had
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
   const server = new grpc.Server(keepaliveOptions(options.keepalive));
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-  const listener = new Listener((socket) => injector.injectConnection(socket));
+  const { tls } = options;
+  const listener = new Listener(
+    (socket) => injector.injectConnection(socket),
+    tls && ((onSecure) => new Handshakes(tls, onSecure, onFault)),
+  );
   const running: Running = {
     streams: new Set(),
     answering: new Set(),

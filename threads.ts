@@ -10,6 +10,7 @@
 import { GreetError, type PlainError } from "./errors.ts";
 import { GreeterClient, type GreetOptions } from "./greeter.ts";
 import { type NamingOptions, openNames } from "./naming.ts";
+import type { ClientTls } from "./rpc_client.ts";
 import { isTarget, parseTarget } from "./target.ts";
 
 /** How one greeting ended. */
@@ -45,7 +46,11 @@ interface Job {
   readonly target: string;
   readonly naming?: Naming;
   readonly clients: readonly { readonly index: number; readonly name: string }[];
-  readonly options: { readonly maxTime?: number; readonly wait?: boolean };
+  readonly options: {
+    readonly maxTime?: number;
+    readonly wait?: boolean;
+    readonly tls?: ClientTls;
+  };
 }
 
 /** An {@link Outcome} that can cross from one thread to another. */
@@ -80,7 +85,7 @@ export async function* greetAll(
   names: readonly string[],
   options: GreetAllOptions = {},
 ): AsyncGenerator<Outcome> {
-  const { threads = navigator.hardwareConcurrency, maxTime, wait, signal } = options;
+  const { threads = navigator.hardwareConcurrency, maxTime, wait, tls, signal } = options;
   const naming = isTarget(target) ? undefined : options.naming;
   // What cannot be called is to be known before there are threads.
   if (naming === undefined) parseTarget(target);
@@ -89,7 +94,7 @@ export async function* greetAll(
     target,
     naming,
     clients,
-    options: { maxTime, wait },
+    options: { maxTime, wait, tls },
   }));
   const run = jobs.length === 1 ? runJob : runInWorker;
   const stop = new AbortController();

@@ -401,7 +401,7 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["greet", "greeter", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
   [["names", "list", "--names", "etcd://"], /there is no host in the place of etcd\n/],
   [["greet", "greeter", "Bob"], /has no port\n.*--names\n/],
-  [["greet", "1", "Bob", "--cacert", "x"], /--cacert needs --names/],
+  [["chat", "Alice", "Bob", "--names", "1", "--cacert", "x"], /--cacert needs --names tls:/],
 ];
 
 for (const [args, expected] of REFUSED) {

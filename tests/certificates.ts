@@ -1,0 +1,79 @@
+/**
+ * Certificates for tests, made by openssl: an authority, and those whom it vouches for.
+ *
+ * @module
+ */
+import { has } from "./etcd.ts";
+
+/** Whether certificates can be made on this machine. */
+export const hasOpenssl = has("openssl");
+
+/** The files of a certificate and its key. */
+export interface CertificateFiles {
+  readonly cert: string;
+  readonly key: string;
+}
+
+/** Who vouches for others. Disposing of it removes all files. */
+export class Authority implements AsyncDisposable {
+  readonly folder = Deno.makeTempDirSync({ prefix: "greet-tls-" });
+  readonly #name: string;
+  #issued = 1;
+
+  private constructor(name: string) {
+    this.#name = name;
+  }
+
+  static async create(name = "authority"): Promise<Authority> {
+    const authority = new Authority(name);
+    const { cert, key } = authority.#files(name);
+    await openssl(
+      ...["req", "-x509", ...NEW_KEY, "-keyout", key, "-out", cert],
+      ...["-days", "2", "-subj", `/CN=${name}`],
+    );
+    return authority;
+  }
+
+  /** The authority's own certificate. */
+  get cert(): string {
+    return this.#files(this.#name).cert;
+  }
+
+  /** A certificate for a name, and for this machine; or one that ended yesterday. */
+  async issue(name: string, days: 1 | -1 = 1): Promise<CertificateFiles> {
+    const { cert, key } = this.#files(name);
+    const request = `${this.folder}/${name}.csr`;
+    await openssl(
+      ...["req", "-new", ...NEW_KEY, "-keyout", key, "-out", request, "-subj", `/CN=${name}`],
+      ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+    );
+    await openssl(
+      ...["x509", "-req", "-in", request, "-out", cert, "-days", `${days}`],
+      ...[
+        "-CA",
+        this.cert,
+        "-CAkey",
+        this.#files(this.#name).key,
+        "-set_serial",
+        `${this.#issued++}`,
+      ],
+      ...["-copy_extensions", "copy"],
+    );
+    return { cert, key };
+  }
+
+  #files(name: string): CertificateFiles {
+    return { cert: `${this.folder}/${name}.pem`, key: `${this.folder}/${name}.key` };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Deno.remove(this.folder, { recursive: true });
+  }
+}
+
+const NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+
+async function openssl(...args: string[]): Promise<void> {
+  const { success, stderr } = await new Deno.Command("openssl", { args }).output();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}
