@@ -165,5 +165,7 @@ export type { Other, PeerEvent, PeerOptions } from "./peer.ts";
 export type { RosterEvent } from "./roster.ts";
 export type { Presence } from "./link.ts";
 export type { Server } from "./rpc_server.ts";
+export type { ClientTls } from "./rpc_client.ts";
+export { type KeyPair, readKeyPair, type ServerTls } from "./secure.ts";
 export { nameProblem, showable } from "./text.ts";
 export { greetAll, type GreetAllOptions, type Outcome } from "./threads.ts";
