@@ -215,7 +215,7 @@ tlsTest("greetings by name over TLS, from a naming server that speaks it as well
   const plain = await run(["names", "list", "--names", port]);
   assert.match(plain.err, /the naming service at \S+: the other side speaks TLS/);
   const listed = await run(["names", "list", ...naming]);
-  assert.match(listed.out, /^greeter  127\.0\.0\.1:\d+/);
+  assert.match(listed.out, /^greeter {2}127\.0\.0\.1:\d+/);
 });
 
 const REFUSED: readonly [string[], RegExp][] = [
