@@ -181,6 +181,7 @@ async function serveCommand(input: Arguments, io: Io): Promise<number> {
     },
     onFault: (error) => reportError(GreetError.from(error), io),
     tls,
+    onRefused: reportSeldom(io),
   });
   if (input.flag("json")) {
     io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
@@ -196,6 +197,19 @@ async function serveCommand(input: Arguments, io: Io): Promise<number> {
   // Whoever looks for the name is to know before we stop.
   await names?.[Symbol.asyncDispose]();
   return 0;
+}
+
+/** How long an error of the same kind is not told again, in milliseconds. */
+const SELDOM_MS = 60_000;
+
+/** Reports what anybody can cause: each kind, told by its hint, at most once a minute. */
+function reportSeldom(io: Io): (error: GreetError) => void {
+  const told = new Map<string | undefined, number>();
+  return (error) => {
+    if (Date.now() - (told.get(error.hint) ?? 0) < SELDOM_MS) return;
+    told.set(error.hint, Date.now());
+    reportError(error, io);
+  };
 }
 
 async function askedServerTls(input: Arguments) {
@@ -411,6 +425,7 @@ async function serveNamesCommand(
     onChange: (news) => io.stdout.line(json ? newsLine(news) : newsText(news)),
     onFault: (error) => reportError(GreetError.from(error), io),
     tls: await askedServerTls(input),
+    onRefused: reportSeldom(io),
   });
   if (json) {
     io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));

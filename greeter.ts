@@ -44,6 +44,8 @@ export interface ServeGreeterOptions {
   onFault?: (error: unknown) => void;
   /** Speaks TLS, and nothing else. */
   tls?: ServerTls;
+  /** Gets who could not finish a handshake, and what they have to change. */
+  onRefused?: (error: GreetError) => void;
 }
 
 /**
@@ -62,7 +64,7 @@ export interface ServeGreeterOptions {
  * ```
  */
 export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<Server> {
-  const { host = LOOPBACK, port = 0, onRequest, onFault, tls } = options;
+  const { host = LOOPBACK, port = 0, onRequest, onFault, tls, onRefused } = options;
   const greeter = implement(GREETER, {
     async Greet({ name }, call) {
       const problem = nameProblem(name);
@@ -81,6 +83,7 @@ export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<S
     services: [...services, ...await reflection(services)],
     onFault,
     tls,
+    onRefused,
   });
 }
 

@@ -46,6 +46,8 @@ export interface ServeNamesOptions {
   onFault?: (error: unknown) => void;
   /** Speaks TLS, and nothing else. */
   tls?: ServerTls;
+  /** Gets who could not finish a handshake, and what they have to change. */
+  onRefused?: (error: GreetError) => void;
 }
 
 /**
@@ -66,7 +68,7 @@ export interface ServeNamesOptions {
  * ```
  */
 export async function serveNames(options: ServeNamesOptions = {}): Promise<Server> {
-  const { host = LOOPBACK, port = NAMES_PORT, onChange, onFault, tls } = options;
+  const { host = LOOPBACK, port = NAMES_PORT, onChange, onFault, tls, onRefused } = options;
   const registry = new Registry(onChange && ((change) => onChange(newsOf(change))));
   const names = implement(NAMES, {
     async *Register(claim, { from, signal }) {
@@ -88,6 +90,7 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
     onFault,
     keepalive: KEEPALIVE,
     tls,
+    onRefused,
   });
 }
 

@@ -283,6 +283,8 @@ export interface ServeOptions {
   keepalive?: Keepalive;
   /** Speaks TLS, and nothing else. */
   tls?: ServerTls;
+  /** Gets who could not finish a handshake, and what they have to change. */
+  onRefused?: (error: GreetError) => void;
 }
 
 /** A running server. Disposing of it stops it. */
@@ -308,10 +310,10 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
   const server = new grpc.Server(keepaliveOptions(options.keepalive));
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-  const { tls } = options;
+  const { tls, onRefused = () => {} } = options;
   const listener = new Listener(
     (socket) => injector.injectConnection(socket),
-    tls && ((onSecure) => new Handshakes(tls, onSecure, onFault)),
+    tls && ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
   );
   const running: Running = {
     streams: new Set(),

@@ -27,6 +27,36 @@ export interface ServerTls {
   readonly clientCa?: string;
 }
 
+/** What there is to tell of handshakes. */
+export interface HandshakeEvents {
+  /** Gets each connection that has finished its handshake. */
+  readonly onSecure: (socket: net.Socket) => void;
+  /** Gets what was wrong with a handshake that failed, where it is known what has to change. */
+  readonly onRefused: (error: GreetError) => void;
+  /** Gets why files that have changed cannot be shown. */
+  readonly onTrouble: (error: GreetError) => void;
+}
+
+/** What is wrong with the other side, by what the runtime says of a handshake. */
+const REFUSALS: readonly [pattern: RegExp, what: string, hint: string][] = [
+  [
+    /wrong version number|http request/,
+    "does not speak TLS, and this server does",
+    "over there: --tls, or --cacert FILE",
+  ],
+  [/sent no certificates/, "shows no certificate, and this server wants one", "over there: --cert"],
+  [
+    /alert: (CertificateUnknown|UnknownCA|BadCertificate)/,
+    "does not trust this server's certificate",
+    "over there: --cacert FILE",
+  ],
+  [
+    /alert: CertificateExpired/,
+    "says that this server's certificate has expired",
+    "put a new one into its file; nothing has to be started again",
+  ],
+];
+
 /** How long a handshake may take. */
 const HANDSHAKE_MS = 10_000;
 
@@ -76,7 +106,7 @@ export function readKeyPair(cert: string, key: string): KeyPair {
 export class Handshakes {
   readonly #files: ServerTls;
   readonly #server: tls.Server;
-  readonly #onTrouble: (error: GreetError) => void;
+  readonly #events: HandshakeEvents;
   /** When the files that are shown were written; and those that could not be. */
   #shown: string;
   #broken: string | undefined;
@@ -84,17 +114,11 @@ export class Handshakes {
 
   /**
    * @param files what to show
-   * @param onSecure gets each connection that has finished its handshake
-   * @param onTrouble gets why files that have changed cannot be shown
    * @throws {GreetError} `FAILED` where they cannot be shown from the beginning
    */
-  constructor(
-    files: ServerTls,
-    onSecure: (socket: net.Socket) => void,
-    onTrouble: (error: GreetError) => void,
-  ) {
+  constructor(files: ServerTls, events: HandshakeEvents) {
     this.#files = files;
-    this.#onTrouble = onTrouble;
+    this.#events = events;
     this.#shown = writtenAt(files);
     const mustShow = files.clientCa !== undefined;
     const options = {
@@ -104,9 +128,14 @@ export class Handshakes {
       ALPNProtocols: ["h2"],
       handshakeTimeout: HANDSHAKE_MS,
     };
-    this.#server = tls.createServer(options, onSecure);
-    // Whatever was wrong, the other side has been told as much of it as TLS lets it know.
-    this.#server.on("tlsClientError", (_error, socket) => socket.destroy());
+    this.#server = tls.createServer(options, events.onSecure);
+    this.#server.on("tlsClientError", ({ message }, socket) => {
+      socket.destroy();
+      const [, what, hint] = REFUSALS.find(([pattern]) => pattern.test(message)) ?? [];
+      if (what === undefined) return;
+      // By now the runtime has forgotten where it was.
+      events.onRefused(new GreetError("UNAUTHENTICATED", `a caller ${what}`, { hint }));
+    });
   }
 
   /** Begins a handshake on a connection that came in. */
@@ -127,7 +156,7 @@ export class Handshakes {
       // The first time, it may be that one file is there and the other is still to come.
       if (this.#broken === written) {
         this.#shown = written;
-        this.#onTrouble(error as GreetError);
+        this.#events.onTrouble(error as GreetError);
       }
       this.#broken = written;
     }
