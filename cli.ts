@@ -224,7 +224,7 @@ async function askedClientTls(input: Arguments, isName: boolean) {
 
 /** The name of `--as`, if there is one. */
 function nameToServeAs(input: Arguments, io: Io): string | undefined {
-  refuseIdleCacert(input, io);
+  refuseIdleOptions(input, io);
   const name = input.string("as");
   if (name === undefined && !input.flag("names")) return undefined;
   if (name === undefined) throw input.usage("--names needs --as NAME");
@@ -300,7 +300,7 @@ async function checkWhomToGreet(target: string, naming: Naming | undefined): Pro
 }
 
 async function chatCommand(input: Arguments, io: Io): Promise<number> {
-  refuseIdleCacert(input, io);
+  refuseIdleOptions(input, io);
   const hasNames = placeOfNames(input, io) !== undefined;
   const who = chatArguments(input, hasNames);
   const host = input.string("host") ?? LOOPBACK;
@@ -393,8 +393,11 @@ async function namesCommand(input: Arguments, io: Io): Promise<number> {
   if (name !== undefined && first !== "watch") {
     throw input.usage(`unexpected argument ${quote(name)}`);
   }
+  refuseIdleOptions(input, io);
   if (!isQuestion) return await serveNamesCommand(first, input, io);
-  refuseIdleCacert(input, io);
+  for (const option of ["host", ...Object.keys(SERVER_TLS)]) {
+    if (input.flag(option)) throw input.usage(`--${option} is for a naming server`);
+  }
   if (placeOfNames(input, io) === undefined) {
     throw input.usage(`greet names ${first} needs --names PLACE`);
   }
@@ -452,9 +455,13 @@ async function namingOf(input: Arguments, io: Io): Promise<Naming | undefined> {
   return { place, options: { user, password, trusted } };
 }
 
-/** Where only a naming service is called, it must be one that has a certificate. */
-function refuseIdleCacert(input: Arguments, io: Io): void {
-  if (!input.flag("cacert") || /^(tls|etcds):/.test(placeOfNames(input, io) ?? "")) return;
+/** Where only a naming service is called, options that are about it need one. */
+function refuseIdleOptions(input: Arguments, io: Io): void {
+  const place = placeOfNames(input, io);
+  if (input.flag("advertise") && place === undefined) {
+    throw input.usage("--advertise needs --names PLACE");
+  }
+  if (!input.flag("cacert") || /^(tls|etcds):/.test(place ?? "")) return;
   throw input.usage("--cacert needs --names tls://HOST:PORT or etcds://HOST:PORT");
 }
 

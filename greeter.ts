@@ -139,16 +139,20 @@ export class GreeterClient implements Disposable {
   /** Finds those who go by a name; there is nothing to find where the target is known. */
   readonly #find: (() => Promise<void>) | undefined;
   #found: Promise<void> | undefined;
+  readonly #closed = new AbortController();
 
   /** Opens a channel; nothing is sent yet. */
   constructor(target: string, options: GreetOptions = {}) {
-    const { names, wait, signal, tls } = options;
+    const { names, wait, tls } = options;
     this.#options = options;
     if (names === undefined || isTarget(target)) {
       this.#channel = dial(parseTarget(target), { tls, ...wait && { backOff: PROMPT } });
     } else {
       this.#find = () => this.#lookUp(names, parseName(target));
-      this.#channel = dialAll(target, servers(names, target, signal), { tls, backOff: PROMPT });
+      this.#channel = dialAll(target, servers(names, target, this.#closed.signal), {
+        tls,
+        backOff: PROMPT,
+      });
     }
   }
 
@@ -171,6 +175,7 @@ export class GreeterClient implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#closed.abort();
     this.#channel[Symbol.dispose]();
   }
 }
@@ -179,7 +184,7 @@ export class GreeterClient implements Disposable {
 async function* servers(
   names: Names,
   name: string,
-  signal: AbortSignal | undefined,
+  signal: AbortSignal,
 ): AsyncGenerator<Target[]> {
   let known = "";
   for await (const { entries } of names.follow(name, signal)) {

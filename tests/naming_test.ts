@@ -1,6 +1,6 @@
 /** Names instead of ports, as users type them: chats, greetings, and what is registered. */
 import assert from "node:assert/strict";
-import { openNames, Peer, serveNames } from "../mod.ts";
+import { greet, openNames, Peer, serveGreeter, serveNames } from "../mod.ts";
 import { EtcdCluster, etcdTest } from "./etcd.ts";
 import { Bot, freePorts, Immortal, inTime, Program, run, temporaryHome } from "./program.ts";
 
@@ -310,6 +310,19 @@ Deno.test("a server registers when the naming server comes, and gives its name b
   assert.equal(await server.code(), 0);
 });
 
+Deno.test("greetings by name leave nothing behind with those who know the names", async () => {
+  await using server = await serveNames({ port: 0 });
+  await using names = openNames(`${server.port}`);
+  await using greeter = await serveGreeter();
+  const address = `127.0.0.1:${greeter.port}`;
+  await using _registration = await names.register({ name: "greeter", address, shared: true });
+  // More than one connection may watch at once.
+  for (let round = 0; round < 11; round++) {
+    const all = Array.from({ length: 100 }, () => greet("greeter", "Bob", { names }));
+    assert.deepEqual(new Set(await Promise.all(all)), new Set(["Hello, Bob."]));
+  }
+});
+
 // ---------------------------------------------------------------- greet names
 
 Deno.test("names list and watch tell who is registered, for people and for programs", async () => {
@@ -397,6 +410,8 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["names", "list"], /needs --names PLACE\n/],
   [["names", "list", "Bob", "--names", "1"], /unexpected argument "Bob"\n/],
   [["names", "0", "--names", "1"], /--names is for list and watch\n/],
+  [["names", "list", "--names", "1", "--cert", "x"], /--cert is for a naming server\n/],
+  [["chat", "Alice", "1", "2", "--advertise", "host"], /--advertise needs --names PLACE\n/],
   [["names", "lst", "--names", "1"], /greet: error/],
   [["greet", "greeter", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
   [["names", "list", "--names", "etcd://"], /there is no host in the place of etcd\n/],
