@@ -106,12 +106,16 @@ export class Terminal implements AsyncDisposable {
     return (await this.#tmux("capture-pane", "-p", ...options)).trimEnd();
   }
 
-  /** Waits until the screen shows something. tmux tells nobody, so it is asked. */
+  /**
+   * Waits until the screen shows something. tmux tells nobody, so it is asked; and twice, because it
+   * also shows a frame of which it has read only a part.
+   */
   async until(text: string | RegExp | ((screen: string) => boolean)): Promise<string> {
     const deadline = Date.now() + PATIENCE_MS;
-    for (;;) {
+    for (let former: string | undefined;;) {
       const screen = await this.screen();
-      if (isOn(screen, text)) return screen;
+      if (isOn(screen, text) && screen === former) return screen;
+      former = screen;
       if (Date.now() > deadline) throw new Error(`no ${text} on the screen:\n${screen}`);
     }
   }
