@@ -112,7 +112,8 @@ export class Terminal implements AsyncDisposable {
    */
   async until(text: string | RegExp | ((screen: string) => boolean)): Promise<string> {
     const deadline = Date.now() + PATIENCE_MS;
-    for (let former: string | undefined;;) {
+    let former: string | undefined;
+    for (;;) {
       const screen = await this.screen();
       if (isOn(screen, text) && screen === former) return screen;
       former = screen;
