@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { createHash } from "node:crypto";
 import { isAbsolute, join, resolve } from "node:path";
 import { GreetError } from "./errors.ts";
 
@@ -46,8 +47,8 @@ export function homeFolder(asked: string | undefined, { os, env }: Surroundings)
   if (chosen) return resolve(chosen);
   const state = systemFolder(os, env);
   if (state !== undefined) return join(state, "greet");
-  throw new GreetError("FAILED", "there is no home directory to keep the journal in", {
-    hint: "name one with --home DIR or GREET_HOME, or keep nothing: --no-journal",
+  throw new GreetError("FAILED", "there is no home directory to keep things in", {
+    hint: "name one with --home DIR or GREET_HOME; a chat on this machine needs none: --no-journal",
   });
 }
 
@@ -62,4 +63,15 @@ function systemFolder(
   const xdg = env("XDG_STATE_HOME");
   if (xdg && isAbsolute(xdg)) return xdg;
   return home ? join(home, ".local", "state") : undefined;
+}
+
+/**
+ * What a file of one name's is called, without its extension. Names may differ in nothing but
+ * case, or be long, or be what some systems do not take as file names; so a digest is what tells
+ * them apart.
+ */
+export function fileNameOf(name: string): string {
+  const legible = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 32);
+  const digest = createHash("sha256").update(name).digest("hex").slice(0, 12);
+  return `${legible}-${digest}`;
 }

@@ -8,11 +8,11 @@
  *
  * @module
  */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
 import { GreetError } from "./errors.ts";
+import { fileNameOf } from "./home.ts";
 import { begin, diskError, type Layout, openFile } from "./journal_file.ts";
 
 /** One thing that was said. */
@@ -517,12 +517,7 @@ function text(blob: SQLOutputValue): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(blob as Uint8Array<ArrayBuffer>);
 }
 
-/**
- * The file of one name. Names may differ in nothing but case, or be long, or be
- * what some systems do not take as file names; so a digest is what tells them apart.
- */
+/** The file of one name's journal. */
 export function journalFile(home: string, name: string): string {
-  const legible = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 32);
-  const digest = createHash("sha256").update(name).digest("hex").slice(0, 12);
-  return join(home, "journals", `${legible}-${digest}.sqlite`);
+  return join(home, "journals", `${fileNameOf(name)}.sqlite`);
 }

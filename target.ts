@@ -114,6 +114,35 @@ export function isEndpoint(text: string): boolean {
   return port !== undefined && Number(port) >= 1 && Number(port) <= 65535;
 }
 
+/**
+ * Whether what goes to a host stays on this machine: `localhost` (RFC 6761, section 6.3), 127.0.0.0/8
+ * (RFC 1122, section 3.2.1.3) and `::1`, however they are written.
+ *
+ * @example
+ * ```ts
+ * import { isLoopback } from "./target.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert(isLoopback("127.1.2.3") && isLoopback("0:0:0:0:0:0:0:1") && isLoopback("localhost"));
+ * assert(!isLoopback("0.0.0.0") && !isLoopback("10.0.0.1") && !isLoopback("localhost.example.org"));
+ * ```
+ */
+export function isLoopback(host: string): boolean {
+  // What else a URL may have would make the parser see another host than the system does; and what
+  // ends with a dot is a name to the system, whatever it looks like.
+  if (!/^[\w.:-]*[\w:-]$/.test(host)) return false;
+  const { hostname } = URL.parse(`http://${formatEndpoint(host, 80)}`) ?? {};
+  return hostname !== undefined && LOOPBACK_HOST.test(hostname);
+}
+
+/** As the parser of URLs writes them. */
+const LOOPBACK_HOST = /^(localhost|127\.[\d.]+|\[::1\]|\[::ffff:7f[\da-f]{2}:[\da-f]+\])$/;
+
+/** Whether what goes to a target stays on this machine. */
+export function isLocal({ address, endpoint }: Target): boolean {
+  return endpoint === undefined ? address.startsWith("unix:") : isLoopback(endpoint.host);
+}
+
 /** `host:port`, with the brackets that IPv6 needs. */
 export function formatEndpoint(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;

@@ -3,8 +3,8 @@
  *
  * Names, message bodies, error details: {@link showable} makes any of it safe
  * for a terminal, and is called when it is shown, never before; what is stored
- * or written as JSON stays exact. {@link nameProblem} is the rule that a name
- * must keep, whoever it comes from.
+ * or written as JSON stays exact. {@link nameProblem} and {@link isFingerprint}
+ * are the rules that names and fingerprints must keep, whoever they come from.
  *
  * @module
  */
@@ -115,6 +115,25 @@ export function nameProblem(name: string): string | undefined {
   // U+2800 is a symbol by its category and a blank by its looks.
   if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(name.replaceAll("\u2800", ""))) return "shows nothing";
   return undefined;
+}
+
+/**
+ * Whether a text is a fingerprint: `SHA256:` and, in base64 without padding, the SHA-256 of a
+ * public key (its SubjectPublicKeyInfo in DER), as ssh writes it.
+ *
+ * @example
+ * ```ts
+ * import { isFingerprint } from "./text.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert(isFingerprint("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"));
+ * assert(!isFingerprint("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU="));
+ * assert(!isFingerprint("MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48"));
+ * assert(!isFingerprint(""));
+ * ```
+ */
+export function isFingerprint(text: string): boolean {
+  return /^SHA256:[A-Za-z0-9+/]{43}$/.test(text);
 }
 
 /** A code point takes up to two places in a string; a megabyte need not be counted to its end. */

@@ -1,5 +1,5 @@
 /**
- * Waiting, with a bound.
+ * Waiting, with a bound, and what is to happen seldom.
  *
  * @module
  */
@@ -36,5 +36,24 @@ export async function within(ms: number, promise: Promise<unknown>): Promise<voi
     await Promise.race([promise, timeout]);
   } finally {
     clearTimeout(timer);
+  }
+}
+
+/** Lets the same happen seldom. */
+export class Seldom<Key> {
+  readonly #everyMs: number;
+  readonly #last = new Map<Key, number>();
+
+  /** @param everyMs how many milliseconds must have passed before the same may happen again */
+  constructor(everyMs: number) {
+    this.#everyMs = everyMs;
+  }
+
+  /** Whether something may happen now; then it counts as having happened. */
+  isDue(what: Key): boolean {
+    const now = performance.now();
+    if (now - (this.#last.get(what) ?? -Infinity) < this.#everyMs) return false;
+    this.#last.set(what, now);
+    return true;
   }
 }

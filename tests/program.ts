@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
 
@@ -264,6 +265,26 @@ export function temporaryHome(): { env: { GREET_HOME: string } } & AsyncDisposab
     env: { GREET_HOME: home },
     [Symbol.asyncDispose]: () => Deno.remove(home, { recursive: true }),
   };
+}
+
+/** A test with a home of its own, which is not made yet. */
+export function homeTest(
+  name: string,
+  fn: (home: string) => void | Promise<void>,
+  needs: { what: string; isThere: boolean } = { what: "", isThere: true },
+): void {
+  Deno.test({
+    name: needs.what === "" ? name : `${name} (needs ${needs.what})`,
+    ignore: !needs.isThere,
+    fn: async () => {
+      const folder = await Deno.makeTempDir({ prefix: "greet-test-" });
+      try {
+        await fn(join(folder, "home"));
+      } finally {
+        await Deno.remove(folder, { recursive: true });
+      }
+    },
+  });
 }
 
 /** Reproducible random numbers below 1. Source: mulberry32, public domain. */

@@ -1,0 +1,153 @@
+/**
+ * Who has which key, as it was seen when they were first met.
+ *
+ * It is a plain file that people can read and edit: a fingerprint and a name a line. It is read
+ * again when it has changed, so what is edited counts at once. A line that makes no sense is an
+ * error and not skipped, because it may be the one that matters.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { GreetError } from "./errors.ts";
+import { isFingerprint, nameProblem } from "./text.ts";
+
+/** A key, and whose it is. */
+export interface KnownPeer {
+  readonly fingerprint: string;
+  readonly name: string;
+}
+
+const HEADER = `# Who has which key, remembered when they were first met.
+# Whoever comes with another key under one of these names is refused. To let somebody
+# in who has a new key, remove their line; to let them use both, add one.
+`;
+
+/** How coarse the times of files may be, in milliseconds: on FAT as coarse as that. */
+const TICK_MS = 2_000;
+
+/** What differs whenever a file may have changed; nothing where there is none. */
+type Version = string | symbol | undefined;
+
+/** The peers that we know. */
+export class KnownPeers {
+  /** Where they are kept; nowhere, where they are forgotten in the end. */
+  readonly file: string | undefined;
+  #kept: readonly KnownPeer[] = [];
+  readonly #unkept: KnownPeer[] = [];
+  #read: Version;
+
+  private constructor(file: string | undefined) {
+    this.file = file;
+  }
+
+  /**
+   * Those in the file `known_peers` of a home directory.
+   *
+   * @throws {GreetError} `FAILED` where it cannot be read, or a line makes no sense; so do all
+   *   methods, if that happens later
+   */
+  static in(home: string): KnownPeers {
+    const known = new KnownPeers(join(home, "known_peers"));
+    known.#refresh();
+    return known;
+  }
+
+  /** Nobody yet, and nothing is kept on disk. */
+  static inMemory(): KnownPeers {
+    return new KnownPeers(undefined);
+  }
+
+  /** All of them, in the order in which they were met. */
+  get peers(): readonly KnownPeer[] {
+    this.#refresh();
+    return [...this.#kept, ...this.#unkept];
+  }
+
+  /** The keys that somebody of that name may have. */
+  keysOf(name: string): string[] {
+    return this.peers.filter((peer) => peer.name === name).map(({ fingerprint }) => fingerprint);
+  }
+
+  /** The names under which a key is known. */
+  namesOf(fingerprint: string): string[] {
+    return this.peers.filter((peer) => peer.fingerprint === fingerprint).map(({ name }) => name);
+  }
+
+  /**
+   * Remembers somebody.
+   *
+   * @throws {GreetError} `FAILED` where it cannot be written; then they are known all the same, until
+   *   the end
+   */
+  remember(peer: KnownPeer): void {
+    this.#refresh();
+    if (this.file === undefined) return void this.#unkept.push(peer);
+    try {
+      begin(this.file);
+      const gap = Deno.readTextFileSync(this.file).endsWith("\n") ? "" : "\n";
+      // One write, so that what several processes add does not mix.
+      const line = `${gap}${peer.fingerprint} ${peer.name}\n`;
+      Deno.writeTextFileSync(this.file, line, { append: true });
+    } catch (cause) {
+      this.#unkept.push(peer);
+      throw unusable(this.file, "written", cause);
+    }
+  }
+
+  #refresh(): void {
+    if (this.file === undefined) return;
+    const version = versionOf(this.file);
+    if (version === this.#read) return;
+    this.#kept = version === undefined ? [] : parse(this.file);
+    this.#read = version;
+  }
+}
+
+function versionOf(file: string): Version {
+  try {
+    const { mtime, size, ino } = Deno.statSync(file);
+    const at = mtime?.getTime();
+    // What was written just now may be written again, and look the same.
+    const isSettled = at !== undefined && Date.now() - at > TICK_MS;
+    return isSettled ? `${at} ${size} ${ino}` : Symbol();
+  } catch (cause) {
+    if (cause instanceof Deno.errors.NotFound) return undefined;
+    throw unusable(file, "read", cause);
+  }
+}
+
+function begin(file: string): void {
+  try {
+    Deno.mkdirSync(join(file, ".."), { recursive: true, mode: 0o700 });
+    // Another process may be faster, and append before this is written.
+    Deno.writeTextFileSync(file, HEADER, { createNew: true, append: true, mode: 0o600 });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+}
+
+function parse(file: string): KnownPeer[] {
+  let text: string;
+  try {
+    text = Deno.readTextFileSync(file);
+  } catch (cause) {
+    throw unusable(file, "read", cause);
+  }
+  // Some editors begin a file with a mark.
+  return text.replace(/^\uFEFF/, "").split(/\r?\n/).flatMap((line, i) => {
+    if (line.trim() === "" || line.startsWith("#")) return [];
+    const [, fingerprint, name] = /^(\S+)\s+(.*?)\s*$/.exec(line) ?? [];
+    if (isFingerprint(fingerprint ?? "") && nameProblem(name) === undefined) {
+      return [{ fingerprint, name }];
+    }
+    throw new GreetError("FAILED", `line ${i + 1} of ${file} is not SHA256:… and a name`, {
+      hint: "mend the line, or remove it if you do not need it",
+    });
+  });
+}
+
+function unusable(file: string, done: "read" | "written", cause: unknown): GreetError {
+  const message = cause instanceof Error ? cause.message : String(cause);
+  const reason = message.replace(/ \(os error.*/s, "");
+  return new GreetError("FAILED", `${file} cannot be ${done}: ${reason}`, { cause });
+}
