@@ -26,6 +26,9 @@ export type Styled = string | readonly Span[];
  */
 export const HUES: readonly number[] = [64, 161, 28, 130, 30, 27, 31, 163, 98, 129];
 
+/** The colour of what nobody must miss: red, with as much contrast as the others. */
+export const ALARM = 160;
+
 /** The colour of a name. */
 export function hueOf(name: string): number {
   // FNV-1a: short, and spreads names that are nearly the same, most of all in its upper half.

@@ -7,6 +7,7 @@
  * @module
  */
 import { GreetError } from "./errors.ts";
+import { spokenCode } from "./identity.ts";
 import type { Waiting } from "./journal.ts";
 import type { Peer } from "./peer.ts";
 import { showable } from "./text.ts";
@@ -37,6 +38,7 @@ const COMMANDS: readonly Command[] = [
   { name: "/history", usage: "[N]", help: `the last N lines (${HISTORY})`, run: history },
   { name: "/queue", usage: "", help: "what waits to be delivered", run: queue },
   { name: "/cancel", usage: "N", help: "drops number N of the queue", run: cancel },
+  { name: "/verify", usage: "", help: "how to be sure who is who", run: verify },
   { name: "/help", usage: "", help: "this list", run: help },
   { name: "/quit", usage: "", help: "leaves; what waits is kept", run: () => "leave" },
 ];
@@ -83,6 +85,22 @@ function who({ peer }: Context): string {
         return `${showable(lastName)} is being called, at ${target}.`;
     }
   }).join("\n");
+}
+
+/** Both sides have to see the same codes: then nobody is in between. */
+function verify({ peer }: Context): string {
+  const { fingerprint } = peer;
+  if (fingerprint === undefined) {
+    return "This chat is not encrypted, so nobody can be sure. Both sides have to start it with --tls.";
+  }
+  const others = peer.others.flatMap(({ presence }) => presence.state === "here" ? presence : []);
+  if (others.length === 0) return "Nobody is here whose code could be compared with yours.";
+  const codeOf = (fingerprint: string | undefined) => spokenCode(fingerprint!);
+  return [
+    "Read these to each other, not in this chat but by voice. If they differ, somebody is in between.",
+    `${codeOf(fingerprint)}  ${peer.name} (you)`,
+    ...others.map((other) => `${codeOf(other.fingerprint)}  ${showable(other.name)}`),
+  ].join("\n");
 }
 
 function history({ peer, transcript }: Context, argument: string): string {

@@ -7,7 +7,7 @@
  * @module
  */
 import type { GreetError } from "./errors.ts";
-import type { NamedEntry, Names, NamesEvent } from "./names.ts";
+import { isSameHold, type NamedEntry, type Names, type NamesEvent } from "./names.ts";
 import type { NameNews } from "./names_server.ts";
 import type { Output } from "./output.ts";
 import { showable } from "./text.ts";
@@ -70,7 +70,10 @@ export async function printChanges(
     }
     if (event.type === "state") known = event.entries;
     else if (event.type === "held") known = [...without(known, event.entry), event.entry];
-    else if (event.type === "freed") known = without(known, event.entry);
+    else if (event.type === "freed") {
+      const { entry } = event;
+      known = known.filter((one) => !isSameHold(one, entry));
+    }
     await stdout.ready();
   }
 }
@@ -126,8 +129,8 @@ function eventLine(event: NamesEvent): string {
   }
 }
 
-function plain({ name, address, shared, since }: NamedEntry) {
-  return { name, address, shared, since: since?.toISOString() };
+function plain({ name, address, shared, since, fingerprint }: NamedEntry) {
+  return { name, address, shared, since: since?.toISOString(), fingerprint };
 }
 
 /** What a naming server's log says of a change. */
@@ -136,8 +139,8 @@ export function newsText({ kind, name, address }: NameNews): string {
 }
 
 /** The same as a line of JSON. */
-export function newsLine({ at, kind, name, address }: NameNews): string {
-  return JSON.stringify({ type: kind, at: at.toISOString(), name, address });
+export function newsLine({ at, kind, name, address, fingerprint }: NameNews): string {
+  return JSON.stringify({ type: kind, at: at.toISOString(), name, address, fingerprint });
 }
 
 /** `2026-11-23 17:24:05`, in local time. */

@@ -8,10 +8,11 @@
  * @module
  */
 import { GreetError } from "./errors.ts";
-import { EtcdClient, type EtcdOptions, parsePlace } from "./etcd_client.ts";
+import { EtcdClient, type EtcdOptions } from "./etcd_client.ts";
 import { after, encode, EtcdLayout, keyOf, newLeaseId, sinceOf, toValue } from "./etcd_keys.ts";
 import { isPassing } from "./names.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
+import { parseEtcdPlace } from "./naming_place.ts";
 import { aborted, within } from "./time.ts";
 import {
   ETCD_KV,
@@ -41,8 +42,8 @@ export class Etcd implements NamingService {
   readonly address: string;
   readonly #client: EtcdClient;
   readonly #layout: EtcdLayout;
-  /** What is held or being claimed. */
-  readonly #keys = new Set<string>();
+  /** What is held or being claimed: names, and addresses that share one. */
+  readonly #places = new Set<string>();
   /** The lease that names are claimed under now, while there are any. */
   #lease: Lease | undefined;
   /** All leases that were ever ours: what is still under one of them may be claimed again. */
@@ -55,7 +56,7 @@ export class Etcd implements NamingService {
    * @throws {GreetError} `USAGE` where it is nothing of that kind
    */
   constructor(place: string, options: EtcdOptions = {}) {
-    const { prefix, ...cluster } = parsePlace(place);
+    const { prefix, ...cluster } = parseEtcdPlace(place);
     this.address = place;
     this.#layout = new EtcdLayout(prefix);
     this.#client = new EtcdClient(cluster, options);
@@ -69,10 +70,12 @@ export class Etcd implements NamingService {
    */
   async hold(claim: NameClaim, held: (since?: Date) => void, signal: AbortSignal): Promise<void> {
     const key = this.#layout.key(claim);
-    if (this.#keys.has(key)) {
+    // The same place with another fingerprint is another key.
+    const place = this.#layout.key({ ...claim, fingerprint: undefined });
+    if (this.#places.has(place)) {
       throw new GreetError("ALREADY_EXISTS", `${claim.name} is registered here already`);
     }
-    this.#keys.add(key);
+    this.#places.add(place);
     try {
       // A lease may end although it was kept alive, as when a leader was away. Claimed again at
       // once, the name is back before anybody needs to know.
@@ -80,7 +83,7 @@ export class Etcd implements NamingService {
         await this.#holdOnce(claim, key, tell, signal);
       }
     } finally {
-      this.#keys.delete(key);
+      this.#places.delete(place);
     }
   }
 

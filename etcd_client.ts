@@ -9,8 +9,9 @@
  */
 import { GreetError } from "./errors.ts";
 import { isPassing } from "./names.ts";
+import type { EtcdPlace } from "./naming_place.ts";
 import { type CallOptions, type Channel, dial, type DialOptions } from "./rpc_client.ts";
-import { parseTarget, type Target } from "./target.ts";
+import type { Target } from "./target.ts";
 import { aborted } from "./time.ts";
 import { ETCD_AUTH, ETCD_KV, ETCD_LEASE, ETCD_WATCH } from "./wire.ts";
 import type { Calls, EtcdKeyValue, EtcdRange, EtcdWatched, ServiceType, Unary } from "./wire.ts";
@@ -31,9 +32,6 @@ export interface Bound {
   /** Gives the call up. */
   readonly signal?: AbortSignal;
 }
-
-/** The port of etcd where none is given. */
-const ETCD_PORT = 2379;
 
 /** How long one node may take to answer before the next is asked. */
 const ATTEMPT_MS = 1_000;
@@ -59,62 +57,6 @@ const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 /** A node that has lost the others ends such calls, instead of staying silent with them. */
 const HAS_LEADER = { hasleader: "true" };
 
-/** Who is asked, and where there the keys are. */
-export interface EtcdPlace {
-  readonly targets: readonly Target[];
-  readonly isSecure: boolean;
-  /** What all keys begin with: nothing, or something that ends with a `/`. */
-  readonly prefix: string;
-}
-
-/**
- * Where an etcd is, as users write it.
- *
- * @param place `etcd://host:port,…/prefix`, or `etcds://…` for TLS; port and prefix may be missing
- * @throws {GreetError} `USAGE` where it is nothing of that kind
- *
- * @example
- * ```ts
- * import { parsePlace } from "./etcd_client.ts";
- * import assert from "node:assert/strict";
- *
- * const { targets, prefix } = parsePlace("etcd://10.0.0.1,10.0.0.2:23790/team");
- * assert.deepEqual(targets.map(({ address }) => address), ["10.0.0.1:2379", "10.0.0.2:23790"]);
- * assert.equal(prefix, "team/");
- * ```
- */
-export function parsePlace(place: string): EtcdPlace {
-  const [, scheme, hosts, path = ""] = /^(etcds?):\/\/([^/]*)(?:\/(.*))?$/s.exec(place) ?? [];
-  const prefix = path.replace(/\/+$/, "");
-  if (!hosts) {
-    const hint = "write etcd://HOST:PORT, or etcd://HOST:PORT,HOST:PORT for several nodes";
-    throw new GreetError("USAGE", "there is no host in the place of etcd", { hint });
-  }
-  if (hosts.includes("@")) {
-    // What is wrong is not quoted: it may be a password.
-    const hint = "set GREET_ETCD_USER and GREET_ETCD_PASSWORD";
-    throw new GreetError("USAGE", "the place of etcd has no room for a user", { hint });
-  }
-  return {
-    targets: hosts.split(",").map(parseHost),
-    isSecure: scheme === "etcds",
-    prefix: prefix && `${prefix}/`,
-  };
-}
-
-function parseHost(host: string): Target {
-  const isBare = /^(\[[^\]]*\]|[^:]*[^:\d][^:]*)$/.test(host);
-  try {
-    const target = parseTarget(isBare ? `${host}:${ETCD_PORT}` : host);
-    if (target.endpoint !== undefined) return target;
-  } catch (error) {
-    if (GreetError.from(error).code !== "USAGE") throw error;
-  }
-  throw new GreetError("USAGE", `${JSON.stringify(host)} is not a node of etcd`, {
-    hint: "a node is a host, host:port or [v6]:port; several are separated by commas",
-  });
-}
-
 /** A connection to whoever answers. Disposing of it closes it and fails the calls on it. */
 export class EtcdClient implements Disposable {
   readonly #targets: readonly Target[];
@@ -126,7 +68,7 @@ export class EtcdClient implements Disposable {
 
   /** Nothing is sent before something is asked. */
   constructor(
-    { targets, isSecure }: Omit<EtcdPlace, "prefix">,
+    { targets, isSecure }: Pick<EtcdPlace, "targets" | "isSecure">,
     { user, password = "", trusted }: EtcdOptions,
   ) {
     this.#targets = targets;

@@ -1,20 +1,27 @@
 /**
  * How names lie in etcd: which keys, which values, and what a lease's id tells.
  *
- * Everything of a name is below `<prefix><name>/`: one key `holder` where it is held alone, else
- * a key for each address. That and the values are what etcd's own naming resolver for Go
- * writes and reads (etcd-io/etcd, `client/v3/naming`); there is no network here.
+ * Everything of a name is below `<prefix><name>/`: one key where it is held alone, `holder` or
+ * `holder+` and the fingerprint of its holder's key, else a key for each address. That and the
+ * values are what etcd's own naming resolver for Go writes and reads (etcd-io/etcd,
+ * `client/v3/naming`); there is no network here.
  *
  * @module
  */
 import { GreetError } from "./errors.ts";
 import type { NameClaim, NamedEntry } from "./names.ts";
 import { isEndpoint } from "./target.ts";
-import { nameProblem } from "./text.ts";
+import { isFingerprint, nameProblem } from "./text.ts";
 import type { EtcdKeyValue, EtcdRange } from "./wire.ts";
 
 /** The id of those who hold a name alone. */
 const HOLDER = "holder";
+
+/** What comes before the fingerprint in the id of those who have told it; no address has a `+`. */
+const HOLDER_WITH = `${HOLDER}+`;
+
+/** Ends the range of both: `,` comes after `+`, and before all that an address can go on with. */
+const HOLDERS_END = `${HOLDER},`;
 
 /** The bytes of a key. */
 export function encode(text: string): Uint8Array {
@@ -33,14 +40,17 @@ export class EtcdLayout {
     this.#prefix = prefix;
   }
 
-  /** The key that a claim is for. */
-  key({ name, address, shared }: NameClaim): string {
-    return `${this.#prefix}${name}/${shared ? address : HOLDER}`;
+  /** The key that a claim is for. It, and not the value, has the fingerprint: see {@link toValue}. */
+  key({ name, address, shared, fingerprint }: NameClaim): string {
+    const holder = fingerprint === undefined ? HOLDER : HOLDER_WITH + fingerprint;
+    return `${this.#prefix}${name}/${shared ? address : holder}`;
   }
 
   /** The keys that must not be there when a claim is made. */
   contested({ name, shared }: NameClaim): EtcdRange {
-    return shared ? { key: encode(`${this.#prefix}${name}/${HOLDER}`) } : this.range(name);
+    if (!shared) return this.range(name);
+    const parent = `${this.#prefix}${name}/`;
+    return { key: encode(parent + HOLDER), rangeEnd: encode(parent + HOLDERS_END) };
   }
 
   /**
@@ -65,8 +75,11 @@ export class EtcdLayout {
     const address = addressIn(decode(value));
     if (slash === -1 || nameProblem(name) !== undefined || address === undefined) return undefined;
     const since = sinceOf(lease);
-    const shared = path.slice(slash + 1) !== HOLDER;
-    return { name, address, shared, ...since && { since } };
+    const entry = { name, address, ...since && { since } };
+    const id = path.slice(slash + 1);
+    if (!id.startsWith(HOLDER_WITH)) return { ...entry, shared: id !== HOLDER };
+    const fingerprint = id.slice(HOLDER_WITH.length);
+    return isFingerprint(fingerprint) ? { ...entry, shared: false, fingerprint } : undefined;
   }
 }
 

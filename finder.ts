@@ -9,9 +9,9 @@
  * @module
  */
 import { GreetError } from "./errors.ts";
-import type { Link, Whereabouts } from "./link.ts";
-import { type Names, nobody } from "./names.ts";
-import { isTarget, parseTarget } from "./target.ts";
+import type { Link, Place, Whereabouts } from "./link.ts";
+import { type NamedEntry, type Names, nobody } from "./names.ts";
+import { isLocal, isLoopback, isTarget, parseTarget } from "./target.ts";
 import { parseName } from "./text.ts";
 
 /** Another peer, as we were told of it. */
@@ -23,17 +23,25 @@ export interface Expected {
   readonly name?: string;
 }
 
+/** How far a chat reaches: what is not encrypted stays on this machine, unless that is asked for. */
+export type Reach = "everywhere" | "this machine";
+
 /**
  * Whom we are to chat with.
  *
  * @param targets ports, addresses and, where there is a naming service, names
- * @throws {GreetError} `USAGE` for a target or name that is none, and for none at all
+ * @throws {GreetError} `USAGE` for a target or name that is none or out of reach, and for none at all
  */
-export function expectedOf(targets: readonly string[], names: Names | undefined): Expected[] {
+export function expectedOf(
+  targets: readonly string[],
+  names: Names | undefined,
+  reach: Reach,
+): Expected[] {
   if (targets.length === 0) throw new GreetError("USAGE", "a chat needs somebody to chat with");
   const others = targets.map((text): Expected => {
     if (names === undefined || isTarget(text)) {
       const target = parseTarget(text);
+      if (!isWithin(reach, target)) throw outOfReach("USAGE", target.address);
       return { address: target.address, whereabouts: target };
     }
     const name = parseName(text);
@@ -43,6 +51,28 @@ export function expectedOf(targets: readonly string[], names: Names | undefined)
   const twice = addresses.find((address, i) => addresses.indexOf(address) !== i);
   if (twice !== undefined) throw new GreetError("USAGE", `${twice} is given twice`);
   return others;
+}
+
+/**
+ * How far a chat reaches.
+ *
+ * @param host where it listens
+ * @param isFree whether it may leave this machine, because it is encrypted or that was asked for
+ * @throws {GreetError} `USAGE` where it may not, and listens beyond this machine
+ */
+export function reachFrom(host: string, isFree: boolean): Reach {
+  if (isFree) return "everywhere";
+  if (isLoopback(host)) return "this machine";
+  throw outOfReach("USAGE", host);
+}
+
+function isWithin(reach: Reach, place: Place): boolean {
+  return reach === "everywhere" || isLocal(place);
+}
+
+function outOfReach(code: "USAGE" | "FAILED_PRECONDITION", where: string): GreetError {
+  const message = `${where} is beyond this machine, and this chat is not encrypted`;
+  return new GreetError(code, message, { hint: "encrypt it, --tls; or say --plaintext" });
 }
 
 /** Where somebody is, before the naming service has answered. */
@@ -59,14 +89,20 @@ export async function followName(
   names: Names,
   name: string,
   link: Link,
+  reach: Reach,
   signal: AbortSignal,
 ): Promise<void> {
   try {
     for await (const { entries: [entry], error } of names.follow(name, signal)) {
-      if (entry !== undefined) link.moveTo(parseTarget(entry.address));
+      if (entry !== undefined) link.moveTo(placeOf(entry, reach));
       else link.moveTo(error ?? nobody(name, names.address));
     }
   } catch (error) {
     link.moveTo(GreetError.from(error));
   }
+}
+
+function placeOf({ address, fingerprint }: NamedEntry, reach: Reach): Whereabouts {
+  const place: Place = { ...parseTarget(address), fingerprint };
+  return isWithin(reach, place) ? place : outOfReach("FAILED_PRECONDITION", address);
 }

@@ -9,7 +9,8 @@
  */
 import { GreetError, type PlainError } from "./errors.ts";
 import type { Names } from "./names.ts";
-import { type Channel, type ClientTls, dial, dialAll } from "./rpc_client.ts";
+import { type Channel, dial, dialAll } from "./rpc_client.ts";
+import type { ClientTls } from "./rpc_credentials.ts";
 import { health, implement, type IncomingCall, reflection } from "./rpc_server.ts";
 import { serve, type Server } from "./rpc_server.ts";
 import type { ServerTls } from "./secure.ts";
@@ -84,8 +85,12 @@ export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<S
     onFault,
     tls,
     onRefused,
+    maxRequestBytes: MAX_REQUEST_BYTES,
   });
 }
+
+/** A name is short; what else there may be in a request is no business of ours, but has to fit. */
+const MAX_REQUEST_BYTES = 64_000;
 
 function record(name: string, { from }: IncomingCall, error?: GreetError): GreetRequest {
   return { at: new Date(), name, from, ...error && { error: error.toJSON() } };

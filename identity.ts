@@ -62,7 +62,7 @@ export async function openIdentity(home: string, name: string): Promise<Identity
  *
  * @example
  * ```ts
- * import { newIdentity, spokenCode } from "./identity.ts";
+ * import { newIdentity, spokenCode } from "./mod.ts";
  * import assert from "node:assert/strict";
  *
  * const { fingerprint } = await newIdentity("Alice");

@@ -31,7 +31,7 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
     case "waiting":
       // That nobody is there yet is not worth an event: somebody joins, or not.
       if (event.nobodyThere) return undefined;
-      return { type: "error", code: "UNAVAILABLE", message: event.reason };
+      return { type: "error", code: "UNAVAILABLE", message: event.reason, hint: event.hint };
     case "welcome":
       return { type: "welcome", peers: event.names };
     case "joined":
@@ -47,13 +47,21 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
       return { type: "delivered", id, to, waitingFor: labels(waitingFor) };
     }
     case "failed": {
-      const { message: { id }, to, error: { code, message } } = event;
-      return { type: "error", code, message, id, to };
+      const { message: { id }, to, error: { code, message, hint } } = event;
+      return { type: "error", code, message, hint, id, to };
     }
     case "cancelled":
       return undefined;
     case "trouble":
-      return { type: "error", code: event.error.code, message: event.error.message };
+      return { type: "error", ...event.error.toJSON() };
+    case "met":
+      return { type: "met", name: event.name, fingerprint: event.fingerprint };
+    case "lookalike":
+      return { type: "lookalike", name: event.name, like: event.like };
+    case "impostor": {
+      const { type, name, fingerprint, known, error: { message, hint } } = event;
+      return { type, name, fingerprint, known, message, hint };
+    }
   }
 }
 

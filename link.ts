@@ -9,11 +9,11 @@
  *
  * @module
  */
+import type { KeyPair } from "./certificates.ts";
 import { GreetError } from "./errors.ts";
 import type { Message } from "./journal.ts";
 import { type Channel, dial, isNobodyThere } from "./rpc_client.ts";
 import type { Target } from "./target.ts";
-import { nameProblem } from "./text.ts";
 import { pause, within } from "./time.ts";
 import { CHAT, type ChatMessage } from "./wire.ts";
 
@@ -53,11 +53,22 @@ const DIAL_PAUSE_MS = 50;
 /** What is known of the other peer. */
 export type Presence =
   | { readonly state: "connecting" }
-  | { readonly state: "here"; readonly name: string }
+  | {
+    readonly state: "here";
+    readonly name: string;
+    /** The fingerprint of their key; nothing where nothing is encrypted. */
+    readonly fingerprint?: string;
+  }
   | { readonly state: "away"; readonly error: GreetError };
 
+/** Where a peer listens. */
+export interface Place extends Target {
+  /** The fingerprint of its key, where somebody has said so. */
+  readonly fingerprint?: string;
+}
+
 /** Where a peer listens, or why that is not known. */
-export type Whereabouts = Target | GreetError;
+export type Whereabouts = Place | GreetError;
 
 /** How the next dial ends, and a way to ask for it. */
 class Attempt {
@@ -87,8 +98,10 @@ export interface LinkOptions {
   readonly address: string;
   /** Where it listens, or why that is not known; {@link Link.moveTo} tells it later. */
   readonly whereabouts: Whereabouts;
-  /** What is wrong with a peer of that name, if anything: goes on from "the other side's name". */
-  readonly nameProblem: (name: string) => string | undefined;
+  /** What we show, to speak TLS; without it, nothing is encrypted. */
+  readonly own?: KeyPair;
+  /** Throws a {@link GreetError} where whoever is at a place cannot be whom we are to talk to. */
+  readonly check: (name: string, fingerprint: string | undefined, place: Place) => void;
   /** Gets every change of presence. */
   readonly onChange: (presence: Presence) => void;
 }
@@ -101,7 +114,7 @@ export class Link implements AsyncDisposable {
   readonly #running: Promise<void>;
   #whereabouts: Whereabouts;
   /** Where the present connection goes, or the last one went. */
-  #place: string | undefined;
+  #place: Place | undefined;
   #presence: Presence = { state: "connecting" };
   #next = new Attempt();
   #channel: Channel | undefined;
@@ -130,6 +143,13 @@ export class Link implements AsyncDisposable {
     return this.#presence.state === "here" ? this.#presence.name : undefined;
   }
 
+  /** Whether the other peer is there, and is who has that name and that key. */
+  isTo(name: string, fingerprint: string | undefined): boolean {
+    const presence = this.#presence;
+    return presence.state === "here" && presence.name === name &&
+      presence.fingerprint === fingerprint;
+  }
+
   /**
    * Somebody called us, perhaps the one we wait for: dial.
    *
@@ -149,7 +169,7 @@ export class Link implements AsyncDisposable {
   moveTo(whereabouts: Whereabouts): void {
     this.#whereabouts = whereabouts;
     const isKnown = !(whereabouts instanceof GreetError);
-    if (isKnown && whereabouts.address !== this.#place) this.#channel?.[Symbol.dispose]();
+    if (isKnown && whereabouts.address !== this.#place?.address) this.#channel?.[Symbol.dispose]();
     this.#next.want();
   }
 
@@ -253,14 +273,15 @@ export class Link implements AsyncDisposable {
   }
 
   /** Dials once and, where somebody is there, waits until that is over. */
-  async #dial(target: Target, attempt: Attempt): Promise<Presence> {
-    this.#place = target.address;
-    using first = this.#channel = dial(target);
+  async #dial(place: Place, attempt: Attempt): Promise<Presence> {
+    this.#place = place;
+    const { own } = this.#options;
+    using first = this.#channel = dial(place, { own });
     let presence = await this.#ask(first, DIAL_TIMEOUT_MS);
     // A process that is ending may still take a connection, and drop it: that tells nothing.
     const isTelling = !this.#hasDropped || presence.state !== "away" ||
       isNobodyThere(presence.error);
-    using channel = this.#channel = isTelling ? first : dial(target);
+    using channel = this.#channel = isTelling ? first : dial(place, { own });
     if (!isTelling) presence = await this.#ask(channel, DIAL_TIMEOUT_MS);
     this.#hasDropped = false;
     this.#takesSeveral = true;
@@ -298,14 +319,11 @@ export class Link implements AsyncDisposable {
   async #ask(channel: Channel, timeoutMs: number): Promise<Presence> {
     try {
       const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs });
-      const problem = nameProblem(sender) ?? this.#options.nameProblem(sender);
-      if (problem !== undefined) {
-        const message = `${this.#place}: the other side's name ${problem}`;
-        throw new GreetError("FAILED_PRECONDITION", message);
-      }
+      const { fingerprint } = channel;
+      this.#options.check(sender, fingerprint, this.#place!);
       this.#lastSign = performance.now();
       this.#doubted = Promise.withResolvers();
-      return { state: "here", name: sender };
+      return { state: "here", name: sender, fingerprint };
     } catch (error) {
       return { state: "away", error: GreetError.from(error) };
     }

@@ -3,8 +3,8 @@
  *
  * grpc-js can listen by itself, but then it waits for every connection when it
  * stops, even for one that never said a word, and its errors carry no code. Here those who
- * say nothing are sent away; and a {@link Connection} tells how much of what was written to it is
- * still here, which the runtime's HTTP/2 streams do not.
+ * say nothing are sent away, and strangers who say too much; and a {@link Connection} tells how much
+ * of what was written to it is still here, which the runtime's HTTP/2 streams do not.
  *
  * @module
  */
@@ -77,29 +77,70 @@ const SPEECHLESS = 1_000;
 /** How many may wait to be taken, while many come at once; of more, the system drops some. */
 const BACKLOG = 4_096;
 
+/** What strangers may cost: so many of them, for so long, saying so much. */
+const STRANGERS = { connections: 100, ms: 10_000, bytes: 1_000_000 };
+
+/** How often a stranger is looked at. */
+const STRANGER_CHECK_MS = 100;
+
+/** What a TLS client begins with. Source: RFC 8446, section 5.1: `handshake`. */
+const TLS_HANDSHAKE = 22;
+
+/** What an HTTP/2 server says first, by which TLS clients notice that they are wrong here. */
+const SETTINGS = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
+
+/** How long somebody has to read last words. */
+const LAST_WORDS_MS = 1_000;
+
+/** Who takes sockets, and what they go through before. */
+export interface ListenerOptions {
+  /** Gets each socket that is ready for HTTP/2. */
+  readonly onConnection: (socket: net.Socket) => void;
+  /**
+   * Where TLS is spoken: what a socket goes through first. What is called when it has may say
+   * whether whoever is at its other end is a stranger still.
+   */
+  readonly secure?: (
+    onSecure: (socket: net.Socket, isStranger?: () => boolean) => void,
+  ) => { begin(socket: net.Socket): void };
+  /** Where it is not: somebody began to speak it. */
+  readonly onTls?: () => void;
+}
+
 /** Takes connections. */
 export class Listener {
+  readonly #options: ListenerOptions;
   readonly #connections = new Map<string, Connection>();
   /** Those that had said nothing when they were last looked at, oldest first. */
   readonly #speechless = new Set<net.Socket>();
+  /** Those of whom nobody knew who they are, oldest first. */
+  readonly #strangers = new Set<net.Socket>();
   readonly #listener: net.Server;
 
-  /**
-   * @param onConnection gets each socket that is connected
-   * @param secure what the sockets have to go through before that, if anything: TLS
-   */
-  constructor(
-    onConnection: (socket: net.Socket) => void,
-    secure?: (onSecure: (socket: net.Socket) => void) => { begin(socket: net.Socket): void },
-  ) {
-    const handshakes = secure?.((socket) => {
+  constructor(options: ListenerOptions) {
+    this.#options = options;
+    const handshakes = options.secure?.((socket, isStranger) => {
       this.#take(socket);
-      onConnection(socket);
+      if (isStranger?.()) this.#expectAcquaintance(socket, isStranger);
+      options.onConnection(socket);
     });
     this.#listener = net.createServer({ noDelay: true }, (socket) => {
       this.#take(socket);
-      if (handshakes === undefined) onConnection(socket);
+      if (handshakes === undefined) this.#listenFor(socket);
       else handshakes.begin(socket);
+    });
+  }
+
+  /** Whoever comes with TLS where it is not spoken is to be told, and so are we. */
+  #listenFor(socket: net.Socket): void {
+    socket.once("data", (chunk: Uint8Array) => {
+      if (chunk[0] === TLS_HANDSHAKE) {
+        this.#options.onTls?.();
+        return dismissWith(SETTINGS, socket);
+      }
+      socket.pause();
+      socket.unshift(chunk);
+      this.#options.onConnection(socket);
     });
   }
 
@@ -127,6 +168,27 @@ export class Listener {
     for (const oldest of this.#speechless) {
       if (this.#speechless.size <= SPEECHLESS) return;
       this.#dismiss(oldest);
+    }
+  }
+
+  /** Strangers have something to say, or they would never become known; but not much. */
+  #expectAcquaintance(socket: net.Socket, isStranger: () => boolean): void {
+    this.#strangers.add(socket);
+    const until = performance.now() + STRANGERS.ms;
+    const timer = setInterval(() => {
+      if (!isStranger()) return forget();
+      const isTooMuch = socket.bytesRead > STRANGERS.bytes || performance.now() > until;
+      if (isTooMuch) socket.destroy();
+    }, STRANGER_CHECK_MS);
+    const forget = () => {
+      clearInterval(timer);
+      this.#strangers.delete(socket);
+    };
+    socket.once("close", forget);
+    for (const oldest of this.#strangers) {
+      if (this.#strangers.size <= STRANGERS.connections) return;
+      this.#strangers.delete(oldest);
+      oldest.destroy();
     }
   }
 
@@ -169,6 +231,13 @@ export class Listener {
   destroy(): void {
     for (const connection of this.#connections.values()) connection.destroy();
   }
+}
+
+/** Says something and closes the connection, whether or not the other side does the same. */
+function dismissWith(words: Uint8Array, socket: net.Socket): void {
+  socket.end(words);
+  const timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
+  socket.once("close", () => clearTimeout(timer));
 }
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): GreetError {

@@ -119,6 +119,31 @@
  * assert.equal(await greet("greeter", "Bob", { names }), "Hello, Bob.");
  * ```
  *
+ * ## Prove who you are
+ *
+ * With an {@link Identity} everything is encrypted, and nobody can pose as somebody else: whoever is
+ * met is remembered with their key, here in memory, with {@link KnownPeers} in a file. Other
+ * machines are talked to in no other way.
+ *
+ * ```ts
+ * import { newIdentity, Peer } from "./mod.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const [a, b] = [1, 2].map(() => {
+ *   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+ *   return (listener.addr as Deno.NetAddr).port;
+ * });
+ * const [alices, bobs] = await Promise.all([newIdentity("Alice"), newIdentity("Bob")]);
+ * await using alice = await Peer.open({ name: "Alice", port: a, targets: [`${b}`], identity: alices });
+ * await using _bob = await Peer.open({ name: "Bob", port: b, targets: [`${a}`], identity: bobs });
+ * for await (const event of alice.events) {
+ *   if (event.type !== "met") continue;
+ *   assert.equal(event.name, "Bob");
+ *   assert.equal(event.fingerprint, bobs.fingerprint);
+ *   break;
+ * }
+ * ```
+ *
  * Whatever comes from somebody else is exactly what they sent. Before it reaches
  * a terminal, make it {@link showable}:
  *
@@ -131,10 +156,12 @@
  *
  * @module
  */
+export { type KeyPair, readKeyPair } from "./certificates.ts";
 export { type ErrorCode, GreetError, type PlainError, type StatusName } from "./errors.ts";
 export { greet, serveGreeter } from "./greeter.ts";
 export type { GreetOptions, GreetRequest, ServeGreeterOptions } from "./greeter.ts";
 export { homeFolder } from "./home.ts";
+export { type Identity, newIdentity, openIdentity, spokenCode } from "./identity.ts";
 export { Journal } from "./journal.ts";
 export type {
   Addressee,
@@ -145,6 +172,7 @@ export type {
   Message,
   Waiting,
 } from "./journal.ts";
+export { type KnownPeer, KnownPeers } from "./known_peers.ts";
 export { Names } from "./names.ts";
 export type {
   LookupOptions,
@@ -165,7 +193,8 @@ export type { Other, PeerEvent, PeerOptions } from "./peer.ts";
 export type { RosterEvent } from "./roster.ts";
 export type { Presence } from "./link.ts";
 export type { Server } from "./rpc_server.ts";
-export type { ClientTls } from "./rpc_client.ts";
-export { type KeyPair, readKeyPair, type ServerTls } from "./secure.ts";
+export type { ClientTls } from "./rpc_credentials.ts";
+export type { ServerTls } from "./secure.ts";
 export { nameProblem, showable } from "./text.ts";
 export { greetAll, type GreetAllOptions, type Outcome } from "./threads.ts";
+export type { TrustEvent } from "./trust.ts";

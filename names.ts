@@ -10,7 +10,7 @@
  */
 import { GreetError } from "./errors.ts";
 import { isEndpoint } from "./target.ts";
-import { nameProblem } from "./text.ts";
+import { isFingerprint, nameProblem } from "./text.ts";
 import { pause } from "./time.ts";
 
 /** A name that is held. */
@@ -22,6 +22,8 @@ export interface NamedEntry {
   readonly shared: boolean;
   /** Since when, by the service's clock, where it knows. */
   readonly since?: Date;
+  /** `SHA256:…`, the fingerprint of the holder's key, where they have told it. */
+  readonly fingerprint?: string;
 }
 
 /** Who wants to hold a name. */
@@ -31,14 +33,20 @@ export interface NameClaim {
   readonly address: string;
   /** Together with others: several servers of one service. */
   readonly shared?: boolean;
+  /**
+   * `SHA256:…`, the fingerprint of the holder's key: whoever calls them can compare it with the
+   * certificate that they are shown. Only for a name that is not shared: servers are known by their
+   * certificates.
+   */
+  readonly fingerprint?: string;
 }
 
 /**
  * What a watcher is told, in order.
  *
  * - `state`: this is all there is; what was known before is to be forgotten
- * - `held`: somebody holds a name, or holds it at another address
- * - `freed`: they do not
+ * - `held`: somebody holds a name, or holds it at another address or with another key
+ * - `freed`: they do not, at this address and with this key
  * - `lost`: nothing is heard of the service. What is known may be out of date; what comes
  *   next goes on where it ended, or begins with a `state`
  */
@@ -132,8 +140,8 @@ export class Names implements AsyncDisposable {
    * @param claim the name, and where its holder is to be reached
    * @param onChange gets how the claim stands, whenever that changes after this has returned
    * @returns when the name is held, or the service cannot be reached; it is tried on then
-   * @throws {GreetError} `ALREADY_EXISTS` where somebody else holds it, `USAGE` for a bad name or
-   *   address
+   * @throws {GreetError} `ALREADY_EXISTS` where somebody else holds it, `USAGE` for a bad name,
+   *   address or fingerprint and for a fingerprint with a shared name
    */
   async register(
     claim: NameClaim,
@@ -143,6 +151,12 @@ export class Names implements AsyncDisposable {
     if (problem !== undefined) throw new GreetError("USAGE", `the name ${problem}`);
     if (!isEndpoint(claim.address)) {
       throw new GreetError("USAGE", `${JSON.stringify(claim.address)} is not host:port`);
+    }
+    if (claim.fingerprint !== undefined) {
+      if (!isFingerprint(claim.fingerprint)) {
+        throw new GreetError("USAGE", `${JSON.stringify(claim.fingerprint)} is not SHA256:…`);
+      }
+      if (claim.shared) throw new GreetError("USAGE", "a name that is shared has no fingerprint");
     }
     const claimed = new Claimed(this.#service, claim, onChange, () => this.#claims.delete(claimed));
     this.#claims.add(claimed);
@@ -244,10 +258,19 @@ function after(entries: readonly NamedEntry[], event: NamesEvent): readonly Name
       return [...entries.filter(({ address }) => address !== entry.address), entry];
     }
     case "freed":
-      return entries.filter(({ address }) => address !== event.entry.address);
+      return entries.filter((entry) => !isSameHold(entry, event.entry));
     case "lost":
       return entries;
   }
+}
+
+/**
+ * Whether it is the same that is held. Somebody with another key may be at the same address by the
+ * time the end of a hold is told.
+ */
+export function isSameHold(one: NamedEntry, other: NamedEntry): boolean {
+  return one.name === other.name && one.address === other.address &&
+    one.fingerprint === other.fingerprint;
 }
 
 /** That nobody holds a name. */

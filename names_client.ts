@@ -10,9 +10,10 @@
 import { GreetError } from "./errors.ts";
 import { nobody } from "./names.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
-import { type Channel, type ClientTls, dial } from "./rpc_client.ts";
+import { type Channel, dial } from "./rpc_client.ts";
+import type { ClientTls } from "./rpc_credentials.ts";
 import { isEndpoint, type Target } from "./target.ts";
-import { nameProblem } from "./text.ts";
+import { isFingerprint, nameProblem } from "./text.ts";
 import { type NameChanges, type NameEntry, NAMES } from "./wire.ts";
 
 /** How long the server may take for its first answer. */
@@ -62,8 +63,8 @@ export class NamesServer implements NamingService {
     held: (since?: Date) => void,
     signal: AbortSignal,
   ): Promise<void> {
-    const { name, address, shared = false } = claim;
-    const request = { name, address, shared, holder: this.#holderOf(claim) };
+    const { name, address, shared = false, fingerprint = "" } = claim;
+    const request = { name, address, shared, holder: this.#holderOf(claim), fingerprint };
     const holding = this.#using((channel) =>
       channel.stream(NAMES, "Register", request, { timeoutMs: ANSWER_TIMEOUT_MS, signal })
     );
@@ -144,6 +145,8 @@ function toEntry(entry: NameEntry | null): NamedEntry[] {
   if (entry === null || nameProblem(entry.name) !== undefined || !isEndpoint(entry.address)) {
     return [];
   }
-  const { name, address, shared, sinceMs } = entry;
-  return [{ name, address, shared, since: new Date(sinceMs) }];
+  const { name, address, shared, sinceMs, fingerprint } = entry;
+  const since = new Date(sinceMs);
+  if (fingerprint === "") return [{ name, address, shared, since }];
+  return isFingerprint(fingerprint) ? [{ name, address, shared, since, fingerprint }] : [];
 }

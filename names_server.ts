@@ -8,7 +8,7 @@
  * @module
  */
 import { GreetError } from "./errors.ts";
-import { Registry } from "./registry.ts";
+import { LIMITS, Registry } from "./registry.ts";
 import { health, implement, reflection, serve, type Server } from "./rpc_server.ts";
 import type { ServerTls } from "./secure.ts";
 import { LOOPBACK } from "./target.ts";
@@ -25,6 +25,12 @@ export const NAMES_PORT = 55_500;
 export const LEASE_MS = 5_000;
 const KEEPALIVE = { everyMs: LEASE_MS / 2 - 100, timeoutMs: LEASE_MS / 2 - 100 };
 
+/** What is asked is short, whoever asks. */
+const MAX_REQUEST_BYTES = 64_000;
+
+/** More than the registry lets one connection have open, so that it is the one to refuse them. */
+const MAX_CALLS = 2 * (LIMITS.namesOfOne + LIMITS.watchesOfOne);
+
 /** What became of a name: held at an address, or freed. */
 export interface NameNews {
   readonly at: Date;
@@ -32,6 +38,8 @@ export interface NameNews {
   /** Text from somebody else. */
   readonly name: string;
   readonly address: string;
+  /** `SHA256:…`, the fingerprint of the holder's key, where they have told it. */
+  readonly fingerprint?: string;
 }
 
 /** How to serve names. */
@@ -91,9 +99,18 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
     keepalive: KEEPALIVE,
     tls,
     onRefused,
+    maxRequestBytes: MAX_REQUEST_BYTES,
+    maxCalls: MAX_CALLS,
   });
 }
 
-function newsOf({ kind, entry: { name, address } }: NameChange & { entry: NameEntry }): NameNews {
-  return { at: new Date(), kind: kind === "HELD" ? "held" : "freed", name, address };
+function newsOf({ kind, entry }: NameChange & { entry: NameEntry }): NameNews {
+  const { name, address, fingerprint } = entry;
+  return {
+    at: new Date(),
+    kind: kind === "HELD" ? "held" : "freed",
+    name,
+    address,
+    ...fingerprint !== "" && { fingerprint },
+  };
 }

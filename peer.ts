@@ -9,7 +9,8 @@
  */
 import { GreetError } from "./errors.ts";
 import { Feed } from "./feed.ts";
-import { type Expected, expectedOf, followName } from "./finder.ts";
+import { type Expected, expectedOf, followName, type Reach, reachFrom } from "./finder.ts";
+import type { Identity } from "./identity.ts";
 import { Inbox } from "./inbox.ts";
 import {
   type Addressee,
@@ -19,18 +20,20 @@ import {
   type Message,
   type Waiting,
 } from "./journal.ts";
-import { fromWire, Link, type Presence, toWire } from "./link.ts";
+import { KnownPeers } from "./known_peers.ts";
+import { Link, type Place, type Presence } from "./link.ts";
 import type { Names, Registration, Standing } from "./names.ts";
 import { Outbox } from "./outbox.ts";
+import { Reception } from "./reception.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
-import { implement, serve, type Server } from "./rpc_server.ts";
 import { formatEndpoint, LOOPBACK } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { within } from "./time.ts";
-import { CHAT, type ChatMessage, type Nothing } from "./wire.ts";
+import { Trust, type TrustEvent } from "./trust.ts";
 
 /**
- * What happens to a peer, besides what {@link RosterEvent} says of who comes and goes.
+ * What happens to a peer, besides what {@link RosterEvent} says of who comes and goes, and
+ * {@link TrustEvent} of who is who.
  *
  * - `message`: somebody said something; `late` where it took more than a minute or
  *   is from before this run, `taken` when it came
@@ -42,6 +45,7 @@ import { CHAT, type ChatMessage, type Nothing } from "./wire.ts";
  */
 export type PeerEvent =
   | RosterEvent
+  | TrustEvent
   | {
     readonly type: "message";
     readonly message: Message;
@@ -91,6 +95,15 @@ export interface PeerOptions {
   names?: Names;
   /** The host under which others reach us (default: the address that we listen on). */
   advertise?: string;
+  /**
+   * Proves who we are. With it everything is encrypted, and everybody has to prove who they are
+   * (mutual TLS); without it nothing is, and all must be on this machine.
+   */
+  identity?: Identity;
+  /** Who has which key (default: nobody is known, and who is met is forgotten in the end). */
+  known?: KnownPeers;
+  /** Leaves this machine without an identity, so that anybody on the way can read and change all. */
+  plaintext?: boolean;
 }
 
 /** Another peer, and what is known of it now. */
@@ -150,34 +163,54 @@ export class Peer implements AsyncDisposable {
   readonly #journal: Journal;
   readonly #inbox: Inbox;
   readonly #roster: Roster;
+  readonly #trust: Trust;
+  readonly #identity: Identity | undefined;
+  readonly #reception: Reception;
   readonly #formerNames: readonly string[];
   readonly #resources = new AsyncDisposableStack();
   readonly #promises = new Map<string, PromiseWithResolvers<void>>();
   #connections: readonly Connection[] = [];
-  #server!: Server;
   /** When the last thing that we said is stored, or is not. */
   #lastSaid: Promise<unknown> = Promise.resolve();
   #someone = Promise.withResolvers<string>();
   #isAlone = true;
   #progress = Promise.withResolvers<void>();
-  #nextCall = Promise.withResolvers<void>();
-  #calls = 0;
   #trouble: string | undefined;
   #left: Promise<void> | undefined;
   #registration: Registration | undefined;
   readonly #leaving = new AbortController();
   #following: readonly Promise<void>[] = [];
 
-  private constructor(name: string, others: readonly Expected[], journal: Journal | undefined) {
+  private constructor(
+    name: string,
+    others: readonly Expected[],
+    { journal, identity, known = KnownPeers.inMemory() }: PeerOptions,
+  ) {
     const targets = others.map(({ address }) => address);
     this.name = name;
+    this.#identity = identity;
     this.events = this.#feed;
     this.#journal = journal ?? this.#resources.use(Journal.inMemory());
     this.#formerNames = [
       ...this.#journal.moveTo(targets),
       ...others.flatMap(({ name }) => name ?? []),
     ];
+    this.#trust = new Trust({
+      name,
+      known,
+      acquainted: this.#formerNames,
+      announce: (event) => this.#feed.push(event),
+      onTrouble: (error) => this.#report(error),
+    });
     this.#roster = new Roster(targets, (event) => this.#announce(event));
+    this.#reception = new Reception({
+      name,
+      identity,
+      trust: this.#trust,
+      links: () => this.#connections.map(({ link }) => link),
+      take: (messages) => this.#take(messages),
+      onRefused: (error) => this.#feed.push({ type: "trouble", error }),
+    });
     this.#inbox = new Inbox({
       journal: this.#journal,
       show: async ({ message, taken }, late) => {
@@ -192,30 +225,28 @@ export class Peer implements AsyncDisposable {
    * Listens, then calls the other peers.
    *
    * @returns the peer, once it listens; whether the others are there, its events tell
-   * @throws {GreetError} `USAGE` for a bad name or target, `FAILED` where the port cannot be had,
-   *   `ALREADY_EXISTS` where somebody else is registered under our name
+   * @throws {GreetError} `USAGE` for a bad name or target, and for one that only an encrypted chat
+   *   reaches, `FAILED` where the port cannot be had, `ALREADY_EXISTS` where somebody else is
+   *   registered under our name
    */
   static async open(options: PeerOptions): Promise<Peer> {
-    const { host = LOOPBACK, port = 0, journal, names } = options;
-    const others = expectedOf(options.targets, names);
-    const peer = new Peer(parseName(options.name), others, journal);
-    const chat = implement(CHAT, {
-      GetInfo: () => peer.#introduce(),
-      SendMessage: (message) => peer.#receive([message]),
-      SendMessages: ({ messages }) => peer.#receive(messages),
-    });
+    const { host = LOOPBACK, names } = options;
+    const isFree = options.identity !== undefined || options.plaintext === true;
+    const reach = reachFrom(host, isFree);
+    const others = expectedOf(options.targets, names, reach);
+    const peer = new Peer(parseName(options.name), others, options);
     try {
       // Listen first, call second: whichever peer comes last finds the other one listening.
-      peer.#server = await serve({ host, port, services: [chat] });
+      await peer.#reception.open(host, options.port ?? 0);
       if (names !== undefined) await peer.#register(names, options.advertise ?? host);
     } catch (error) {
-      await peer.#server?.stop();
+      await peer.#reception.stop();
       await peer.#inbox[Symbol.asyncDispose]();
       await peer.#resources.disposeAsync();
       throw error;
     }
     peer.#connections = others.map((other) => peer.#connect(other));
-    if (names !== undefined) peer.#follow(names);
+    if (names !== undefined) peer.#follow(names, reach);
     return peer;
   }
 
@@ -223,7 +254,13 @@ export class Peer implements AsyncDisposable {
     const link: Link = new Link({
       address,
       whereabouts,
-      nameProblem: (name) => this.#whyNot(name, address, expected),
+      own: this.#identity,
+      check: (name, fingerprint, place) => {
+        const problem = nameProblem(name) ?? this.#whyNot(name, address, expected);
+        if (problem !== undefined) throw wrongName(place, problem);
+        const { address: target, fingerprint: registered } = place;
+        this.#trust.check(name, { target, fingerprint, registered });
+      },
       onChange: (presence) => this.#presenceChanged(address, presence),
     });
     const outbox = new Outbox({
@@ -240,12 +277,14 @@ export class Peer implements AsyncDisposable {
     const changed = (standing: Standing) => {
       if (standing.state === "refused") this.#report(standing.error);
     };
-    this.#registration = await names.register({ name: this.name, address }, changed);
+    const claim = { name: this.name, address, fingerprint: this.#identity?.fingerprint };
+    this.#registration = await names.register(claim, changed);
   }
 
-  #follow(names: Names): void {
+  #follow(names: Names, reach: Reach): void {
+    const { signal } = this.#leaving;
     this.#following = this.#connections.flatMap(({ link, expected }) =>
-      expected === undefined ? [] : followName(names, expected, link, this.#leaving.signal)
+      expected === undefined ? [] : followName(names, expected, link, reach, signal)
     );
   }
 
@@ -253,7 +292,12 @@ export class Peer implements AsyncDisposable {
 
   /** The port that we listen on. */
   get port(): number {
-    return this.#server.port;
+    return this.#reception.port;
+  }
+
+  /** The fingerprint of our own key; nothing where nothing is encrypted. */
+  get fingerprint(): string | undefined {
+    return this.#identity?.fingerprint;
   }
 
   /** The other peers. */
@@ -278,6 +322,8 @@ export class Peer implements AsyncDisposable {
     const connection = this.#connections.find(({ link }) => link.address === address)!;
     if (presence.state === "here") {
       connection.lastName = presence.name;
+      const { name, fingerprint } = presence;
+      this.#trust.meet(name, { target: address, fingerprint });
       this.#remember(address, presence.name);
       this.#isAlone = false;
       this.#someone.resolve(presence.name);
@@ -467,40 +513,14 @@ export class Peer implements AsyncDisposable {
 
   // ---------------------------------------------------------------- answering
 
-  #introduce(): ChatMessage {
-    this.#calls++;
-    this.#nextCall.resolve();
-    this.#nextCall = Promise.withResolvers();
-    // Nobody but the one who knocks needs the outcome.
-    for (const { link } of this.#connections) void link.knock();
-    return toWire({ id: "", from: this.name, body: "", at: new Date() });
-  }
-
-  async #receive(wires: readonly ChatMessage[]): Promise<Nothing> {
-    for (const sender of new Set(wires.map(({ sender }) => sender))) await this.#expect(sender);
+  async #take(messages: readonly Message[]): Promise<void> {
     try {
-      await this.#inbox.take(wires.map(fromWire));
+      await this.#inbox.take(messages);
     } catch (error) {
       if ((error as GreetError).code === "FAILED") this.#report(error as GreetError);
       throw new GreetError("UNAVAILABLE", `${this.name} cannot keep messages now`);
     }
     this.#trouble = undefined;
-    return {};
-  }
-
-  /** Makes sure that a sender is somebody we chat with. */
-  async #expect(sender: string): Promise<void> {
-    if (this.#namesHere().includes(sender)) return;
-    const found = this.#connections.map(async ({ link }) => {
-      await link.knock();
-      if (link.name !== sender) throw undefined;
-    });
-    try {
-      await Promise.any(found);
-    } catch {
-      const who = nameProblem(sender) === undefined ? sender : "you";
-      throw new GreetError("PERMISSION_DENIED", `${this.name} is not chatting with ${who}`);
-    }
   }
 
   /** Says once what does not work, until it works again. */
@@ -523,10 +543,10 @@ export class Peer implements AsyncDisposable {
     await this.#lastSaid;
     await within(LAST_WORDS_MS, Promise.all(outboxes.map((outbox) => outbox.rested())));
     // Whom we met will call back at once. Left before that, we would never have been there.
-    await within(CALL_BACK_MS, this.#calledBack());
+    await within(CALL_BACK_MS, this.#reception.asked(this.#namesHere().length));
     this.#roster[Symbol.dispose]();
     await Promise.all(this.#connections.map(({ link }) => link[Symbol.asyncDispose]()));
-    const stopped = this.#server.stop();
+    const stopped = this.#reception.stop();
     await this.#inbox[Symbol.asyncDispose]();
     await stopped;
     this.#feed.end();
@@ -534,10 +554,10 @@ export class Peer implements AsyncDisposable {
     await Promise.all([unregistered, ...this.#following]);
     await this.#resources.disposeAsync();
   }
+}
 
-  async #calledBack(): Promise<void> {
-    while (this.#calls < this.#namesHere().length) await this.#nextCall.promise;
-  }
+function wrongName({ address }: Place, problem: string): GreetError {
+  return new GreetError("FAILED_PRECONDITION", `${address}: the other side's name ${problem}`);
 }
 
 /** Who is to get what is said now: who is there, or was there last, or must be. */

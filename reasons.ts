@@ -31,6 +31,11 @@ const REASONS: readonly [pattern: RegExp, reason: string, hint?: string][] = [
     "the other side wants to see a certificate",
     "show one with --cert and --key",
   ],
+  [
+    /alert: ProtocolVersion/,
+    "the other side speaks another version of TLS, and peers speak 1.3",
+    "a newer TLS library is needed over there",
+  ],
   [/alert: \w*Certificate|alert: UnknownCA/, "the other side does not accept our certificate"],
   [
     /certificate/,
@@ -40,6 +45,7 @@ const REASONS: readonly [pattern: RegExp, reason: string, hint?: string][] = [
   [
     /wrong version number|WRONG_VERSION_NUMBER/i,
     "the other side does not speak TLS, and this side does",
+    "turn it on over there, or off here: --plaintext",
   ],
   [/Keepalive timeout/, "no sign of life"],
   [/RST_STREAM|Connection dropped|ECONNRESET|Cancelled|Channel closed/i, LOST],
@@ -67,6 +73,9 @@ export async function whyUnavailable(
   target: Target,
   tls?: "secure" | "shown",
 ): Promise<Reason> {
+  // What `rpc_credentials.ts` says of a certificate needs no other words.
+  const [found] = /the other side shows [^.]+/.exec(details) ?? [];
+  if (found !== undefined) return { reason: found };
   const [, reason, hint] = REASONS.find(([pattern]) => pattern.test(details)) ?? [];
   // A connection that is lost before it was one was not understood.
   const isLostAtOnce = isUnconnected(details) && reason === LOST;
@@ -80,7 +89,7 @@ export async function whyUnavailable(
   if (isSecure && tls === undefined) {
     return {
       reason: "the other side speaks TLS, and this side does not",
-      hint: "turn TLS off there, or on here: --tls, or --cacert FILE",
+      hint: "turn it off over there: --plaintext; or on here: --tls, or --cacert FILE",
     };
   }
   if (isSecure && tls === "secure") {
@@ -92,7 +101,7 @@ export async function whyUnavailable(
   if (!isSecure && tls !== undefined) {
     return {
       reason: "the other side does not speak TLS, and this side does",
-      hint: "turn TLS on there, or off here",
+      hint: "turn it on over there, or off here: --plaintext",
     };
   }
   return { reason: "the other side does not speak gRPC" };

@@ -10,7 +10,7 @@
  */
 import { GreetError } from "./errors.ts";
 import { isEndpoint } from "./target.ts";
-import { nameProblem } from "./text.ts";
+import { isFingerprint, nameProblem } from "./text.ts";
 import type { NameChange, NameChanges, NameClaim, NameEntry } from "./wire.ts";
 
 /** How much of everything there may be. */
@@ -72,29 +72,32 @@ export class Registry {
    *
    * @param claim who wants to hold what; from somebody else
    * @param owner whose share of the limits it counts against
-   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name or address, `ALREADY_EXISTS` where
-   *   somebody else holds the name, `RESOURCE_EXHAUSTED` where there are too many
+   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, address or fingerprint and for a
+   *   fingerprint with a shared name, `ALREADY_EXISTS` where somebody else holds the name,
+   *   `RESOURCE_EXHAUSTED` where there are too many
    */
-  claim({ name, address, shared, holder }: NameClaim, owner: string): Held {
+  claim({ name, address, shared, holder, fingerprint }: NameClaim, owner: string): Held {
     checkName(name);
     if (!isEndpoint(address)) {
       throw new GreetError("INVALID_ARGUMENT", "the address is not host:port or [v6]:port");
     }
+    checkFingerprint(fingerprint, shared);
     const former = this.#former(name, address, shared, holder);
     if (former === undefined) this.#checkRoom(name, owner);
     const sinceMs = former?.entry.sinceMs ?? Date.now();
     const superseded = new AbortController();
-    const hold: Hold = { entry: { name, address, shared, sinceMs }, holder, owner, superseded };
+    const entry = { name, address, shared, sinceMs, fingerprint };
+    const hold: Hold = { entry, holder, owner, superseded };
     if (former !== undefined) this.#remove(former);
     this.#add(hold);
-    if (former?.entry.address !== address || former.entry.shared !== shared) {
-      // At another address than before: the former one is not reached under the name any more.
+    if (former === undefined || !isSame(former.entry, entry)) {
+      // Not as before: at the former address, or with the former key, nobody is reached any more.
       if (former !== undefined) this.#changed("FREED", former.entry);
-      this.#changed("HELD", hold.entry);
+      this.#changed("HELD", entry);
     }
     former?.superseded.abort();
     return {
-      entry: hold.entry,
+      entry,
       superseded: superseded.signal,
       [Symbol.dispose]: () => this.#release(hold),
     };
@@ -281,10 +284,25 @@ function checkName(name: string): void {
   if (problem !== undefined) throw new GreetError("INVALID_ARGUMENT", `the name ${problem}`);
 }
 
+function checkFingerprint(fingerprint: string, shared: boolean): void {
+  if (fingerprint === "") return;
+  if (!isFingerprint(fingerprint)) {
+    throw new GreetError("INVALID_ARGUMENT", "the fingerprint is not SHA256:…");
+  }
+  if (shared) throw new GreetError("INVALID_ARGUMENT", "a name that is shared has no fingerprint");
+}
+
+/** Whether watchers would be told the same of two entries for one name, but for since when. */
+function isSame(one: NameEntry, other: NameEntry): boolean {
+  return one.address === other.address && one.shared === other.shared &&
+    one.fingerprint === other.fingerprint;
+}
+
 /** At most how many bytes entries take in an answer. */
 function sizeOf(entries: readonly NameEntry[]): number {
   return entries.reduce(
-    (sum, { name, address }) => sum + 3 * name.length + address.length + 24,
+    (sum, { name, address, fingerprint }) =>
+      sum + 3 * name.length + address.length + fingerprint.length + 24,
     0,
   );
 }

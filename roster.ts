@@ -26,6 +26,8 @@ export type RosterEvent =
     readonly type: "waiting";
     readonly target: string;
     readonly reason: string;
+    /** What can be done about it, if anything. */
+    readonly hint: string | undefined;
     readonly nobodyThere: boolean;
   }
   | { readonly type: "welcome"; readonly names: readonly string[] }
@@ -131,8 +133,9 @@ export class Roster implements Disposable {
   #explain(seat: Seat, error: GreetError): void {
     if (error.message === seat.reason) return;
     seat.reason = error.message;
-    const { target, reason } = seat as Seat & { reason: string };
-    this.#announce({ type: "waiting", target, reason, nobodyThere: isNobodyThere(error) });
+    const { target } = seat;
+    const { message: reason, hint } = error;
+    this.#announce({ type: "waiting", target, reason, hint, nobodyThere: isNobodyThere(error) });
   }
 
   [Symbol.dispose](): void {

@@ -9,12 +9,12 @@
  */
 import { definitionOf, type Keepalive, keepaliveOptions } from "./rpc.ts";
 import { isIP } from "node:net";
-import { checkServerIdentity, type PeerCertificate } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import type { ServiceDefinition } from "@grpc/proto-loader";
+import type { KeyPair } from "./certificates.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { isRefusal, isUnconnected, whyUnavailable } from "./reasons.ts";
-import type { KeyPair } from "./secure.ts";
+import { type ClientTls, NO_NAME, PeerCredentials, serverCredentials } from "./rpc_credentials.ts";
 import type { Target } from "./target.ts";
 import { aborted, pause } from "./time.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./wire.ts";
@@ -60,24 +60,16 @@ function metadata(headers: CallOptions["headers"] = {}, wait = false): grpc.Meta
   return metadata;
 }
 
-/** How to speak TLS; plain data, so that a thread can be told. */
-export interface ClientTls {
-  /** Who vouches for the other side (PEM); where it is missing, whom the system trusts. */
-  readonly trusted?: Uint8Array;
-  /** What we show, where the other side wants to know who we are. */
-  readonly own?: KeyPair;
-  /** Does not look who the other side is: against nobody but those who only listen. */
-  readonly insecure?: boolean;
-}
-
 /** How to open a channel. */
 export interface DialOptions {
   /** For calls that wait for a connection. Without it, the channel closes itself when it cannot connect. */
   backOff?: BackOff;
   /** Notices, while there are calls, that the other side has fallen silent; they fail then. */
   keepalive?: Keepalive;
-  /** Speaks TLS. */
+  /** Speaks TLS with a server. */
   tls?: ClientTls;
+  /** Speaks TLS with a peer, and shows this: then {@link Channel.fingerprint} tells who it is. */
+  own?: KeyPair;
   /** How large an answer may be, in bytes (default 4 MiB). */
   maxAnswerBytes?: number;
 }
@@ -124,31 +116,6 @@ const IN_TURN = JSON.stringify({
   }],
 });
 
-/** What is asked for where a target has no name: an address cannot be (RFC 6066, section 3). */
-const NO_NAME = "address.invalid";
-
-/**
- * TLS to a target.
- *
- * @param hosts of which one the certificate must be for; where they are missing, it must be for the
- *   name that gRPC takes from the target
- */
-function tlsTo(
-  { trusted, own, insecure = false }: ClientTls,
-  hosts: (() => readonly string[]) | undefined,
-): grpc.ChannelCredentials {
-  const buffer = (bytes?: Uint8Array) => bytes === undefined ? null : Buffer.from(bytes);
-  return grpc.credentials.createSsl(buffer(trusted), buffer(own?.key), buffer(own?.cert), {
-    rejectUnauthorized: !insecure,
-    ...hosts && {
-      checkServerIdentity(_: string, certificate: PeerCertificate) {
-        const problems = hosts().map((host) => checkServerIdentity(host, certificate));
-        return problems.includes(undefined) ? undefined : problems[0];
-      },
-    },
-  });
-}
-
 /** The hosts that a certificate may be for, where a target has no name that TLS could ask for. */
 function hostsOf({ endpoint }: Target, servers: Servers | undefined) {
   if (servers !== undefined) return () => servers.hosts;
@@ -161,7 +128,9 @@ const TOGETHER_MS = 20;
 /** A channel to one target. Disposing of it closes it and fails the calls on it. */
 export class Channel implements Disposable {
   readonly #target: Target;
-  readonly #tls: ClientTls | undefined;
+  /** Whether we speak TLS, and whether we show who we are. */
+  readonly #tls: "secure" | "shown" | undefined;
+  readonly #peer: PeerCredentials | undefined;
   readonly #tries: "once" | "again";
   readonly #client: grpc.Client;
   readonly #servers: Servers | undefined;
@@ -169,16 +138,18 @@ export class Channel implements Disposable {
   /** Use {@link dial} or {@link dialAll}. */
   constructor(
     target: Target,
-    { backOff, keepalive, tls, maxAnswerBytes }: DialOptions,
+    { backOff, keepalive, tls, own, maxAnswerBytes }: DialOptions,
     servers?: AsyncIterable<readonly Target[]>,
   ) {
     this.#target = target;
-    this.#tls = tls;
+    this.#tls = own ?? tls?.own ? "shown" : tls && "secure";
+    this.#peer = own && new PeerCredentials(own);
     this.#tries = backOff === undefined ? "once" : "again";
     this.#servers = servers && new Servers(servers);
     const { firstMs, maxMs } = backOff ?? NO_BACK_OFF;
     const hosts = tls && hostsOf(target, this.#servers);
-    const credentials = tls ? tlsTo(tls, hosts) : grpc.credentials.createInsecure();
+    const credentials = this.#peer ??
+      (tls ? serverCredentials(tls, hosts) : grpc.credentials.createInsecure());
     this.#client = new grpc.Client(this.#servers?.uri ?? target.address, credentials, {
       "grpc.initial_reconnect_backoff_ms": firstMs,
       "grpc.max_reconnect_backoff_ms": maxMs,
@@ -192,6 +163,11 @@ export class Channel implements Disposable {
       ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
       ...this.#servers === undefined ? {} : { "grpc.service_config": IN_TURN },
     });
+  }
+
+  /** Among peers, the fingerprint of the other one's key; nothing before the first call. */
+  get fingerprint(): string | undefined {
+    return this.#peer?.fingerprint;
   }
 
   /**
@@ -357,7 +333,7 @@ class Servers {
   readonly #lists: AsyncIterator<readonly Target[]>;
   #known: grpc.experimental.StatusOr<grpc.experimental.Endpoint[]> | undefined;
   #hosts: readonly string[] = [];
-  #tell: (() => void) | undefined;
+  #listener: grpc.experimental.ResolverListener | undefined;
   #isReading = false;
 
   constructor(lists: AsyncIterable<readonly Target[]>) {
@@ -379,14 +355,19 @@ class Servers {
     return Servers.#open.get(path);
   }
 
-  /** Gets who they are, now and whenever that changes. */
+  /**
+   * Gets who they are, now and whenever that changes. gRPC asks again whenever nobody can be reached;
+   * to be told the same again would make it try them all again at once, and ask again.
+   */
   resolve(listener: grpc.experimental.ResolverListener): void {
-    this.#tell = () => {
-      if (this.#known === undefined) return;
-      listener(this.#known, {}, null, "");
-    };
-    if (this.#known !== undefined) queueMicrotask(this.#tell);
+    if (this.#listener === listener) return;
+    this.#listener = listener;
+    if (this.#known !== undefined) queueMicrotask(() => this.#tell());
     if (!this.#isReading) void this.#read();
+  }
+
+  #tell(): void {
+    if (this.#known !== undefined) this.#listener?.(this.#known, {}, null, "");
   }
 
   async #read(): Promise<void> {
@@ -397,17 +378,17 @@ class Servers {
         const endpoints = next.value.flatMap(({ endpoint }) => endpoint ?? []);
         this.#hosts = endpoints.map(({ host }) => host);
         this.#known = statusOrFromValue(endpoints.map((one) => ({ addresses: [one] })));
-        this.#tell?.();
+        this.#tell();
       }
     } catch (error) {
       const { message: details } = GreetError.from(error);
       this.#known = statusOrFromError({ code: grpc.status.UNAVAILABLE, details });
-      this.#tell?.();
+      this.#tell();
     }
   }
 
   forget(): void {
-    this.#tell = undefined;
+    this.#listener = undefined;
   }
 
   end(): void {
@@ -449,17 +430,13 @@ async function fromStatus(
   cause: grpc.ServiceError,
   target: Target,
   timeoutMs: number,
-  tls: ClientTls | undefined,
+  tls: "secure" | "shown" | undefined,
 ): Promise<GreetError> {
   const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
   const at = (reason: string) => `${target.address}: ${reason}`;
   const details = cause.details ?? cause.message;
   if (isDisconnect(cause.code, details)) {
-    const { reason, hint } = await whyUnavailable(
-      details,
-      target,
-      tls && (tls.own ? "shown" : "secure"),
-    );
+    const { reason, hint } = await whyUnavailable(details, target, tls);
     return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
   }
   if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {

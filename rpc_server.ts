@@ -13,9 +13,11 @@ import type { PackageDefinition, ServiceDefinition } from "@grpc/proto-loader";
 import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
   type: "text",
 };
+import type { TLSSocket } from "node:tls";
+import { fingerprintOf } from "./certificates.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { type Connection, Listener } from "./listener.ts";
-import { Handshakes, type ServerTls } from "./secure.ts";
+import { Handshakes, type PeersTls, type ServerTls } from "./secure.ts";
 import { aborted, within } from "./time.ts";
 import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from "./wire.ts";
 
@@ -23,6 +25,8 @@ import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from
 export interface IncomingCall {
   /** The caller's address, such as `127.0.0.1:41234`. */
   readonly from: string;
+  /** Among peers that speak TLS, the fingerprint of the caller's key. */
+  readonly fingerprint: string | undefined;
   /** Aborted when the caller gives up, goes away or runs out of time. */
   readonly signal: AbortSignal;
 }
@@ -129,7 +133,7 @@ function streamMethod(
     const connection = running.connection(from);
     const pour = async () => {
       try {
-        for await (const answer of handler(stream.request, { from, signal: ended.signal })) {
+        for await (const answer of handler(stream.request, incoming(stream, () => ended.signal))) {
           await connection?.room(responseSerialize(answer as object).length, ended.signal);
           if (ended.signal.aborted) return;
           stream.write(answer);
@@ -150,28 +154,56 @@ async function answerWith(
   onFault: (error: unknown) => void,
 ): Promise<void> {
   try {
-    answer(null, await handler(call.request, incoming(call)));
+    answer(null, await handler(call.request, incoming(call, cancellation(call))));
   } catch (error) {
     answer(toStatus(error, onFault));
   }
 }
 
-/** The signal is made when it is first asked for: most calls never need one. */
-function incoming(
-  call: Pick<grpc.ServerUnaryCall<unknown, unknown>, "getPeer" | "cancelled" | "once">,
-): IncomingCall {
-  let abort: AbortController | undefined;
+/** A call as handlers get to know it; what few of them ask for is found out when they do. */
+function incoming(call: { getPeer(): string }, signal: () => AbortSignal): IncomingCall {
   return {
     from: call.getPeer(),
+    get fingerprint() {
+      return callersKey(call);
+    },
     get signal() {
-      if (abort === undefined) {
-        const controller = abort = new AbortController();
-        if (call.cancelled) controller.abort();
-        else call.once("cancelled", () => controller.abort());
-      }
-      return abort.signal;
+      return signal();
     },
   };
+}
+
+/** A signal that is aborted when a call is cancelled, made when it is first asked for. */
+function cancellation(call: grpc.ServerUnaryCall<unknown, unknown>): () => AbortSignal {
+  let abort: AbortController | undefined;
+  return () => {
+    if (abort === undefined) {
+      const controller = abort = new AbortController();
+      if (call.cancelled) controller.abort();
+      else call.once("cancelled", () => controller.abort());
+    }
+    return abort.signal;
+  };
+}
+
+/** The keys of those who are at the other end of connections, which stay the same as long as these. */
+const keys = new WeakMap<object, string>();
+
+/**
+ * The fingerprint of the key with which the connection was made that a call came over. gRPC has no
+ * way to ask for it that works with connections that are handed to it.
+ */
+function callersKey(call: object): string | undefined {
+  const { session } =
+    (call as { call: { stream: { session?: { socket: TLSSocket } } } }).call.stream;
+  if (session === undefined) return undefined;
+  const known = keys.get(session);
+  if (known !== undefined) return known;
+  const certificate = session.socket.getPeerCertificate?.().raw;
+  if (certificate === undefined) return undefined;
+  const fingerprint = fingerprintOf(certificate);
+  keys.set(session, fingerprint);
+  return fingerprint;
 }
 
 /** What a caller gets to know of an error: ours in full, anything else not at all. */
@@ -282,9 +314,13 @@ export interface ServeOptions {
   /** Asks silent connections whether they are still there, and closes those that do not answer. */
   keepalive?: Keepalive;
   /** Speaks TLS, and nothing else. */
-  tls?: ServerTls;
-  /** Gets who could not finish a handshake, and what they have to change. */
+  tls?: ServerTls | PeersTls;
+  /** Gets who could not be understood, because one side speaks TLS or not as it should be. */
   onRefused?: (error: GreetError) => void;
+  /** How large a request may be, in bytes (default 4 MiB). */
+  maxRequestBytes?: number;
+  /** How many calls may be open at the same time on one connection (default 1000). */
+  maxCalls?: number;
 }
 
 /** A running server. Disposing of it stops it. */
@@ -308,13 +344,19 @@ export interface Server extends AsyncDisposable {
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
-  const server = new grpc.Server(keepaliveOptions(options.keepalive));
+  const { tls, onRefused = () => {}, maxRequestBytes, maxCalls = 1_000 } = options;
+  const server = new grpc.Server({
+    ...keepaliveOptions(options.keepalive),
+    "grpc.max_concurrent_streams": maxCalls,
+    ...maxRequestBytes === undefined ? {} : { "grpc.max_receive_message_length": maxRequestBytes },
+  });
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-  const { tls, onRefused = () => {} } = options;
-  const listener = new Listener(
-    (socket) => injector.injectConnection(socket),
-    tls && ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
-  );
+  const listener = new Listener({
+    onConnection: (socket) => injector.injectConnection(socket),
+    secure: tls &&
+      ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
+    onTls: () => onRefused(unwantedTls()),
+  });
   const running: Running = {
     streams: new Set(),
     answering: new Set(),
@@ -329,6 +371,13 @@ export async function serve(options: ServeOptions): Promise<Server> {
   let stopped: Promise<void> | undefined;
   const stop = (graceMs = 5000) => stopped ??= shutDown(server, listener, running, graceMs);
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
+}
+
+/** Somebody speaks TLS where nobody else does. */
+function unwantedTls(): GreetError {
+  return new GreetError("UNAUTHENTICATED", "a caller speaks TLS, and this side does not", {
+    hint: "over there, without TLS: --plaintext; or turn it on here",
+  });
 }
 
 /** How long connections may take to end, and the last answers to get out, when no call is left. */

@@ -31,6 +31,8 @@ export interface Screen extends AsyncDisposable {
   note(text: string): void;
   /** Says what does not work; a pipe has another one for that. */
   warn(text: string): void;
+  /** Says what nobody must miss. */
+  alarm(text: string): void;
   /** Calls for attention, where that was asked for. */
   ring(): void;
   /** What stands below the conversation from now on; a pipe has no below. */
@@ -68,6 +70,7 @@ export function openPipe({ input, out, err, color, echoes }: PipeOptions): Scree
     show,
     note: (text) => show([{ text, look: "dim" }]),
     warn: (text) => err.line(text),
+    alarm: (text) => err.line(text),
     ring: () => {},
     below: () => {},
     ready: () => out.ready(),

@@ -1,22 +1,17 @@
 /**
- * TLS: certificates in files, and the server's side of a handshake.
+ * TLS: the server's side of a handshake.
  *
- * A certificate is looked at again when somebody connects, so that one that was renewed is shown
- * without a restart; one that is broken is not, and the former one stays. Who does not finish the
+ * {@link Handshakes} shows a certificate and asks for those that are wanted: of whoever a CA
+ * vouches for, or, among peers, of everybody. Certificates in files are looked at again when
+ * somebody connects, so that a renewed one is shown without a restart. Who does not finish the
  * handshake in time, or not as it should be, is sent away.
  *
  * @module
  */
-import { createPrivateKey, X509Certificate } from "node:crypto";
 import type net from "node:net";
 import tls from "node:tls";
+import { examine, type KeyPair, readKeyPair, readPem } from "./certificates.ts";
 import { GreetError } from "./errors.ts";
-
-/** A certificate, and the key that it belongs to, both PEM. */
-export interface KeyPair {
-  readonly cert: Uint8Array;
-  readonly key: Uint8Array;
-}
 
 /** What a server shows and asks for: the names of PEM files. */
 export interface ServerTls {
@@ -27,10 +22,21 @@ export interface ServerTls {
   readonly clientCa?: string;
 }
 
+/** How peers speak TLS: everybody shows a certificate, and whose key it is for tells who they are. */
+export interface PeersTls {
+  /** What we show. */
+  readonly own: KeyPair;
+  /** Whether a key is that of somebody we know; what strangers may cost us is bounded. */
+  readonly isKnown: (fingerprint: string) => boolean;
+}
+
 /** What there is to tell of handshakes. */
 export interface HandshakeEvents {
-  /** Gets each connection that has finished its handshake. */
-  readonly onSecure: (socket: net.Socket) => void;
+  /**
+   * Gets each connection that has finished its handshake and, among peers, a way to see whether
+   * whoever is at its other end is a stranger still.
+   */
+  readonly onSecure: (socket: net.Socket, isStranger?: () => boolean) => void;
   /** Gets what was wrong with a handshake that failed, where it is known what has to change. */
   readonly onRefused: (error: GreetError) => void;
   /** Gets why files that have changed cannot be shown. */
@@ -41,8 +47,8 @@ export interface HandshakeEvents {
 const REFUSALS: readonly [pattern: RegExp, what: string, hint: string][] = [
   [
     /wrong version number|http request/,
-    "does not speak TLS, and this server does",
-    "over there: --tls, or --cacert FILE",
+    "does not speak TLS, and this side does",
+    "over there: --tls, or --cacert FILE; or here, without TLS: --plaintext",
   ],
   [/sent no certificates/, "shows no certificate, and this server wants one", "over there: --cert"],
   [
@@ -55,112 +61,92 @@ const REFUSALS: readonly [pattern: RegExp, what: string, hint: string][] = [
     "says that this server's certificate has expired",
     "put a new one into its file; nothing has to be started again",
   ],
+  [/Tls12NotOffered/, "speaks TLS 1.2, and peers speak 1.3", "over there: a newer TLS library"],
 ];
 
 /** How long a handshake may take. */
 const HANDSHAKE_MS = 10_000;
 
+/** How long somebody who cannot stay may take to say something. */
+const FIRST_WORDS_MS = 1_000;
+
 /** How often the files are looked at, at most. */
 const LOOK_AGAIN_MS = 1_000;
 
-/**
- * Reads a PEM file.
- *
- * @param what what should be in it, such as "certificate"
- * @throws {GreetError} `FAILED` where it cannot be read or holds nothing of the kind; what is in
- *   it is not told
- */
-export function readPem(file: string, what: string): Uint8Array {
-  let bytes: Uint8Array;
-  try {
-    bytes = Deno.readFileSync(file);
-  } catch (cause) {
-    throw new GreetError("FAILED", `the ${what} ${JSON.stringify(file)} cannot be read`, { cause });
-  }
-  if (new TextDecoder().decode(bytes).includes("-----BEGIN ")) return bytes;
-  throw new GreetError("FAILED", `there is no ${what} in ${JSON.stringify(file)}`, {
-    hint: "it must be PEM: text that begins with -----BEGIN",
-  });
-}
-
-/**
- * Reads a certificate and its key.
- *
- * @throws {GreetError} `FAILED` where one of them is none, or they do not belong together
- */
-export function readKeyPair(cert: string, key: string): KeyPair {
-  const pair = { cert: readPem(cert, "certificate"), key: readPem(key, "private key") };
-  let isPair: boolean;
-  try {
-    const privateKey = createPrivateKey(Buffer.from(pair.key));
-    isPair = new X509Certificate(Buffer.from(pair.cert)).checkPrivateKey(privateKey);
-  } catch {
-    // What the cause says may quote the key.
-    throw new GreetError("FAILED", `${cert} and ${key} are no certificate and its private key`);
-  }
-  if (isPair) return pair;
-  throw new GreetError("FAILED", `the private key in ${key} is not that of ${cert}`);
-}
-
 /** The server's side of handshakes. */
 export class Handshakes {
-  readonly #files: ServerTls;
   readonly #server: tls.Server;
   readonly #events: HandshakeEvents;
-  /** When the files that are shown were written; and those that could not be. */
-  #shown: string;
-  #broken: string | undefined;
-  #looked = Date.now();
+  readonly #files: Files | undefined;
 
-  /**
-   * @param files what to show
-   * @throws {GreetError} `FAILED` where they cannot be shown from the beginning
-   */
-  constructor(files: ServerTls, events: HandshakeEvents) {
-    this.#files = files;
+  /** @throws {GreetError} `FAILED` where files cannot be shown from the beginning */
+  constructor(tlsOptions: ServerTls | PeersTls, events: HandshakeEvents) {
     this.#events = events;
-    this.#shown = writtenAt(files);
-    const mustShow = files.clientCa !== undefined;
-    const options = {
-      ...contextOf(files),
-      requestCert: mustShow,
-      rejectUnauthorized: mustShow,
-      ALPNProtocols: ["h2"],
-      handshakeTimeout: HANDSHAKE_MS,
-    };
-    this.#server = tls.createServer(options, events.onSecure);
+    const isAmongPeers = "own" in tlsOptions;
+    this.#files = isAmongPeers ? undefined : new Files(tlsOptions);
+    this.#server = tls.createServer(
+      {
+        ...isAmongPeers ? amongPeers(tlsOptions) : byFiles(tlsOptions),
+        ALPNProtocols: ["h2"],
+        handshakeTimeout: HANDSHAKE_MS,
+      },
+      isAmongPeers ? (socket) => this.#meet(socket, tlsOptions) : (socket) => {
+        events.onSecure(socket);
+      },
+    );
     this.#server.on("tlsClientError", ({ message }, socket) => {
       socket.destroy();
       const [, what, hint] = REFUSALS.find(([pattern]) => pattern.test(message)) ?? [];
-      if (what === undefined) return;
       // By now the runtime has forgotten where it was.
-      events.onRefused(new GreetError("UNAUTHENTICATED", `a caller ${what}`, { hint }));
+      if (what !== undefined) this.#refuse(`a caller ${what}`, hint);
     });
   }
 
   /** Begins a handshake on a connection that came in. */
   begin(socket: net.Socket): void {
-    this.#refresh();
+    this.#files?.refresh(
+      (context) => this.#server.setSecureContext(context),
+      this.#events.onTrouble,
+    );
     this.#server.emit("connection", socket);
   }
 
-  #refresh(): void {
-    if (Date.now() - this.#looked < LOOK_AGAIN_MS) return;
-    this.#looked = Date.now();
-    const written = writtenAt(this.#files);
-    if (written === this.#shown) return;
-    try {
-      this.#server.setSecureContext(contextOf(this.#files));
-      this.#shown = written;
-    } catch (error) {
-      // The first time, it may be that one file is there and the other is still to come.
-      if (this.#broken === written) {
-        this.#shown = written;
-        this.#events.onTrouble(error as GreetError);
-      }
-      this.#broken = written;
+  /** The runtime has checked that the caller has the key; whose it is, is not its business. */
+  #meet(socket: tls.TLSSocket, { isKnown }: PeersTls): void {
+    const finding = examine(socket.getPeerCertificate().raw);
+    if ("fingerprint" in finding) {
+      return this.#events.onSecure(socket, () => !isKnown(finding.fingerprint));
     }
+    // Who only looks whether there is TLS goes without a word.
+    const from = socket.remoteAddress;
+    const timer = setTimeout(() => socket.destroy(), FIRST_WORDS_MS);
+    socket.once("close", () => clearTimeout(timer));
+    socket.once("data", () => {
+      socket.destroy();
+      this.#refuse(`somebody at ${from} shows ${finding.problem}`, finding.hint);
+    });
   }
+
+  #refuse(message: string, hint?: string): void {
+    this.#events.onRefused(new GreetError("UNAUTHENTICATED", message, { hint }));
+  }
+}
+
+function amongPeers({ own }: PeersTls): tls.TlsOptions {
+  return {
+    cert: Buffer.from(own.cert),
+    key: Buffer.from(own.key),
+    requestCert: true,
+    // Nobody vouches for peers: each has made its own certificate.
+    rejectUnauthorized: false,
+    // Before 1.3, certificates, and so who talks to whom, can be read on the way.
+    minVersion: "TLSv1.3",
+  };
+}
+
+function byFiles(files: ServerTls): tls.TlsOptions {
+  const mustShow = files.clientCa !== undefined;
+  return { ...contextOf(files), requestCert: mustShow, rejectUnauthorized: mustShow };
 }
 
 function contextOf({ cert, key, clientCa }: ServerTls): tls.SecureContextOptions {
@@ -172,14 +158,51 @@ function contextOf({ cert, key, clientCa }: ServerTls): tls.SecureContextOptions
   };
 }
 
-/** When the files were written, as far as they are there. */
-function writtenAt({ cert, key, clientCa }: ServerTls): string {
-  return [cert, key, clientCa ?? cert].map((file) => {
+/** Files that may be renewed. */
+class Files {
+  readonly #files: ServerTls;
+  /** When those that are shown were written; and those that could not be. */
+  #shown: string;
+  #broken: string | undefined;
+  #looked = Date.now();
+
+  constructor(files: ServerTls) {
+    this.#files = files;
+    this.#shown = this.#written();
+  }
+
+  /** Looks at them, and shows them if they have changed. */
+  refresh(
+    show: (context: tls.SecureContextOptions) => void,
+    onTrouble: (error: GreetError) => void,
+  ): void {
+    if (Date.now() - this.#looked < LOOK_AGAIN_MS) return;
+    this.#looked = Date.now();
+    const written = this.#written();
+    if (written === this.#shown) return;
     try {
-      const { mtime, size, ino } = Deno.statSync(file);
-      return `${mtime?.getTime()} ${size} ${ino}`;
-    } catch {
-      return "missing";
+      show(contextOf(this.#files));
+      this.#shown = written;
+    } catch (error) {
+      // The first time, it may be that one file is there and the other is still to come.
+      if (this.#broken === written) {
+        this.#shown = written;
+        onTrouble(error as GreetError);
+      }
+      this.#broken = written;
     }
-  }).join();
+  }
+
+  /** When they were written, as far as they are there. */
+  #written(): string {
+    const { cert, key, clientCa } = this.#files;
+    return [cert, key, clientCa ?? cert].map((file) => {
+      try {
+        const { mtime, size, ino } = Deno.statSync(file);
+        return `${mtime?.getTime()} ${size} ${ino}`;
+      } catch {
+        return "missing";
+      }
+    }).join();
+  }
 }

@@ -10,7 +10,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { Canvas, NOTHING, type Size } from "./canvas.ts";
-import { paint, type Span, type Styled } from "./color.ts";
+import { ALARM, paint, type Span, type Styled } from "./color.ts";
 import { type Editor, EMPTY, press, type Typist } from "./editor.ts";
 import { type Key, KeyReader, MARK_PASTES, WHERE_IS_CURSOR } from "./keys.ts";
 import { compose, type Held } from "./layout.ts";
@@ -123,6 +123,10 @@ class Terminal implements Screen {
 
   warn(text: string): void {
     this.show(text);
+  }
+
+  alarm(text: string): void {
+    this.show([{ text, look: ALARM }]);
   }
 
   ring(): void {

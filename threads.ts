@@ -9,8 +9,8 @@
  */
 import { GreetError, type PlainError } from "./errors.ts";
 import { GreeterClient, type GreetOptions } from "./greeter.ts";
-import { type NamingOptions, openNames } from "./naming.ts";
-import type { ClientTls } from "./rpc_client.ts";
+import { type Naming, openNames } from "./naming.ts";
+import type { ClientTls } from "./rpc_credentials.ts";
 import { isTarget, parseTarget } from "./target.ts";
 
 /** How one greeting ended. */
@@ -32,13 +32,6 @@ export interface GreetAllOptions extends Omit<GreetOptions, "names"> {
    * cores). One thread is the thread that is there; a Worker costs 70 ms.
    */
   threads?: number;
-}
-
-/** Which naming service to ask, as plain data. */
-export interface Naming {
-  /** As `openNames` takes it. */
-  readonly place: string;
-  readonly options?: NamingOptions;
 }
 
 /** What a Worker is told to do. */

@@ -9,12 +9,14 @@
  * @module
  */
 import { hueOf, paint, type Span } from "./color.ts";
+import type { GreetError } from "./errors.ts";
 import type { Addressee, Entry, Message, Waiting } from "./journal.ts";
 import type { Held } from "./layout.ts";
 import type { Peer, PeerEvent } from "./peer.ts";
 import type { RosterEvent } from "./roster.ts";
 import type { Screen } from "./screen.ts";
 import { CONTINUATION, showable } from "./text.ts";
+import type { TrustEvent } from "./trust.ts";
 
 /** How many waiting messages, and reasons why somebody is not there, stand below the conversation. */
 const HELD = 5;
@@ -62,6 +64,8 @@ export class Transcript {
   readonly #pending = new Map<string, Pending>();
   readonly #reasons = new Map<string, string>();
   readonly #here = new Set<string>();
+  /** What was said of the last impostor; that is also why somebody is still waited for. */
+  #exposed: string | undefined;
   /** Which day it is, as far as the conversation has told. */
   #day = dayOf(new Date());
   #hasEnded = false;
@@ -104,7 +108,11 @@ export class Transcript {
         this.#screen.ring();
         return this.#say(line(event.message, new Date(), event.late));
       case "trouble":
-        return this.#screen.warn(showable(event.error.message));
+        return this.#screen.warn(sentence(event.error));
+      case "met":
+      case "lookalike":
+      case "impostor":
+        return this.#showTrust(event);
       case "queued":
       case "delivered":
       case "failed":
@@ -148,7 +156,7 @@ export class Transcript {
   // ---------------------------------------------------------------- who is there
 
   #showPresence(event: RosterEvent): void {
-    if (event.type === "waiting") this.#reasons.set(event.target, event.reason);
+    if (event.type === "waiting") this.#reasons.set(event.target, whyWaiting(event));
     if (event.type === "welcome") event.names.forEach((name) => this.#here.add(name));
     if (event.type === "joined") this.#here.add(event.name);
     if (event.type === "left") this.#here.delete(event.name);
@@ -156,8 +164,8 @@ export class Transcript {
     switch (event.type) {
       case "waiting":
         // That nobody is there yet is why we wait; a log need not say it twice.
-        if (this.#screen.interactive || event.nobodyThere) return;
-        return this.#screen.warn(showable(event.reason));
+        if (this.#screen.interactive || event.nobodyThere || event.reason === this.#exposed) return;
+        return this.#screen.warn(whyWaiting(event));
       case "welcome":
         return this.#screen.show(
           `\nWelcome, ${this.#peer.name}. You are chatting with ${listOf(event.names)}.\n`,
@@ -166,6 +174,30 @@ export class Transcript {
         return this.#screen.note(`${showable(event.name)} is ${event.back ? "back" : "here"}.`);
       case "left":
         return this.#screen.note(`${showable(event.name)} has left.`);
+    }
+  }
+
+  // ---------------------------------------------------------------- who is who
+
+  #showTrust(event: TrustEvent): void {
+    const name = showable(event.name);
+    switch (event.type) {
+      case "met": {
+        if (this.#quiet) return;
+        const also = event.aliases.length === 0 ? "" : ` (${listOf(event.aliases)} has it, too)`;
+        return this.#screen.note(
+          `${name} is new to you. From now on, only this key is ${name}: ${event.fingerprint}${also}\n` +
+            "/verify tells how to be sure that nobody is in between.",
+        );
+      }
+      case "lookalike":
+        return this.#screen.alarm(
+          `Take care: ${name} is not ${showable(event.like)}, and only looks like that.`,
+        );
+      case "impostor":
+        this.#exposed = event.error.message;
+        this.#screen.ring();
+        return this.#screen.alarm(exposure(event));
     }
   }
 
@@ -269,7 +301,7 @@ export class Transcript {
     const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
     const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
     if (reasons.length > EXPLAINED) return [{ text: `${reasons.length} are away: see /who` }];
-    return reasons.map((reason) => ({ text: showable(reason) }));
+    return reasons.map((text) => ({ text }));
   }
 
   #heldRow(pending: Pending): Held | undefined {
@@ -322,6 +354,30 @@ function failure(
   const isAllThereIs = to === undefined || (waitingFor.length === 0 && !isWithSome);
   const whom = isAllThereIs ? "" : ` to ${showable(to)}`;
   return `not delivered${whom}: ${showable(error.message)}`;
+}
+
+/** Who is not who they say, key by key. */
+function exposure(
+  { name, target, fingerprint, known, error }: Extract<TrustEvent, { type: "impostor" }>,
+): string {
+  return showable(
+    [
+      `Somebody else says to be ${name}! Nothing is sent to them.`,
+      `${fingerprint} is at ${target}`,
+      ...known.map((key) => `${key} is ${name}`),
+      error.hint,
+    ].join("\n"),
+    CONTINUATION,
+  );
+}
+
+/** What went wrong and, where something can be done about it, what. */
+function sentence({ message, hint }: Pick<GreetError, "message" | "hint">): string {
+  return showable(hint === undefined ? message : `${message} (${hint})`);
+}
+
+function whyWaiting({ reason, hint }: Extract<RosterEvent, { type: "waiting" }>): string {
+  return sentence({ message: reason, hint });
 }
 
 /** What is told of what is kept. */

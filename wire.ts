@@ -91,6 +91,7 @@ export interface NameEntry {
   address: string;
   shared: boolean;
   sinceMs: number;
+  fingerprint: string;
 }
 
 /** `greet.v1.Claim`: who wants to hold a name. */
@@ -99,6 +100,7 @@ export interface NameClaim {
   address: string;
   shared: boolean;
   holder: string;
+  fingerprint: string;
 }
 
 /** `greet.v1.Change`: what became of a name. */

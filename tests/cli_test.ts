@@ -169,7 +169,7 @@ Deno.test("a port in use: one clear line and a hint, exit 1", async () => {
 });
 
 Deno.test("a host that is not ours, exit 1", async () => {
-  const { code, err } = await run(["serve", "0", "--host", "192.0.2.1"]);
+  const { code, err } = await run(["serve", "0", "--host", "192.0.2.1", "--plaintext"]);
   assert.equal(code, 1);
   assert.match(err, /^greet: error: 192\.0\.2\.1 is not an address of this machine\n/);
 });

@@ -8,7 +8,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import config from "../deno.json" with { type: "json" };
-import { ROOT } from "./program.ts";
+import { Authority, hasOpenssl } from "./certificates.ts";
+import { Program, ROOT } from "./program.ts";
 
 const STAND_IN = "/bin/true";
 
@@ -49,8 +50,10 @@ Deno.test({
             "chat.ts",
             "journal.ts",
             "http2_guard.ts",
+            "chat_command.ts",
+            "identity.ts",
           ],
-          ...["deno.json", "proto", "grpc-js", "reflection"],
+          ...["deno.json", "proto", "grpc-js", "reflection", "@peculiar", "unhomoglyph"],
         ]
       ) assert(listing.includes(file), `${file} is not in\n${listing}`);
       assert.doesNotMatch(listing, /_test\.ts|program\.ts|demo\.ts/);
@@ -74,6 +77,29 @@ Deno.test({
       assert(binary.includes("--no-memory-reducer"));
     } finally {
       await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+/** What a command may still do when it serves, under the permissions of the program. */
+async function stillAllowed(...args: string[]): Promise<string> {
+  const probe = new URL("permissions_probe.ts", import.meta.url).pathname;
+  const flags = config.tasks.greet.replace(/^.*?deno run /, "").split(" ").slice(0, -1);
+  await using program = new Program([Deno.execPath(), "run", ...flags, probe, ...args]);
+  const [, allowed] = await program.out.until(/; may (.*)\n/);
+  assert.equal(await program.code(), 0);
+  return allowed;
+}
+
+Deno.test({
+  name: "who serves gives up the disk, but for certificates that may be renewed (needs openssl)",
+  ignore: !hasOpenssl,
+  async fn() {
+    await using authority = await Authority.create();
+    const { cert, key } = await authority.issue("server");
+    for (const command of ["serve", "names"]) {
+      assert.equal(await stillAllowed(command, "0"), "nothing");
+      assert.equal(await stillAllowed(command, "0", "--cert", cert, "--key", key), "read");
     }
   },
 });

@@ -1,8 +1,8 @@
 // What a service in Go reads and writes with etcd's own naming package.
 //
-//	etcd_resolver ENDPOINT SERVICE ID ADDRESS
+//	etcd_resolver ENDPOINT SERVICE [ID ADDRESS]
 //
-// lists the addresses of a service, one on a line, and then adds one.
+// lists the addresses of a service, one on a line, and then adds one where it is told to.
 package main
 
 import (
@@ -16,7 +16,7 @@ import (
 )
 
 func main() {
-	endpoint, service, id, address := os.Args[1], os.Args[2], os.Args[3], os.Args[4]
+	endpoint, service := os.Args[1], os.Args[2]
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{endpoint}, Context: ctx})
@@ -28,8 +28,11 @@ func main() {
 	for key, endpoint := range known {
 		fmt.Println(key, endpoint.Addr)
 	}
-	added := endpoints.Endpoint{Addr: address, Metadata: map[string]string{"zone": "b"}}
-	check(manager.AddEndpoint(ctx, service+"/"+id, added))
+	if len(os.Args) == 5 {
+		id, address := os.Args[3], os.Args[4]
+		added := endpoints.Endpoint{Addr: address, Metadata: map[string]string{"zone": "b"}}
+		check(manager.AddEndpoint(ctx, service+"/"+id, added))
+	}
 }
 
 func check(err error) {

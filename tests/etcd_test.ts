@@ -2,13 +2,16 @@
 import assert from "node:assert/strict";
 import { GreetError, openNames } from "../mod.ts";
 import { Etcd } from "../etcd.ts";
-import { parsePlace } from "../etcd_client.ts";
-import type { Told } from "../names.ts";
+import { parseEtcdPlace } from "../naming_place.ts";
+import type { Holders, Told } from "../names.ts";
 import { pause } from "../time.ts";
 import { EtcdCluster, etcdTest, exists, has } from "./etcd.ts";
 import { inTime, Program } from "./program.ts";
 
 const BOB = { name: "Bob", address: "127.0.0.1:55555" };
+
+/** Fingerprints of two keys. */
+const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
 
 /** After which a name is free whose holder was killed: the lease, and how late etcd may end it. */
 const LEASE_MS = 5_000;
@@ -16,7 +19,7 @@ const LATE_MS = 1_500;
 
 Deno.test("a place is one node or several, plain or TLS, with or without a prefix", () => {
   const parsed = (place: string) => {
-    const { targets, isSecure, prefix } = parsePlace(place);
+    const { targets, isSecure, prefix } = parseEtcdPlace(place);
     return `${isSecure} ${targets.map(({ address }) => address).join(" ")} ${prefix}`;
   };
   assert.equal(parsed("etcd://h1"), "false h1:2379 ");
@@ -58,9 +61,11 @@ etcdTest("keys and values are exactly those of etcd's naming resolver", async ()
     address: "[::1]:1",
     shared: true,
   });
+  await using _alice = await names.register({ ...BOB, name: "Alice", fingerprint: KEY });
   assert.equal(
     await cluster.etcdctl("get", "--prefix", ""),
-    `team/Bob/holder\n{"Op":0,"Addr":"127.0.0.1:55555","Metadata":null}\n` +
+    `team/Alice/holder+${KEY}\n{"Op":0,"Addr":"127.0.0.1:55555","Metadata":null}\n` +
+      `team/Bob/holder\n{"Op":0,"Addr":"127.0.0.1:55555","Metadata":null}\n` +
       `team/Greeter/[::1]:1\n{"Op":0,"Addr":"[::1]:1","Metadata":null}\n`,
   );
   // Whatever else is in there is none of our business.
@@ -69,7 +74,66 @@ etcdTest("keys and values are exactly those of etcd's naming resolver", async ()
   await cluster.etcdctl("put", "team/Eve/holder", "127.0.0.1:1");
   await cluster.etcdctl("put", "team/Frank", `{"Addr":"127.0.0.1:1"}`);
   await cluster.etcdctl("put", "team/\u202eGrace/holder", `{"Addr":"127.0.0.1:1"}`);
-  assert.deepEqual((await names.list()).map(({ name }) => name), ["Bob", "Greeter"]);
+  await cluster.etcdctl("put", `team/Heidi/holder+${KEY}=`, `{"Addr":"127.0.0.1:1"}`);
+  await cluster.etcdctl("put", "team/Ivan/holder+", `{"Addr":"127.0.0.1:1"}`);
+  assert.deepEqual((await names.list()).map(({ name }) => name), ["Alice", "Bob", "Greeter"]);
+});
+
+etcdTest("addresses of a shared name may look like the key of who holds one alone", async () => {
+  await using cluster = await EtcdCluster.start();
+  await using names = openNames(cluster.place());
+  const hosts = ["holder", "holder-1", "holder.example", "holder0", "holder_", "holderA", "a"];
+  for (const host of hosts) {
+    // One that seems to be held alone would be waited for.
+    const address = `${host}:5`;
+    const claim = names.register({ name: "Greeter", address, shared: true });
+    await inTime(claim, `${address}, although somebody shares the name`, LEASE_MS / 2);
+  }
+  const entries = await names.lookup("Greeter");
+  assert.deepEqual(entries.map(({ address, shared }) => [address, shared]).sort(), [
+    ...hosts.map((host) => [`${host}:5`, true]).sort(),
+  ]);
+});
+
+etcdTest("who holds a name here is refused it at once, whatever their key", async () => {
+  await using cluster = await EtcdCluster.start();
+  await using names = openNames(cluster.place());
+  await using bob = await names.register({ ...BOB, fingerprint: KEY });
+  for (const fingerprint of [KEY, OTHER_KEY, undefined]) {
+    await assert.rejects(inTime(names.register({ ...BOB, fingerprint }), "a refusal", 1_000), {
+      code: "ALREADY_EXISTS",
+      message: /Bob is registered here already$/,
+    });
+  }
+  await bob[Symbol.asyncDispose]();
+  await using _again = await names.register({ ...BOB, fingerprint: OTHER_KEY });
+});
+
+etcdTest("keys that come and go in any order leave who holds the name in the end", async () => {
+  await using cluster = await EtcdCluster.start();
+  await using names = openNames(cluster.place());
+  const former = `Bob/holder+${KEY}`;
+  const value = `{"Addr":"${BOB.address}"}`;
+  for (const fingerprint of [OTHER_KEY, undefined]) {
+    const later = fingerprint === undefined ? "Bob/holder" : `Bob/holder+${fingerprint}`;
+    for (const isLate of [false, true]) {
+      await cluster.etcdctl("put", former, value);
+      const followed = names.follow("Bob");
+      const known = async () => {
+        const { value } = await inTime(followed.next(), "who holds the name");
+        const { entries }: Holders = value;
+        return entries.map(({ fingerprint }) => fingerprint);
+      };
+      assert.deepEqual(await known(), [KEY]);
+      const changes = [["put", later, value], ["del", former]];
+      if (!isLate) changes.reverse();
+      for (const change of changes) await cluster.etcdctl(...change);
+      assert.deepEqual(await known(), isLate ? [fingerprint] : []);
+      assert.deepEqual(await known(), [fingerprint]);
+      await followed.return(undefined);
+      await cluster.etcdctl("del", later);
+    }
+  }
 });
 
 const GO_PATH = "/usr/share/gocode";
@@ -98,6 +162,12 @@ etcdTest("Go finds our services, and we find Go's", async () => {
     entry: { name: "svc", address: "127.0.0.1:2", shared: true },
   });
   await watch.return(undefined);
+
+  await using _bob = await names.register({ ...BOB, fingerprint: KEY });
+  assert.equal(
+    await output(`${folder}/resolver`, [cluster.endpoint(0), "Bob"]),
+    `Bob/holder+${KEY} ${BOB.address}\n`,
+  );
 }, { what: "etcd and Go's etcd client", isThere: hasGoClient });
 
 /** Runs something to its end, which must be a good one. */

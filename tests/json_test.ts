@@ -3,14 +3,45 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import assert from "node:assert/strict";
 import process from "node:process";
 import schema from "../docs/json.schema.json" with { type: "json" };
-import { Bot, type ChatEvent, freePorts, greetCommand, Program, ROOT } from "./program.ts";
+import {
+  Bot,
+  type ChatEvent,
+  freePorts,
+  greetCommand,
+  Program,
+  ROOT,
+  run,
+  temporaryHome,
+} from "./program.ts";
 
 const validate = new Ajv2020({ strict: true, allErrors: true }).compile(schema);
 
-function assertValid(events: readonly ChatEvent[]): void {
-  for (const event of events) {
+/** All that a bot has printed is as the schema says. */
+function assertValid(bot: Bot): void {
+  for (const event of allOf(bot)) {
     assert(validate(event), `${JSON.stringify(event)}: ${JSON.stringify(validate.errors)}`);
   }
+}
+
+/** The kinds of events that tell who is who. */
+const WHO_IS_WHO = ["impostor", "lookalike", "met"];
+
+/** The kinds of events that a bot has printed, each once. */
+function kindsOf(bot: Bot): string[] {
+  return [...new Set(allOf(bot).map(({ type }) => type))].sort();
+}
+
+/** All events that a bot has printed, and not only those that somebody has waited for. */
+function allOf(bot: Bot): readonly ChatEvent[] {
+  bot.all("");
+  return bot.events;
+}
+
+/** A home, and the fingerprint of the key that is made in it for somebody of that name. */
+async function identified(name: string) {
+  const home = temporaryHome();
+  const { out } = await run(["id", name, "--json"], home);
+  return { ...home, fingerprint: JSON.parse(out).fingerprint as string };
 }
 
 Deno.test("every event is as the schema says, and every kind of event occurs", async () => {
@@ -28,7 +59,7 @@ Deno.test("every event is as the schema says, and every kind of event occurs", a
     assert(Math.abs(Date.now() - Date.parse(`${at}`)) < 60_000);
     await alice.until("delivered");
     await bob.kill();
-    assertValid(bob.events);
+    assertValid(bob);
   }
   await alice.until("left");
   await alice.program.write("{not JSON\n");
@@ -45,14 +76,123 @@ Deno.test("every event is as the schema says, and every kind of event occurs", a
   await alice.program.end();
   assert.equal(await alice.program.code(), 78);
   assert.deepEqual(alice.all("error").map(({ code }) => code), ["USAGE", "UNAVAILABLE"]);
-  assertValid(alice.events);
-  const types = [...new Set(alice.events.map(({ type }) => type))].sort();
+  assertValid(alice);
   const known = schema.oneOf.map(({ properties }) => properties.type.const).sort();
-  assert.deepEqual(types, known);
+  assert.deepEqual([...kindsOf(alice), ...WHO_IS_WHO].sort(), known);
   assert.equal(alice.program.err.text, "");
 });
 
+Deno.test("who is met, who is not who they say, and what looks alike is told as the schema says", async () => {
+  await using bobs = await identified("Bob");
+  await using theirs = await identified("Bob");
+  const [, b, c] = freePorts(3);
+  await using alice = new Bot(["Alice", "0", b, c, "--tls"]);
+  const [{ port }] = await alice.until("listening");
+  {
+    await using bob = new Bot(["Bob", b, `${port}`, "--tls"], bobs);
+    const [met] = await alice.until("met");
+    assert.deepEqual(met, { type: "met", name: "Bob", fingerprint: bobs.fingerprint });
+    await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+    await bob.kill();
+    assertValid(bob);
+  }
+  await alice.until("left");
+  await alice.say("not for everybody");
+  await alice.until("queued");
+  {
+    await using other = new Bot(["Bob", b, `${port}`, "--tls"], theirs);
+    const [{ message, hint, ...impostor }] = await alice.until("impostor");
+    assert.deepEqual(impostor, {
+      type: "impostor",
+      name: "Bob",
+      fingerprint: theirs.fingerprint,
+      known: [bobs.fingerprint],
+    });
+    assert.match(
+      `${message}`,
+      /^127\.0\.0\.1:\d+: whoever is there says to be Bob and has the key /,
+    );
+    for (const key of [bobs, theirs]) assert(`${message}`.includes(key.fingerprint));
+    assert(`${hint}`.includes(`${alice.program.home}/known_peers`), `${hint}`);
+    const [error] = await alice.until("error");
+    assert.deepEqual(error, { type: "error", code: "UNAVAILABLE", message, hint });
+    await other.say("I am Bob");
+    const [refused] = await other.until("error");
+    assert.match(`${refused.message}`, /Alice knows Bob by another key/);
+    await other.kill();
+    assert.deepEqual(other.all("message"), []);
+    assertValid(other);
+  }
+  {
+    await using bob = new Bot(["Bob", b, `${port}`, "--tls"], bobs);
+    const [{ body }] = await bob.until("message");
+    assert.equal(body, "not for everybody");
+    await using likeBob = new Bot(["B0b", c, `${port}`, "--tls"]);
+    const [lookalike] = await alice.until("lookalike");
+    assert.deepEqual(lookalike, { type: "lookalike", name: "B0b", like: "Bob" });
+    await likeBob.until("message");
+    const delivered = await alice.until("delivered", 2);
+    assert.deepEqual(delivered.map(({ to }) => to), ["Bob", "B0b"]);
+    await Promise.all([bob.kill(), likeBob.kill()]);
+    for (const bot of [bob, likeBob]) assertValid(bot);
+  }
+  await alice.kill();
+  assert.deepEqual(alice.all("met").map(({ name }) => name), ["Bob", "B0b"]);
+  assert.deepEqual([alice.all("impostor").length, alice.all("message").length], [1, 0]);
+  assert.deepEqual(kindsOf(alice).filter((kind) => WHO_IS_WHO.includes(kind)), WHO_IS_WHO);
+  assertValid(alice);
+});
+
+for (const options of [[], ["--tls"]]) {
+  const how = options.length === 0 ? "nothing is encrypted" : "everything is encrypted";
+  Deno.test(`a name that looks like one's own is pointed out where ${how}`, async () => {
+    const [a, b] = freePorts();
+    await using alice = new Bot(["Alice", a, b, ...options]);
+    await using like = new Bot(["A1ice", b, a, ...options]);
+    const [[hers], [theirs]] = await Promise.all([
+      alice.until("lookalike"),
+      like.until("lookalike"),
+    ]);
+    assert.deepEqual(hers, { type: "lookalike", name: "A1ice", like: "Alice" });
+    assert.deepEqual(theirs, { type: "lookalike", name: "Alice", like: "A1ice" });
+    await like.say("hello");
+    await alice.until("message");
+    await Promise.all([alice.kill(), like.kill()]);
+    for (const bot of [alice, like]) {
+      assertValid(bot);
+      const kinds = allOf(bot).map(({ type }) => type);
+      const expected = options.length === 0 ? ["welcome"] : ["met", "welcome"];
+      assert.deepEqual(kinds.filter((kind) => ["met", "welcome"].includes(kind)), expected);
+    }
+  });
+}
+
+Deno.test("an error tells what can be done about it, where something can", async () => {
+  const [a, b] = freePorts();
+  await using secure = new Bot(["Alice", a, b, "--tls"]);
+  await using plain = new Bot(["Bob", b, a]);
+  await Promise.all([secure.until("error"), plain.until("error")]);
+  await secure.program.write("{}\n");
+  await secure.until("error", 2);
+  await Promise.all([secure.kill(), plain.kill()]);
+  for (const bot of [secure, plain]) {
+    assertValid(bot);
+    for (const { hint } of bot.all("error")) assert.match(`${hint}`, /--plaintext|\{"body": "…"\}/);
+  }
+});
+
+/** As it may be. */
+const IMPOSTOR = {
+  type: "impostor",
+  name: "Bob",
+  fingerprint: `SHA256:${"a".repeat(43)}`,
+  known: [`SHA256:${"b".repeat(43)}`],
+  message: "somebody else",
+  hint: "ask Bob",
+};
+
 Deno.test("the schema refuses what is none of it", () => {
+  assert(validate(IMPOSTOR));
   for (
     const event of [
       {},
@@ -60,6 +200,14 @@ Deno.test("the schema refuses what is none of it", () => {
       { type: "left", name: "" },
       { type: "joined", name: "Bob", back: true, more: 1 },
       { type: "message", id: "", from: "Bob", body: "hi", at: "yesterday" },
+      { type: "error", code: "FAILED", message: "no", hint: null },
+      { type: "met", name: "Bob" },
+      { type: "met", name: "Bob", fingerprint: "SHA256:abc" },
+      { type: "lookalike", name: "B0b" },
+      { ...IMPOSTOR, known: [] },
+      { ...IMPOSTOR, known: ["another"] },
+      { ...IMPOSTOR, hint: undefined },
+      { ...IMPOSTOR, target: "55556" },
     ]
   ) assert.equal(validate(event), false, JSON.stringify(event));
 });
@@ -78,7 +226,7 @@ Deno.test("bad lines are answered and harm nothing; plain lines and objects are 
   const errors = alice.all("error");
   assert.equal(errors.length, bad.length);
   for (const { code } of errors) assert.equal(code, "USAGE");
-  assertValid(alice.events);
+  assertValid(alice);
   await alice.program.write("/quit\n");
   assert.equal(await alice.program.code(), 0);
 });

@@ -4,18 +4,41 @@ import { ROOT } from "./program.ts";
 
 const LAYERS: readonly (readonly string[])[] = [
   ["color.ts", "errors.ts", "feed.ts", "http2_guard.ts", "keys.ts", "output.ts", "time.ts"],
-  ["arguments.ts", "home.ts", "journal_file.ts", "target.ts", "text.ts", "wire.ts"],
+  [
+    "arguments.ts",
+    "certificates.ts",
+    "home.ts",
+    "journal_file.ts",
+    "target.ts",
+    "text.ts",
+    "wire.ts",
+  ],
   [
     "cells.ts",
+    "identity.ts",
+    "io.ts",
     "journal.ts",
+    "known_peers.ts",
     "listener.ts",
+    "lookalikes.ts",
     "names.ts",
+    "naming_place.ts",
     "reasons.ts",
     "registry.ts",
     "rpc.ts",
+    "rpc_credentials.ts",
     "secure.ts",
   ],
-  ["canvas.ts", "editor.ts", "etcd_keys.ts", "inbox.ts", "rpc_client.ts", "rpc_server.ts"],
+  [
+    "canvas.ts",
+    "editor.ts",
+    "etcd_keys.ts",
+    "inbox.ts",
+    "rpc_client.ts",
+    "rpc_server.ts",
+    "tls_options.ts",
+    "trust.ts",
+  ],
   [
     "etcd_client.ts",
     "greeter.ts",
@@ -23,15 +46,15 @@ const LAYERS: readonly (readonly string[])[] = [
     "link.ts",
     "names_client.ts",
     "names_server.ts",
-    "tls_options.ts",
   ],
-  ["etcd.ts", "outbox.ts", "roster.ts"],
+  ["etcd.ts", "outbox.ts", "reception.ts", "roster.ts"],
   ["naming.ts"],
-  ["directory.ts", "finder.ts", "threads.ts"],
+  ["directory.ts", "finder.ts", "naming_options.ts", "threads.ts"],
   ["peer.ts", "screen.ts"],
   ["json.ts", "mod.ts", "terminal.ts", "transcript.ts"],
   ["commands.ts"],
   ["chat.ts"],
+  ["chat_command.ts", "greet_command.ts", "id_command.ts", "names_command.ts", "serve_command.ts"],
   ["cli.ts"],
 ];
 
@@ -39,6 +62,7 @@ interface Module {
   specifier: string;
   dependencies?: {
     specifier: string;
+    isDynamic?: boolean;
     code?: { specifier: string };
     type?: { specifier: string };
   }[];
@@ -60,13 +84,18 @@ const root = new URL("..", import.meta.url).href;
 
 /** What each file of ours imports, in order: files of ours by name, others by specifier. */
 const imports = new Map<string, string[]>();
+/** What is loaded together with it. */
+const loads = new Map<string, string[]>();
 for (const { specifier, dependencies = [] } of [...info.modules, ...library]) {
   if (!specifier.startsWith(root) || !specifier.endsWith(".ts")) continue;
-  const imported = dependencies.map((dependency) => {
+  const nameOf = (dependency: typeof dependencies[number]) => {
     const target = dependency.code?.specifier ?? dependency.type?.specifier ?? "";
     return target.startsWith(root) ? target.slice(root.length) : dependency.specifier;
-  });
-  imports.set(specifier.slice(root.length), imported);
+  };
+  const file = specifier.slice(root.length);
+  imports.set(file, dependencies.map(nameOf));
+  const isLoaded = ({ code, isDynamic }: typeof dependencies[number]) => code && !isDynamic;
+  loads.set(file, dependencies.filter(isLoaded).map(nameOf));
 }
 
 function layerOf(file: string): number {
@@ -92,6 +121,8 @@ Deno.test("only rpc*.ts know gRPC, only wire.ts proto/, only cells.ts how wide c
   const allowed = new Map([
     ["cli.ts", ["deno.json"]],
     ["cells.ts", ["string-width"]],
+    ["identity.ts", ["reflect-metadata", "@peculiar/x509"]],
+    ["lookalikes.ts", ["unhomoglyph"]],
     ["wire.ts", protos],
   ]);
   for (const [file, imported] of imports) {
@@ -111,13 +142,28 @@ Deno.test("the guard is loaded before whatever could take functions from node:ht
   }
 });
 
-Deno.test("help needs no gRPC: what cli.ts imports at once is light", async () => {
-  const source = await Deno.readTextFile(new URL("../cli.ts", import.meta.url));
-  const atOnce = [...source.matchAll(/^import .* from "\.\/(\w+\.ts)";$/gm)].map(([, name]) =>
-    name
-  );
-  assert(atOnce.length > 0);
-  assert.deepEqual(atOnce.filter((name) => layerOf(name) >= layerOf("rpc.ts")), []);
+/** Everything that is loaded with a file, others' modules included. */
+function loadedWith(file: string, found = new Set<string>()): Set<string> {
+  for (const name of loads.get(file) ?? []) {
+    if (found.has(name)) continue;
+    found.add(name);
+    loadedWith(name, found);
+  }
+  return found;
+}
+
+Deno.test("help, and what is wrong with arguments, do not wait for gRPC or other libraries", () => {
+  const commands = LAYERS.flat().filter((file) => file.endsWith("_command.ts"));
+  assert.equal(commands.length, 5);
+  for (const file of ["cli.ts", ...commands]) {
+    const foreign = [...loadedWith(file)].filter((name) => !/\.ts$|^node:/.test(name));
+    assert.deepEqual(foreign.filter((name) => name !== "deno.json"), [], file);
+  }
+  assert(loadedWith("greeter.ts").has("@grpc/grpc-js"));
+});
+
+Deno.test("a chat that is not encrypted does not load what makes certificates", () => {
+  for (const name of ["@peculiar/x509", "unhomoglyph"]) assert(!loadedWith("chat.ts").has(name));
 });
 
 Deno.test("only cli.ts exits", async () => {

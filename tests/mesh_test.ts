@@ -122,3 +122,23 @@ Deno.test("three under fire: everybody gets everything, once and in order", asyn
     }
   }
 });
+
+Deno.test("four chat over TLS: each has met the keys of all others, and gets what all say, in order", async () => {
+  const bots = mesh(["Alice", "Bob", "Carol", "Dave"]).map((args) => new Bot([...args, "--tls"]));
+  try {
+    await Promise.all(bots.map((bot) => bot.until("met", 3)));
+    const said = Array.from({ length: 50 }, (_, i) => `${i}`);
+    await Promise.all(bots.map((bot) => bot.say(...said)));
+    for (const bot of bots) {
+      const messages = await bot.until("message", 3 * said.length);
+      const senders = Map.groupBy(messages, ({ from }) => from);
+      assert.equal(senders.size, 3);
+      for (const own of senders.values()) assert.deepEqual(own.map(({ body }) => body), said);
+      assert.deepEqual([...bot.all("error"), ...bot.all("impostor")], []);
+    }
+    const keys = bots.map((bot) => bot.all("met").map(({ fingerprint }) => fingerprint));
+    assert.equal(new Set(keys.flat()).size, 4);
+  } finally {
+    await Promise.all(bots.map((bot) => bot[Symbol.asyncDispose]()));
+  }
+});

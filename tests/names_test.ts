@@ -1,9 +1,14 @@
 /** What every naming service promises, whatever keeps the names. */
 import assert from "node:assert/strict";
-import { type NamedEntry, type Names, openNames, serveNames } from "../mod.ts";
-import type { NamesEvent, Standing } from "../names.ts";
+import { printChanges } from "../directory.ts";
+import { type NamedEntry, Names, openNames, serveNames } from "../mod.ts";
+import type { Holders, NamesEvent, Standing, Told } from "../names.ts";
+import { Output } from "../output.ts";
+import { implement, serve } from "../rpc_server.ts";
+import { aborted } from "../time.ts";
+import { type NameEntry, NAMES } from "../wire.ts";
 import { EtcdCluster, etcdTest } from "./etcd.ts";
-import { inTime } from "./program.ts";
+import { inTime, Program, run } from "./program.ts";
 
 /** A naming service that can be taken away and given back. */
 interface Service extends AsyncDisposable {
@@ -46,6 +51,9 @@ function onBoth(name: string, run: (service: Service) => Promise<void>): void {
 }
 
 const BOB = { name: "Bob", address: "127.0.0.1:55555" };
+
+/** Fingerprints of two keys. */
+const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
 
 /** What is told, in order, as it is waited for. */
 class Watching implements AsyncDisposable {
@@ -182,6 +190,7 @@ onBoth(
           await using bob = await names.register({
             name: "Bob",
             address: `127.0.0.1:${index + 1}`,
+            fingerprint: [undefined, KEY, OTHER_KEY][index % 3],
           });
           assert.equal(bob.standing.state, "held");
           assert.equal(++holders, 1, "two hold one name");
@@ -221,12 +230,194 @@ onBoth("a name that is shared has several addresses, and no single holder", asyn
   assert.deepEqual(await addresses(), ["127.0.0.1:1"]);
 });
 
+onBoth(
+  "a fingerprint that is registered is found, listed and told, and printed for programs",
+  async ({ place }) => {
+    await using names = openNames(place);
+    await using others = openNames(place);
+    await using watching = new Watching(others, "Bob");
+    await watching.next();
+    await using printing = Program.greet(["names", "watch", "Bob", "--json", "--names", place]);
+    await printing.out.until('{"type":"state","names":[]}\n');
+    await using _alice = await names.register({ ...BOB, name: "Alice" });
+    const bob = await names.register({ ...BOB, fingerprint: KEY });
+    const [found] = await others.lookup("Bob");
+    assert.deepEqual({ ...found, since: 0 }, { ...BOB, shared: false, since: 0, fingerprint: KEY });
+    const [alice, listed] = await others.list();
+    assert(!("fingerprint" in alice));
+    assert.deepEqual(listed, found);
+    await using later = new Watching(others);
+    assert.deepEqual(await later.next(), { type: "state", entries: [alice, found] });
+    const list = await run(["names", "list", "--json", "--names", place]);
+    const printed = list.out.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(printed.map(({ fingerprint }) => fingerprint), [undefined, KEY]);
+    await bob[Symbol.asyncDispose]();
+    for (const type of ["held", "freed"]) {
+      assert.deepEqual(await watching.next(), { type, entry: found });
+      const [line] = await printing.out.until(new RegExp(`{"type":"${type}".*}\n`));
+      assert.equal(JSON.parse(line).fingerprint, KEY);
+    }
+  },
+);
+
+onBoth(
+  "who comes back to the same address with another key is told as somebody else",
+  async ({ place }) => {
+    await using names = openNames(place);
+    await using others = openNames(place);
+    const followed = others.follow("Bob");
+    const known = async () => {
+      const { value } = await inTime(followed.next(), "who holds the name");
+      const { entries }: Holders = value;
+      return entries.map(({ address, fingerprint }) => ({ address, fingerprint }));
+    };
+    const { address } = BOB;
+    assert.deepEqual(await known(), []);
+    for (const fingerprint of [KEY, OTHER_KEY, undefined, KEY]) {
+      await using _bob = await names.register({ ...BOB, fingerprint });
+      assert.deepEqual(await known(), [{ address, fingerprint }]);
+      await _bob[Symbol.asyncDispose]();
+      assert.deepEqual(await known(), []);
+    }
+    await followed.return(undefined);
+  },
+);
+
+onBoth("a name with a fingerprint is held alone, and so is one without", async ({ place }) => {
+  await using one = openNames(place);
+  await using _keyed = await one.register({ ...BOB, fingerprint: KEY });
+  await using _plain = await one.register({ ...BOB, name: "Alice" });
+  await using _shared = await one.register({ ...BOB, name: "Greeter", shared: true });
+  const address = "127.0.0.1:1";
+  const refused = async (claim: Partial<NamedEntry>) => {
+    await using two = openNames(place);
+    await assert.rejects(two.register({ ...BOB, address, ...claim }), {
+      code: "ALREADY_EXISTS",
+      message: /: somebody else has held (Bob|Alice|Greeter) since /,
+    });
+  };
+  await Promise.all([
+    refused({}),
+    refused({ fingerprint: KEY }),
+    refused({ fingerprint: OTHER_KEY }),
+    refused({ shared: true }),
+    refused({ name: "Alice", fingerprint: KEY }),
+    refused({ name: "Alice", shared: true }),
+    refused({ name: "Greeter" }),
+    refused({ name: "Greeter", fingerprint: KEY }),
+  ]);
+  const entries = (await one.list()).map(({ name, address, fingerprint }) => [
+    name,
+    address,
+    fingerprint,
+  ]);
+  assert.deepEqual(entries, [
+    ["Alice", BOB.address, undefined],
+    ["Bob", BOB.address, KEY],
+    ["Greeter", BOB.address, undefined],
+  ]);
+});
+
+/** Names of a service that tells a story to who watches, and then ends the watch. */
+function telling(events: readonly Told[], end: AbortController): Names {
+  return new Names({
+    address: "somewhere",
+    hold: () => Promise.reject(new Error("it only tells")),
+    list: () => Promise.reject(new Error("it only tells")),
+    watch: () => ({
+      async *run() {
+        yield* events;
+        end.abort();
+      },
+    }),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+}
+
+Deno.test("the end of a former hold takes nobody else's away, whenever it is told", async () => {
+  const former: NamedEntry = { ...BOB, shared: false, fingerprint: KEY };
+  const alice: NamedEntry = { ...former, name: "Alice" };
+  const freed: Told = { type: "freed", entry: former };
+  for (const fingerprint of [OTHER_KEY, undefined]) {
+    const entry: NamedEntry = { ...BOB, shared: false, fingerprint };
+    const held: Told = { type: "held", entry };
+    for (const changes of [[freed, held], [held, freed]]) {
+      const end = new AbortController();
+      await using names = telling([{ type: "state", entries: [former] }, ...changes], end);
+      const known = await Array.fromAsync(names.follow("Bob", end.signal));
+      assert.deepEqual(known.at(-1)?.entries, [entry]);
+
+      // Who has been told of a change is not told of it again with the next state.
+      const printed: string[] = [];
+      const stdout = new Output({
+        write: (bytes) => {
+          printed.push(new TextDecoder().decode(bytes));
+          return Promise.resolve(bytes.length);
+        },
+      });
+      const stop = new AbortController();
+      const states = [former, entry].map((one): Told => ({ type: "state", entries: [alice, one] }));
+      await using again = telling([states[0], ...changes, states[1]], stop);
+      const { signal } = stop;
+      const options = { stdout, stderr: stdout, signal, json: false, quiet: false };
+      await printChanges(again, undefined, options);
+      await stdout.flush();
+      const told = printed.join("").match(/\w+ is (at|gone)/g)?.sort();
+      assert.deepEqual(told, ["Alice is at", "Bob is at", "Bob is at", "Bob is gone"]);
+    }
+  }
+});
+
+Deno.test("an entry whose fingerprint is none is left out, whoever serves it", async () => {
+  const entry = { name: "Bob", address: BOB.address, shared: false, sinceMs: 1 };
+  const entries: NameEntry[] = [
+    { ...entry, fingerprint: KEY },
+    { ...entry, name: "Mallory", fingerprint: "\x1b[2J" },
+    { ...entry, name: "Carol", fingerprint: "" },
+  ];
+  const changes = entries.map((entry, revision) => ({ kind: "HELD" as const, entry, revision }));
+  const service = implement(NAMES, {
+    async *Register() {},
+    Lookup: () => ({ entries }),
+    List: () => ({ entries, nextPageToken: "" }),
+    async *Watch(_, { signal }) {
+      yield { state: true, more: false, revision: 0, changes: [] };
+      yield { state: false, more: false, revision: 2, changes };
+      await aborted(signal);
+    },
+  });
+  await using server = await serve({ host: "127.0.0.1", port: 0, services: [service] });
+  await using names = openNames(`${server.port}`);
+  const expected = [["Bob", KEY], ["Carol", undefined]];
+  const told = (entries: readonly NamedEntry[]) =>
+    entries.map(({ name, fingerprint }) => [name, fingerprint]);
+  assert.deepEqual(told(await names.lookup("Bob")), expected);
+  assert.deepEqual(told(await names.list()), expected);
+  await using watching = new Watching(names);
+  assert.equal(await watching.told(), "state: ");
+  const held = [await watching.next(), await watching.next()];
+  assert.deepEqual(
+    told(held.flatMap((event) => event.type === "held" ? [event.entry] : [])),
+    expected,
+  );
+});
+
 onBoth("what breaks the rules is refused", async ({ place }) => {
   await using names = openNames(place);
   for (const name of ["", "a/b", "a\u202Eb", " a", "a".repeat(65)]) {
     await assert.rejects(names.register({ ...BOB, name }), { code: "USAGE" });
   }
   await assert.rejects(names.register({ ...BOB, address: "55555" }), { code: "USAGE" });
+  for (const fingerprint of ["", "SHA256:", `${KEY}=`, KEY.slice(7), `${KEY}\n`]) {
+    await assert.rejects(names.register({ ...BOB, fingerprint }), {
+      code: "USAGE",
+      message: `${JSON.stringify(fingerprint)} is not SHA256:…`,
+    });
+  }
+  await assert.rejects(names.register({ ...BOB, shared: true, fingerprint: KEY }), {
+    code: "USAGE",
+    message: "a name that is shared has no fingerprint",
+  });
   await assert.rejects(names.lookup("a/b"), { code: "INVALID_ARGUMENT", message: /a '\/'/ });
 });
 

@@ -310,6 +310,25 @@ Deno.test("a server registers when the naming server comes, and gives its name b
   assert.equal(await server.code(), 0);
 });
 
+Deno.test("who is registered and cannot be reached is an error, or is waited for, and no more than that", async () => {
+  await using server = await serveNames({ port: 0 });
+  await using names = openNames(`${server.port}`);
+  const [port] = freePorts();
+  await using _registered = await names.register({
+    name: "greeter",
+    address: `127.0.0.1:${port}`,
+    shared: true,
+  });
+  await assert.rejects(greet("greeter", "Bob", { names }), {
+    code: "UNAVAILABLE",
+    message: /connection refused/,
+  });
+  const waiting = greet("greeter", "Bob", { names, wait: true });
+  await assert.rejects(greet("greeter", "Bob", { names }), { code: "UNAVAILABLE" });
+  await using _greeter = await serveGreeter({ port: Number(port) });
+  assert.equal(await waiting, "Hello, Bob.");
+});
+
 Deno.test("greetings by name leave nothing behind with those who know the names", async () => {
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);

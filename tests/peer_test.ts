@@ -1,45 +1,12 @@
 import assert from "node:assert/strict";
 import net from "node:net";
-import { Journal, Peer, type PeerEvent } from "../mod.ts";
+import { Journal, Peer } from "../mod.ts";
 import { dial } from "../rpc_client.ts";
 import { implement, serve } from "../rpc_server.ts";
 import { CHAT } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 import { freePorts, inTime, temporaryHome } from "./program.ts";
-
-/** Reads a peer's events as they come, and waits for particular ones. */
-class Witness {
-  readonly seen: PeerEvent[] = [];
-  readonly done: Promise<void>;
-  #more = Promise.withResolvers<void>();
-
-  constructor(peer: Peer) {
-    this.done = this.#read(peer);
-  }
-
-  async #read(peer: Peer): Promise<void> {
-    for await (const event of peer.events) {
-      this.seen.push(event);
-      this.#more.resolve();
-      this.#more = Promise.withResolvers();
-    }
-  }
-
-  async until<Type extends PeerEvent["type"]>(
-    type: Type,
-    count = 1,
-  ): Promise<Extract<PeerEvent, { type: Type }>[]> {
-    const wait = async () => {
-      for (;;) {
-        const more = this.#more.promise;
-        const found = this.seen.filter((event) => event.type === type);
-        if (found.length >= count) return found as Extract<PeerEvent, { type: Type }>[];
-        await more;
-      }
-    };
-    return await inTime(wait(), () => `${count} × ${type} in ${JSON.stringify(this.seen)}`);
-  }
-}
+import { Witness } from "./witness.ts";
 
 async function pair() {
   const [portA, portB] = freePorts();

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openNames, serveNames } from "../mod.ts";
-import { freePorts, inTime, Program, ROOT, run, serving } from "./program.ts";
+import { hasOpenssl } from "./certificates.ts";
+import { Bot, freePorts, inTime, Program, ROOT, run, serving, temporaryHome } from "./program.ts";
 
 /** A Python that has grpcio, if there is one: Debian's, where another one comes first. */
 async function findPython(): Promise<string | undefined> {
@@ -45,8 +46,13 @@ function pythonProgram(path: string, ...args: string[]): Program {
   return new Program([python!, path, ...args], { env });
 }
 
-function pythonTest(name: string, fn: () => Promise<void>): void {
-  Deno.test({ name: `${name} (needs Python with grpcio)`, ignore: python === undefined, fn });
+function pythonTest(
+  name: string,
+  fn: () => Promise<void>,
+  also = { what: "", isThere: true },
+): void {
+  const needs = `needs Python with grpcio${also.what === "" ? "" : ` and ${also.what}`}`;
+  Deno.test({ name: `${name} (${needs})`, ignore: python === undefined || !also.isThere, fn });
 }
 
 pythonTest("our server, their client", async () => {
@@ -197,4 +203,182 @@ pythonTest(
       /^\{'entries': \[\{'name': 'Bob', 'address': '127.0.0.1:1', 'sinceMs': '\d+'\}\]\}$/gm;
     assert.equal(client.out.text.match(found)?.length, 2, client.out.text);
   },
+);
+
+/** Somebody's key and certificate in files, as `greet id` makes them, in a home of their own. */
+async function identified(name: string) {
+  const home = temporaryHome();
+  const { out } = await run(["id", name, "--json"], home);
+  const folder = join(home.env.GREET_HOME, "identities");
+  const files = [...Deno.readDirSync(folder)].map((entry) => join(folder, entry.name));
+  const file = (ending: string) => files.find((file) => file.endsWith(ending))!;
+  return {
+    ...home,
+    name,
+    fingerprint: JSON.parse(out).fingerprint as string,
+    files: [file(".key"), file(".pem")] as const,
+    cert: file(".pem"),
+  };
+}
+
+type Identified = Awaited<ReturnType<typeof identified>>;
+
+/** A chat over TLS of ours, and how to begin one of theirs that knows its certificate. */
+async function encrypted() {
+  const alice = await identified("Alice");
+  const [a, b] = freePorts();
+  const script = join(ROOT, "tests", "secure_peer.py");
+  return {
+    alice,
+    ours: () => new Bot(["Alice", a, b, "--tls"], alice),
+    /** Ours, once it listens, on a port of its own choice. */
+    async oursFirst() {
+      const bot = new Bot(["Alice", "0", b, "--tls"], alice);
+      const [{ port }] = await bot.until("listening");
+      return { bot, port: `${port}` };
+    },
+    theirs: ({ name, files }: Pick<Identified, "name" | "files">, port = a) =>
+      pythonProgram(script, "chat", name, b, port, ...files, alice.cert),
+    /** Their client, with its own certificate, says something in somebody's name. */
+    async say(sender: string, { files }: Identified, body: string) {
+      await using client = pythonProgram(script, "say", sender, a, ...files, alice.cert, body);
+      await client.code();
+      return client.out.text;
+    },
+    [Symbol.asyncDispose]: () => alice[Symbol.asyncDispose](),
+  };
+}
+
+/** They have met, and what they say is delivered, both ways. */
+async function talk(alice: Bot, bob: Program): Promise<void> {
+  await bob.out.until("met Alice\n");
+  await bob.out.until("asked by Alice\n");
+  await alice.until("welcome");
+  await alice.say("Hello, Bob! 👋");
+  await bob.out.until("Alice> Hello, Bob! 👋\n");
+  const [{ to, waitingFor }] = await alice.until("delivered");
+  assert.deepEqual([to, waitingFor], ["Bob", []]);
+  await bob.write("Hello, Alice!\n");
+  const [{ from, body }] = await alice.until("message");
+  assert.deepEqual([from, body], ["Bob", "Hello, Alice!"]);
+  await bob.out.until("delivered: Hello, Alice!\n");
+}
+
+for (const first of ["ours", "theirs"]) {
+  pythonTest(`our peer and theirs over TLS, ${first} first`, async () => {
+    await using bobs = await identified("Bob");
+    await using chat = await encrypted();
+    await using stack = new AsyncDisposableStack();
+    let alice: Bot;
+    let bob: Program;
+    if (first === "ours") {
+      const { bot, port } = await chat.oursFirst();
+      alice = stack.use(bot);
+      bob = stack.use(chat.theirs(bobs, port));
+    } else {
+      bob = stack.use(chat.theirs(bobs));
+      await bob.out.until("listening\n");
+      alice = stack.use(chat.ours());
+    }
+    await talk(alice, bob);
+    const { fingerprint } = bobs;
+    assert.deepEqual(alice.all("met"), [{ type: "met", name: "Bob", fingerprint }]);
+    assert.deepEqual(alice.all("welcome"), [{ type: "welcome", peers: ["Bob"] }]);
+    await bob.end();
+    await alice.until("left");
+    assert.equal(await bob.code(), 0);
+  });
+}
+
+pythonTest("somebody of theirs who has another key is an impostor, and gets nothing", async () => {
+  await using bobs = await identified("Bob");
+  await using mallorys = await identified("Bob");
+  await using chat = await encrypted();
+  await using alice = chat.ours();
+  {
+    await using bob = chat.theirs(bobs);
+    await talk(alice, bob);
+    await bob.end();
+    await bob.code();
+  }
+  await alice.until("left");
+  await alice.say("for Bob's eyes only");
+  await alice.until("queued", 2);
+  {
+    await using mallory = chat.theirs(mallorys);
+    const [{ name, fingerprint, known }] = await alice.until("impostor");
+    assert.deepEqual(
+      [name, fingerprint, known],
+      ["Bob", mallorys.fingerprint, [bobs.fingerprint]],
+    );
+    await mallory.write("open the door\n");
+    await mallory.out.until("PERMISSION_DENIED: Alice knows Bob by another key\n");
+    await mallory.end();
+    assert.equal(await mallory.code(), 0);
+    assert.doesNotMatch(mallory.out.text, /Alice>/);
+  }
+  await using bob = chat.theirs(bobs);
+  await bob.out.until("Alice> for Bob's eyes only\n");
+  await alice.until("delivered", 2);
+  assert.deepEqual(alice.all("message").map(({ body }) => body), ["Hello, Alice!"]);
+  assert.deepEqual(alice.all("met").map(({ fingerprint }) => fingerprint), [bobs.fingerprint]);
+});
+
+pythonTest("a client of theirs speaks for the owner of its key, and for nobody else", async () => {
+  await using bobs = await identified("Bob");
+  await using mallorys = await identified("Mallory");
+  await using chat = await encrypted();
+  await using alice = chat.ours();
+  await using bob = chat.theirs(bobs);
+  await talk(alice, bob);
+  assert.deepEqual(
+    [
+      await chat.say("Bob", mallorys, "I am Bob"),
+      await chat.say("Mallory", mallorys, "I am nobody"),
+      await chat.say("Alice", mallorys, "I am you"),
+      await chat.say("Alice", bobs, "I am you"),
+      await chat.say("Bob", bobs, "it is me"),
+    ],
+    [
+      "PERMISSION_DENIED: Alice knows Bob by another key\n",
+      ...["Mallory", "Alice", "Alice"].map((name) =>
+        `PERMISSION_DENIED: Alice is not chatting with ${name}\n`
+      ),
+      "delivered: it is me\n",
+    ],
+  );
+  const said = await alice.until("message", 2);
+  assert.deepEqual(said.map(({ body }) => body), ["Hello, Alice!", "it is me"]);
+});
+
+/** The lines of shell and of Python in the documentation. */
+const [, shell = "", dialling = ""] =
+  /## Peers in other languages\n[^]*?```sh\n([^]*?)```[^]*?```python\n([^]*?)```/.exec(
+    await Deno.readTextFile(join(ROOT, "docs", "security.md")),
+  ) ?? [];
+
+pythonTest(
+  "the lines in docs/security.md make a certificate, find Alice's and call her",
+  async () => {
+    await using chat = await encrypted();
+    assert(shell.includes(":55555") && dialling.includes(":55555"));
+    const { bot, port } = await chat.oursFirst();
+    await using alice = bot;
+    await using folder = temporaryHome();
+    const cwd = folder.env.GREET_HOME;
+    await using sh = new Program(["sh", "-c", shell.replace("55555", port)], { cwd });
+    assert.equal(await sh.code(), 0, sh.err.text);
+    assert.equal(`SHA256:${sh.out.text}`, `${chat.alice.fingerprint}=\n`);
+    const script = join(cwd, "dial.py");
+    const toFolder = `import os; os.chdir(${JSON.stringify(cwd)})\n`;
+    await Deno.writeTextFile(script, toFolder + dialling.replace("55555", port));
+    await using client = pythonProgram(script);
+    assert.equal(await client.code(), 0, client.err.text);
+    assert.equal(client.out.text, "Alice\n");
+    const files = [join(cwd, "bob.key"), join(cwd, "bob.pem")] as const;
+    await using bob = chat.theirs({ name: "Bob", files }, port);
+    await talk(alice, bob);
+    assert.deepEqual(alice.all("error"), []);
+  },
+  { what: "openssl", isThere: hasOpenssl },
 );

@@ -12,8 +12,12 @@ interface Wish {
   address?: string;
   shared?: boolean;
   holder?: string;
+  fingerprint?: string;
   owner?: string;
 }
+
+/** Fingerprints of two keys. */
+const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
 
 /** A registry, and everything that it said about changes. */
 function registry() {
@@ -24,7 +28,8 @@ function registry() {
     changes,
     claim(name: string, wish: Wish = {}) {
       const { address = "127.0.0.1:1", shared = false, holder = "", owner = "somebody" } = wish;
-      return names.claim({ name, address, shared, holder }, owner);
+      const { fingerprint = "" } = wish;
+      return names.claim({ name, address, shared, holder, fingerprint }, owner);
     },
     /** What was said since this was last asked. */
     said: () =>
@@ -135,6 +140,24 @@ Deno.test("the same holder at another address: the old one is freed, then the ne
   assert.equal(later.entry.sinceMs, earlier.entry.sinceMs);
 });
 
+Deno.test("the same holder with another key: the old one is freed, then the new one held", () => {
+  const { names, claim, changes } = registry();
+  const wish = { holder: "secret" };
+  const earlier = claim("Bob", { ...wish, fingerprint: KEY });
+  assert.equal(names.lookup("Bob")[0].fingerprint, KEY);
+  claim("Bob", { ...wish, fingerprint: KEY });
+  assert.equal(changes.splice(0).length, 1, "the same key is no news");
+  for (const [former, fingerprint] of [[KEY, OTHER_KEY], [OTHER_KEY, ""], ["", KEY]]) {
+    const { entry } = claim("Bob", { ...wish, fingerprint });
+    assert.deepEqual(names.lookup("Bob"), [entry]);
+    assert.equal(entry.sinceMs, earlier.entry.sinceMs);
+    assert.deepEqual(changes.splice(0).map(({ kind, entry }) => [kind, entry.fingerprint]), [
+      ["FREED", former],
+      ["HELD", fingerprint],
+    ]);
+  }
+});
+
 Deno.test("a holder among others moves only its own address, and not onto somebody else's", () => {
   const { names, claim, said } = registry();
   claim("svc", { address: "a:1", shared: true, holder: "one" });
@@ -170,6 +193,28 @@ Deno.test("bad names and addresses are refused, in one sentence each", () => {
       message: "the address is not host:port or [v6]:port",
     });
   }
+  assert.deepEqual(said(), []);
+});
+
+Deno.test("a bad fingerprint is refused, and so is one for a name that is shared", () => {
+  const { names, claim, said } = registry();
+  const [, base64] = KEY.split(":");
+  for (
+    const fingerprint of [
+      ...["SHA256:", base64, `SHA256:${base64}=`, `SHA256:${base64.slice(1)}`, `sha256:${base64}`],
+      ...[`SHA256:${base64.slice(1)}-`, ` ${KEY}`, `${KEY}\n`, `\x1b${KEY}`, "MD5:16:27:ac:a5"],
+    ]
+  ) {
+    assert.throws(() => claim("Bob", { fingerprint }), {
+      code: "INVALID_ARGUMENT",
+      message: "the fingerprint is not SHA256:…",
+    });
+  }
+  assert.throws(() => claim("Bob", { fingerprint: KEY, shared: true }), {
+    code: "INVALID_ARGUMENT",
+    message: "a name that is shared has no fingerprint",
+  });
+  assert.equal(names.size, 0);
   assert.deepEqual(said(), []);
 });
 
@@ -244,16 +289,24 @@ Deno.test("one connection watches so often, and again when a watch has ended", a
 
 Deno.test("a list is ordered by name, and in as many pages as it takes: each entry is on one", () => {
   const { names, claim } = registry();
-  const address = `${"a".repeat(240)}:1`;
-  const expected = Array.from({ length: 25_000 }, (_, i) => `${i}`.padStart(64, "0"));
-  for (const [i, name] of expected.toReversed().entries()) claim(name, { address, owner: `${i}` });
+  const [address, fingerprint] = [`${"a".repeat(240)}:1`, KEY];
+  // Names that take as many bytes as a name can.
+  const expected = Array.from({ length: 25_000 }, (_, i) => `${i}`.padStart(64, "漢"));
+  for (const [i, name] of expected.entries()) {
+    claim(name, { address, fingerprint, owner: `${i}` });
+  }
+  expected.sort();
   const found: string[] = [];
   let pages = 0;
   for (let after = "";;) {
     const { entries, nextPageToken } = names.list(after);
     found.push(...entries.map(({ name }) => name));
     pages++;
-    const bytes = entries.reduce((sum, { name, address }) => sum + name.length + address.length, 0);
+    const bytes = entries.reduce(
+      (sum, { name, address, fingerprint }) =>
+        sum + new TextEncoder().encode(name + address + fingerprint).length,
+      0,
+    );
     assert(bytes < LIMITS.bytes, `${bytes} bytes`);
     if ((after = nextPageToken) === "") break;
   }
@@ -425,6 +478,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
       const address = `host:${1 + pick(4)}`;
       const shared = random() < 0.5;
       const holder = random() < 0.3 ? "" : `holder ${pick(5)}`;
+      const fingerprint = shared ? "" : ["", KEY, OTHER_KEY][pick(3)];
       const same = holds.find((hold) =>
         hold.name === name && holder !== "" && hold.holder === holder
       );
@@ -432,7 +486,8 @@ for (let seed = 1; seed <= SEEDS; seed++) {
         hold.name === name && hold !== same &&
         !(hold.shared && shared && hold.address !== address)
       );
-      const wish = () => names.claim({ name, address, shared, holder }, `owner ${pick(5)}`);
+      const made = { name, address, shared, holder, fingerprint };
+      const wish = () => names.claim(made, `owner ${pick(5)}`);
       if (isRefused) return assert.throws(wish, { code: "ALREADY_EXISTS" });
       const { entry, superseded, [Symbol.dispose]: dispose } = wish();
       if (same !== undefined) {
@@ -464,7 +519,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
     const listed = names.list("").entries;
     isSame(
       listed,
-      holds.map(({ name, address, shared, sinceMs }) => ({ name, address, shared, sinceMs })),
+      holds.map(({ holder: _1, dispose: _2, superseded: _3, ...entry }) => entry),
     );
     for (const { holder, superseded } of holds) assert(!superseded.aborted, holder);
     for (const reader of readers) {

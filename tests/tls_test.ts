@@ -3,9 +3,10 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import tls from "node:tls";
 import { greet, serveGreeter } from "../mod.ts";
-import { readKeyPair, readPem } from "../secure.ts";
+import { readKeyPair, readPem } from "../certificates.ts";
+import { isLoopback } from "../target.ts";
 import { Authority, hasOpenssl } from "./certificates.ts";
-import { inTime, Program, run } from "./program.ts";
+import { Bot, freePorts, inTime, Program, run } from "./program.ts";
 
 function tlsTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `${name} (needs openssl)`, ignore: !hasOpenssl, fn });
@@ -20,20 +21,21 @@ async function serving(...args: string[]) {
 
 const GREETED = "Hello, Bob.";
 const PLAIN_TO_TLS = /the other side speaks TLS, and this side does not\n.*hint/;
-const TLS_TO_PLAIN = /the other side does not speak TLS, and this side does\n/;
+const TLS_TO_PLAIN = /the other side does not speak TLS, and this side does\n.*hint/;
 const UNTRUSTED = /the certificate is not one that is trusted\n.*hint: --cacert/;
 const EXPIRED = /the certificate has expired\n/;
 const TOLD = {
+  plaintext: ["greet: error: a caller speaks TLS, and this side does not"],
   TLS: [
-    "greet: error: a caller does not speak TLS, and this server does",
+    "greet: error: a caller does not speak TLS, and this side does",
     "greet: error: a caller does not trust this server's certificate",
   ],
   "expired TLS": [
-    "greet: error: a caller does not speak TLS, and this server does",
+    "greet: error: a caller does not speak TLS, and this side does",
     "greet: error: a caller says that this server's certificate has expired",
   ],
   "mutual TLS": [
-    "greet: error: a caller does not speak TLS, and this server does",
+    "greet: error: a caller does not speak TLS, and this side does",
     "greet: error: a caller does not trust this server's certificate",
     "greet: error: a caller shows no certificate, and this server wants one",
   ],
@@ -136,11 +138,78 @@ tlsTest("every combination of a server and a client gets what it must, and no ot
       .filter((line) => line.startsWith("greet: error"));
     assert.deepEqual(
       told.sort(),
-      server === "plaintext" ? [] : TOLD[server as keyof typeof TOLD],
+      TOLD[server as keyof typeof TOLD],
       server,
     );
   }
 });
+
+tlsTest("a chat is entered by those who have a key, and speak TLS if it does", async () => {
+  await using authority = await Authority.create();
+  const [good, late] = await Promise.all([
+    authority.issue("good"),
+    authority.issue("late", -1),
+  ]);
+  const show = ({ cert, key }: { cert: string; key: string }) => ["--cert", cert, "--key", key];
+  // Whoever gets in finds no greeter in a chat.
+  const IN = /UNIMPLEMENTED|does not implement/;
+  const clients: Record<string, { args: string[]; plain: RegExp; secure: RegExp }> = {
+    plaintext: { args: [], plain: IN, secure: PLAIN_TO_TLS },
+    "TLS, no certificate": {
+      args: ["--insecure"],
+      plain: TLS_TO_PLAIN,
+      secure: WANTS_ONE,
+    },
+    "a certificate of its own": {
+      args: ["--insecure", ...show(good)],
+      plain: TLS_TO_PLAIN,
+      secure: IN,
+    },
+    "one that has expired": {
+      args: ["--insecure", ...show(late)],
+      plain: TLS_TO_PLAIN,
+      secure: NOT_ACCEPTED,
+    },
+    "TLS, and trust in others": {
+      args: ["--cacert", authority.cert],
+      plain: TLS_TO_PLAIN,
+      secure: UNTRUSTED,
+    },
+  };
+  const told = {
+    plain: ["a caller speaks TLS, and this side does not"],
+    secure: [
+      "a caller does not speak TLS, and this side does",
+      "a caller does not trust this server's certificate",
+      "somebody at 127.0.0.1 shows a certificate that has expired",
+      "somebody at 127.0.0.1 shows no certificate",
+    ],
+  };
+  for (const kind of ["plain", "secure"] as const) {
+    const [nobody] = freePorts();
+    await using chat = new Bot(["Alice", "0", nobody, ...kind === "secure" ? ["--tls"] : []]);
+    const [{ port }] = await chat.until("listening");
+    for (const [client, { args, [kind]: wanted }] of Object.entries(clients)) {
+      const { out, err } = await run(["greet", `${port}`, "Bob", "--quiet", ...args]);
+      assert.equal(out, "");
+      assert.match(err, wanted, `${client} to ${kind}: ${err}`);
+    }
+    const messages = (await chat.until("error", told[kind].length)).map(({ message }) => message);
+    assert.deepEqual(messages.sort(), told[kind]);
+  }
+});
+
+tlsTest(
+  "a chat does not talk to those whose certificate is not valid, whatever their key",
+  async () => {
+    await using authority = await Authority.create();
+    const late = await authority.issue("late", -1);
+    await using server = await serving("--cert", late.cert, "--key", late.key);
+    await using chat = new Bot(["Alice", "0", server.port, "--tls"]);
+    const [{ message }] = await chat.until("error");
+    assert.match(`${message}`, /: the other side shows a certificate that has expired$/);
+  },
+);
 
 tlsTest(
   "a certificate that was renewed is shown without a restart; a broken one is not",
@@ -235,6 +304,51 @@ tlsTest("greetings by name over TLS, from a naming server that speaks it as well
   assert.match(plain.err, /the naming service at \S+: the other side speaks TLS/);
   const listed = await run(["names", "list", ...naming]);
   assert.match(listed.out, /^greeter {2}127\.0\.0\.1:\d+/);
+});
+
+const here = Deno.networkInterfaces()
+  .find(({ address, family }) => family === "IPv4" && !isLoopback(address))?.address;
+
+Deno.test({
+  name: "beyond loopback nothing is said in plaintext unless that is asked for (needs a network)",
+  ignore: here === undefined,
+  async fn() {
+    const refused = await run(["serve", "0", "--host", here!]);
+    assert.equal(refused.code, 2);
+    assert.match(
+      refused.err,
+      /would not be encrypted\n.*hint: give --cert and --key, or say --plain/,
+    );
+    await using server = Program.greet(["serve", "0", "--host", here!, "--plaintext"]);
+    const [, port] = await server.out.until(/listening on (\d+)\n/);
+    await server.err.until(/^greet: warning: not encrypted: [^\n]*\n$/);
+    const target = `${here}:${port}`;
+    const greeting = await run(["greet", target, "Bob", "--quiet"]);
+    assert.deepEqual([greeting.code, greeting.out], [78, ""]);
+    assert.match(greeting.err, TLS_TO_PLAIN);
+    const asked = await run(["greet", target, "Bob", "--quiet", "--plaintext"]);
+    assert.match(asked.out, /Hello, Bob\./);
+    assert.match(asked.err, /^greet: warning: not encrypted: [^\n]*\n$/);
+  },
+});
+
+Deno.test({
+  name: "who is called by name is called over TLS if they are elsewhere (needs a network)",
+  ignore: here === undefined,
+  async fn() {
+    await using names = Program.greet(["names", "0"]);
+    const [, place] = await names.out.until(/listening on (\d+)\n/);
+    const serve = (...args: string[]) => Program.greet(["serve", "0", "--names", place, ...args]);
+    await using _near = serve("--as", "near");
+    await using _far = serve("--as", "far", "--host", here!, "--plaintext");
+    await names.out.until(/near is at[^]*far is at|far is at[^]*near is at/);
+    const call = (...args: string[]) => run(["greet", ...args, "--names", place, "--quiet"]);
+    assert.match((await call("near", "Bob")).out, /Hello, Bob\./);
+    const refused = await call("far", "Bob");
+    assert.equal(refused.code, 78);
+    assert.match(refused.err, /far: the other side does not speak TLS, and this side does\n/);
+    assert.match((await call("far", "Bob", "--plaintext")).out, /Hello, Bob\./);
+  },
 });
 
 const REFUSED: readonly [string[], RegExp][] = [
