@@ -1,12 +1,12 @@
 /**
- * What a chat costs: delivery with and without journals, a long queue, a growing mesh.
+ * What a chat costs: delivery with and without journals, and encrypted; a long queue, a growing mesh.
  *
  * The machine is never quiet, and its disk least of all, so look at the ratios: what is
  * compared takes turns in one run. `deno task bench`. Memory and CPU need Linux.
  *
  * @module
  */
-import { Journal, Peer, type PeerEvent } from "../mod.ts";
+import { type Identity, Journal, newIdentity, Peer, type PeerEvent } from "../mod.ts";
 import { Bot, freePorts, temporaryHome } from "../tests/program.ts";
 
 const ROUNDS = 3;
@@ -27,8 +27,13 @@ function row(what: string, ...figures: (number | string)[]): void {
 }
 
 /** Alice, here, so that nothing but the delivery is timed. Her events are read all the time. */
-async function openAlice(port: string, target: string, journal?: Journal) {
-  const peer = await Peer.open({ name: "Alice", port: Number(port), targets: [target], journal });
+async function openAlice(
+  port: string,
+  target: string,
+  { journal, identity }: { journal?: Journal; identity?: Identity },
+) {
+  const who = { name: "Alice", port: Number(port), targets: [target], journal, identity };
+  const peer = await Peer.open(who);
   const delivered = new EventTarget();
   const read = (async () => {
     for await (const event of peer.events) report(event, delivered);
@@ -53,15 +58,24 @@ function report(event: PeerEvent, delivered: EventTarget): void {
   if (event.type === "failed") throw event.error;
 }
 
+/** What is compared. */
+const KINDS = {
+  durable: { isDurable: true, isSecure: false },
+  "no journal": { isDurable: false, isSecure: false },
+  "with TLS": { isDurable: true, isSecure: true },
+} as const;
+
 /** How long each of some messages took, in milliseconds, from `send` to `delivered`. */
-async function latencies(isDurable: boolean): Promise<number[]> {
+async function latencies({ isDurable, isSecure }: typeof KINDS[keyof typeof KINDS]) {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   using journal = isDurable
     ? Journal.open({ home: home.env.GREET_HOME, name: "Alice" })
     : undefined;
-  await using bob = new Bot(["Bob", b, a, ...(isDurable ? [] : ["--no-journal"])]);
-  await using alice = await openAlice(a, b, journal);
+  const identity = isSecure ? await newIdentity("Alice") : undefined;
+  const options = [...isDurable ? [] : ["--no-journal"], ...isSecure ? ["--tls"] : []];
+  await using bob = new Bot(["Bob", b, a, ...options]);
+  await using alice = await openAlice(a, b, { journal, identity });
   await alice.peer.joined();
   const times: number[] = [];
   for (let i = -50; i < MESSAGES; i++) {
@@ -74,16 +88,15 @@ async function latencies(isDurable: boolean): Promise<number[]> {
 }
 
 async function benchLatency(): Promise<void> {
-  row("send to delivered, ms", "durable", "no journal", "ratio");
-  const durable: number[] = [];
-  const volatile: number[] = [];
+  row("send to delivered, ms", ...Object.keys(KINDS));
+  const kinds = Object.values(KINDS).map((kind) => ({ kind, times: [] as number[] }));
   for (let round = 0; round < ROUNDS; round++) {
-    durable.push(...await latencies(true));
-    volatile.push(...await latencies(false));
+    for (const { kind, times } of kinds) times.push(...await latencies(kind));
   }
   for (const [name, share] of [["p50", 0.5], ["p99", 0.99]] as const) {
-    const [ours, theirs] = [percentile(durable, share), percentile(volatile, share)];
-    row(`  ${name} of ${durable.length}`, ours, theirs, ours / theirs);
+    const figures = kinds.map(({ times }) => percentile(times, share));
+    row(`  ${name} of ${ROUNDS * MESSAGES}`, ...figures);
+    row("    to durable", ...figures.map((figure) => figure / figures[0]));
   }
 }
 
@@ -91,7 +104,7 @@ async function benchQueue(): Promise<void> {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
-  await using alice = await openAlice(a, b, journal);
+  await using alice = await openAlice(a, b, { journal });
   const start = performance.now();
   await Promise.all(Array.from({ length: QUEUE }, (_, i) => alice.peer.send(`${i}`)));
   const queued = performance.now();
