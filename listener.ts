@@ -10,6 +10,7 @@
  */
 import net from "node:net";
 import { GreetError } from "./errors.ts";
+import { gatherWrites } from "./gather.ts";
 import { formatEndpoint } from "./target.ts";
 import { pause } from "./time.ts";
 
@@ -122,7 +123,7 @@ export class Listener {
     const handshakes = options.secure?.((socket, isStranger) => {
       this.#take(socket);
       if (isStranger?.()) this.#expectAcquaintance(socket, isStranger);
-      options.onConnection(socket);
+      this.#hand(socket);
     });
     this.#listener = net.createServer({ noDelay: true }, (socket) => {
       this.#take(socket);
@@ -140,8 +141,13 @@ export class Listener {
       }
       socket.pause();
       socket.unshift(chunk);
-      this.#options.onConnection(socket);
+      this.#hand(socket);
     });
+  }
+
+  #hand(socket: net.Socket): void {
+    gatherWrites(socket);
+    this.#options.onConnection(socket);
   }
 
   /** Takes a connection; again when it is secure, and another socket stands for it. */

@@ -3,7 +3,16 @@ import assert from "node:assert/strict";
 import { ROOT } from "./program.ts";
 
 const LAYERS: readonly (readonly string[])[] = [
-  ["color.ts", "errors.ts", "feed.ts", "http2_guard.ts", "keys.ts", "output.ts", "time.ts"],
+  [
+    "color.ts",
+    "errors.ts",
+    "feed.ts",
+    "gather.ts",
+    "http2_guard.ts",
+    "keys.ts",
+    "output.ts",
+    "time.ts",
+  ],
   [
     "arguments.ts",
     "certificates.ts",
