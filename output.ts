@@ -2,14 +2,17 @@
  * Lines out: in order, never blocking, nothing lost at the end.
  *
  * An {@link Output} collects what is printed and writes it in the background,
- * as much at a time as there is. Who must not outrun it waits for
- * {@link Output.ready}; who exits waits for {@link Output.flush}.
+ * as much at a time as there is: lines at once, a log now and then. Who must not outrun it
+ * waits for {@link Output.ready}; who exits waits for {@link Output.flush}.
  *
  * @module
  */
 
 /** How many characters may wait to be written before `ready` makes callers wait. */
 const HIGH_WATER_MARK = 1 << 20;
+
+/** How long what is logged may wait for more, in milliseconds; each write wakes another thread. */
+const LOG_MS = 20;
 
 /** Where the bytes go: `Deno.stdout`, for example. */
 export interface ByteSink {
@@ -23,6 +26,7 @@ export class Output {
   readonly #encoder = new TextEncoder();
   #waiting = "";
   #writing: Promise<void> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
   #broken = false;
 
   /**
@@ -37,20 +41,35 @@ export class Output {
 
   /** Prints a line. */
   line(text: string): void {
-    if (this.#broken) return;
-    this.#waiting += text + "\n";
-    this.#writing ??= this.#write();
+    this.#add(text);
+    void this.#begin();
+  }
+
+  /** Prints a line of which there may be thousands a second: soon, together with others. */
+  log(text: string): void {
+    this.#add(text);
+    this.#timer ??= setTimeout(() => this.#begin(), LOG_MS);
   }
 
   /** Resolves when there is room for more. Settled already, unless the reader is slow. */
   ready(): Promise<void> | undefined {
-    return this.#waiting.length < HIGH_WATER_MARK ? undefined : this.#writing;
+    return this.#waiting.length < HIGH_WATER_MARK ? undefined : this.#begin();
   }
 
   /** Resolves when everything printed so far has been written: to `false` where it cannot be. */
   async flush(): Promise<boolean> {
-    await this.#writing;
+    await this.#begin();
     return !this.#broken;
+  }
+
+  #add(text: string): void {
+    if (!this.#broken) this.#waiting += text + "\n";
+  }
+
+  #begin(): Promise<void> {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    return this.#writing ??= this.#write();
   }
 
   async #write(): Promise<void> {

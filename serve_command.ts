@@ -37,7 +37,7 @@ export async function serveCommand(input: Arguments, io: Io): Promise<number> {
     host,
     port,
     onRequest(request) {
-      io.stdout.line(log(request));
+      io.stdout.log(log(request));
       return io.stdout.ready();
     },
     onFault: reportFault(io),
