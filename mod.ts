@@ -158,8 +158,10 @@
  */
 export { type KeyPair, readKeyPair } from "./certificates.ts";
 export { type ErrorCode, GreetError, type PlainError, type StatusName } from "./errors.ts";
-export { greet, serveGreeter } from "./greeter.ts";
-export type { GreetOptions, GreetRequest, ServeGreeterOptions } from "./greeter.ts";
+export { serveGreeter } from "./greeter.ts";
+export type { GreetRequest, ServeGreeterOptions } from "./greeter.ts";
+export { greet } from "./greeter_client.ts";
+export type { GreetOptions } from "./greeter_client.ts";
 export { homeFolder } from "./home.ts";
 export { type Identity, newIdentity, openIdentity, spokenCode } from "./identity.ts";
 export { Journal } from "./journal.ts";

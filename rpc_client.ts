@@ -7,10 +7,9 @@
  *
  * @module
  */
-import { definitionOf, type Keepalive, keepaliveOptions } from "./rpc.ts";
+import { definitionOf, type Keepalive, keepaliveOptions, type ServiceDefinition } from "./rpc.ts";
 import { isIP } from "node:net";
 import * as grpc from "@grpc/grpc-js";
-import type { ServiceDefinition } from "@grpc/proto-loader";
 import type { KeyPair } from "./certificates.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { isRefusal, isUnconnected, whyUnavailable } from "./reasons.ts";
@@ -224,9 +223,9 @@ export class Channel implements Disposable {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const call = this.#client.makeUnaryRequest(
       method.path,
-      (value) => method.requestSerialize(value as object),
+      method.requestSerialize,
       method.responseDeserialize,
-      request,
+      request as object,
       metadata(headers, wait),
       { deadline: Date.now() + timeoutMs },
       (error, response) => error === null ? resolve(response) : reject(error),
@@ -289,20 +288,24 @@ export class Channel implements Disposable {
     request: unknown,
     metadata: grpc.Metadata,
   ): grpc.ClientReadableStream<unknown> {
-    const serialize = (value: unknown) => method.requestSerialize(value as object);
-    const { path, responseDeserialize } = method;
+    const { path, requestSerialize, responseDeserialize } = method;
     if (!method.requestStream) {
       return this.#client.makeServerStreamRequest(
         path,
-        serialize,
+        requestSerialize,
         responseDeserialize,
-        request,
+        request as object,
         metadata,
       );
     }
-    const call = this.#client.makeBidiStreamRequest(path, serialize, responseDeserialize, metadata);
+    const call = this.#client.makeBidiStreamRequest(
+      path,
+      requestSerialize,
+      responseDeserialize,
+      metadata,
+    );
     const send = async () => {
-      for await (const one of request as AsyncIterable<unknown>) call.write(one);
+      for await (const one of request as AsyncIterable<object>) call.write(one);
       call.end();
     };
     void send();

@@ -7,9 +7,14 @@
  *
  * @module
  */
-import { definitionOf, type Keepalive, keepaliveOptions, parseProto } from "./rpc.ts";
+import {
+  definitionOf,
+  type Keepalive,
+  keepaliveOptions,
+  parseProto,
+  type ServiceDefinition,
+} from "./rpc.ts";
 import * as grpc from "@grpc/grpc-js";
-import type { PackageDefinition, ServiceDefinition } from "@grpc/proto-loader";
 import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
   type: "text",
 };
@@ -74,7 +79,8 @@ export interface Service {
   readonly name: string;
   /** Of no interest outside this module. */
   readonly [parts]: {
-    readonly package: PackageDefinition;
+    readonly proto: string;
+    readonly definition: ServiceDefinition;
     readonly implementation: (running: Running) => grpc.UntypedServiceImplementation;
   };
 }
@@ -90,7 +96,8 @@ export function implement<C extends Calls>(type: ServiceType<C>, handlers: Handl
   return {
     name: type.name,
     [parts]: {
-      package: parseProto(type.proto, type.longs),
+      proto: type.proto,
+      definition,
       implementation: (running) =>
         Object.fromEntries(
           Object.entries(handlers).map(([name, handler]) => [
@@ -257,18 +264,18 @@ export async function reflection(services: readonly Service[]): Promise<readonly
   const { ReflectionV1Implementation } = await import(
     "@grpc/reflection/build/src/implementations/reflection-v1.js"
   );
-  const versions = ["v1", "v1alpha"].map((version) => ({
-    name: `grpc.reflection.${version}.ServerReflection`,
-    package: parseProto(
-      reflectionProto.replaceAll("grpc.reflection.v1", `grpc.reflection.${version}`),
-    ),
-  }));
+  const { fromJSON } = await import("@grpc/proto-loader");
+  const versions = ["v1", "v1alpha"].map((version) => {
+    const name = `grpc.reflection.${version}.ServerReflection`;
+    const proto = reflectionProto.replaceAll("grpc.reflection.v1", `grpc.reflection.${version}`);
+    return { name, proto, definition: definitionOf({ name, proto }) };
+  });
+  const protos = [
+    ...services.map((service) => service[parts].proto),
+    ...versions.map((one) => one.proto),
+  ];
   const described = new ReflectionV1Implementation(
-    Object.assign(
-      {},
-      ...services.map((service) => service[parts].package),
-      ...versions.map((version) => version.package),
-    ),
+    Object.assign({}, ...protos.map((proto) => fromJSON(parseProto(proto).toJSON()))),
   );
   const implementation = (running: Running) => ({
     ServerReflectionInfo(
@@ -285,9 +292,9 @@ export async function reflection(services: readonly Service[]): Promise<readonly
       stream.on("end", () => stream.end());
     },
   });
-  return versions.map((version) => ({
-    name: version.name,
-    [parts]: { package: version.package, implementation },
+  return versions.map(({ name, ...description }) => ({
+    name,
+    [parts]: { ...description, implementation },
   }));
 }
 
@@ -364,8 +371,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     connection: (from) => listener.connection(from),
   };
   for (const service of services) {
-    const { package: { [service.name]: definition }, implementation } = service[parts];
-    server.addService(definition as grpc.ServiceDefinition, implementation(running));
+    const { definition, implementation } = service[parts];
+    server.addService(definition, implementation(running));
   }
   const port = await listener.listen(host, options.port);
   let stopped: Promise<void> | undefined;

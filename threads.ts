@@ -8,8 +8,9 @@
  * @module
  */
 import { GreetError, type PlainError } from "./errors.ts";
-import { GreeterClient, type GreetOptions } from "./greeter.ts";
-import { type Naming, openNames } from "./naming.ts";
+import { GreeterClient, type GreetOptions } from "./greeter_client.ts";
+import type { Names } from "./names.ts";
+import type { Naming } from "./naming.ts";
 import type { ClientTls } from "./rpc_credentials.ts";
 import { isTarget, parseTarget } from "./target.ts";
 
@@ -82,7 +83,7 @@ export async function* greetAll(
   const naming = isTarget(target) ? undefined : options.naming;
   // What cannot be called is to be known before there are threads.
   if (naming === undefined) parseTarget(target);
-  else await openNames(naming.place, naming.options)[Symbol.asyncDispose]();
+  else await (await open(naming))[Symbol.asyncDispose]();
   const jobs = shareOut(names, threads).map((clients) => ({
     target,
     naming,
@@ -122,10 +123,16 @@ function revive(outcome: PlainOutcome): Outcome {
 
 type Report = (outcome: PlainOutcome) => void;
 
+/** Opens a naming service; where everybody is called by their address, none has to be loaded. */
+async function open({ place, options }: Naming): Promise<Names> {
+  const { openNames } = await import("./naming.ts");
+  return openNames(place, options);
+}
+
 /** Does a job on this thread. */
 async function runJob(job: Job, report: Report, signal?: AbortSignal) {
   const { target, naming, clients, options } = job;
-  await using names = naming && openNames(naming.place, naming.options);
+  await using names = naming && await open(naming);
   using greeter = new GreeterClient(target, { ...options, names, signal });
   await Promise.all(clients.map(async (client) => {
     try {

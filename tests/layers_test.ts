@@ -51,6 +51,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     "etcd_client.ts",
     "greeter.ts",
+    "greeter_client.ts",
     "layout.ts",
     "link.ts",
     "names_client.ts",
@@ -169,6 +170,14 @@ Deno.test("help, and what is wrong with arguments, do not wait for gRPC or other
     assert.deepEqual(foreign.filter((name) => name !== "deno.json"), [], file);
   }
   assert(loadedWith("greeter.ts").has("@grpc/grpc-js"));
+});
+
+Deno.test("who greets does not wait for what it takes to serve, or to look up names", () => {
+  const loaded = loadedWith("threads.ts");
+  assert(loaded.has("@grpc/grpc-js"));
+  for (const name of ["rpc_server.ts", "naming.ts", "@grpc/proto-loader", "@grpc/reflection"]) {
+    assert(!loaded.has(name), name);
+  }
 });
 
 Deno.test("a chat that is not encrypted does not load what makes certificates", () => {
