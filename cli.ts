@@ -72,6 +72,7 @@ const COMMANDS: readonly Command[] = [
       cacert: CACERT,
       advertise: ADVERTISE,
       ...SERVER_TLS,
+      threads: { value: "N", help: "on how many threads (default 1); connections are shared out" },
       json: { help: "log one JSON object a line" },
       quiet: QUIET,
     },

@@ -10,7 +10,7 @@ import type { Naming } from "./naming.ts";
 import { namingOf } from "./naming_options.ts";
 import { isLocal, isTarget, parseTarget, type Target } from "./target.ts";
 import { parseName, showable } from "./text.ts";
-import type { Outcome } from "./threads.ts";
+import type { Outcome } from "./client_threads.ts";
 import { clientTls, EXPOSED } from "./tls_options.ts";
 
 /** Greets once for each name; the exit code is that of the first failure in their order. */
@@ -30,7 +30,7 @@ export async function greetCommand(input: Arguments, io: Io): Promise<number> {
   };
   // Threads are loaded from files.
   renounce(["write"], [whom, known?.place]);
-  const { greetAll } = await import("./threads.ts");
+  const { greetAll } = await import("./client_threads.ts");
   const isNearby = target !== undefined && isLocal(target);
   if (options.tls === undefined && !isNearby) warn(EXPOSED, io);
   if (!input.flag("json") && !input.flag("quiet")) {

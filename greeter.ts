@@ -43,6 +43,8 @@ export interface ServeGreeterOptions {
   tls?: ServerTls;
   /** Gets who could not finish a handshake, and what they have to change. */
   onRefused?: (error: GreetError) => void;
+  /** Shares its port with other servers that do; Linux shares the connections out among them. */
+  sharesPort?: boolean;
 }
 
 /**
@@ -61,7 +63,7 @@ export interface ServeGreeterOptions {
  * ```
  */
 export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<Server> {
-  const { host = LOOPBACK, port = 0, onRequest, onFault, tls, onRefused } = options;
+  const { host = LOOPBACK, port = 0, onRequest, onFault, tls, onRefused, sharesPort } = options;
   const greeter = implement(GREETER, {
     async Greet({ name }, call) {
       const problem = nameProblem(name);
@@ -82,6 +84,7 @@ export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<S
     tls,
     onRefused,
     maxRequestBytes: MAX_REQUEST_BYTES,
+    sharesPort,
   });
 }
 

@@ -106,6 +106,8 @@ export interface ListenerOptions {
   ) => { begin(socket: net.Socket): void };
   /** Where it is not: somebody began to speak it. */
   readonly onTls?: () => void;
+  /** Shares its port with others that do; Linux shares the connections out among them. */
+  readonly sharesPort?: boolean;
 }
 
 /** Takes connections. */
@@ -213,7 +215,8 @@ export class Listener {
   async listen(host: string, port: number): Promise<number> {
     const { promise, resolve, reject } = Promise.withResolvers<void>();
     this.#listener.once("error", reject);
-    this.#listener.listen({ host, port, backlog: BACKLOG }, resolve);
+    const reusePort = this.#options.sharesPort;
+    this.#listener.listen({ host, port, backlog: BACKLOG, reusePort }, resolve);
     try {
       await promise;
     } catch (error) {

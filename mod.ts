@@ -198,5 +198,5 @@ export type { Server } from "./rpc_server.ts";
 export type { ClientTls } from "./rpc_credentials.ts";
 export type { ServerTls } from "./secure.ts";
 export { nameProblem, showable } from "./text.ts";
-export { greetAll, type GreetAllOptions, type Outcome } from "./threads.ts";
+export { greetAll, type GreetAllOptions, type Outcome } from "./client_threads.ts";
 export type { TrustEvent } from "./trust.ts";

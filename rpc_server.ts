@@ -328,6 +328,8 @@ export interface ServeOptions {
   maxRequestBytes?: number;
   /** How many calls may be open at the same time on one connection (default 1000). */
   maxCalls?: number;
+  /** Shares its port with others that do; Linux shares the connections out among them. */
+  sharesPort?: boolean;
 }
 
 /** A running server. Disposing of it stops it. */
@@ -351,7 +353,7 @@ export interface Server extends AsyncDisposable {
  */
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
-  const { tls, onRefused = () => {}, maxRequestBytes, maxCalls = 1_000 } = options;
+  const { tls, onRefused = () => {}, maxRequestBytes, maxCalls = 1_000, sharesPort } = options;
   const server = new grpc.Server({
     ...keepaliveOptions(options.keepalive),
     "grpc.max_concurrent_streams": maxCalls,
@@ -363,6 +365,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     secure: tls &&
       ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
     onTls: () => onRefused(unwantedTls()),
+    sharesPort,
   });
   const running: Running = {
     streams: new Set(),

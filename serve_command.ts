@@ -15,8 +15,11 @@ import {
   refuseIdleOptions,
   useNames,
 } from "./naming_options.ts";
+import { type LogFormat, logLine } from "./request_log.ts";
+import type { Server } from "./rpc_server.ts";
+import type { ServerTls } from "./secure.ts";
 import { formatEndpoint, isLoopback, LOOPBACK, parsePort } from "./target.ts";
-import { parseName, showable } from "./text.ts";
+import { parseName } from "./text.ts";
 import { aborted } from "./time.ts";
 import { EXPOSED, serverTls } from "./tls_options.ts";
 
@@ -28,22 +31,12 @@ export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const name = nameToServeAs(input, io);
   const advertise = name === undefined ? undefined : advertised(input, host);
   const tls = serverTls(input, host);
-  const log = input.flag("json") ? logJson : logText;
-  // Certificates are read again.
-  const readsNothing = tls === undefined && !input.flag("cacert");
+  const threads = threadsToServeOn(input);
+  // Certificates are read again, and threads are loaded from files.
+  const readsNothing = tls === undefined && !input.flag("cacert") && threads === 1;
   renounce(readsNothing ? ["read", "write"] : ["write"], [placeOfNames(input, io)]);
-  const { serveGreeter } = await import("./greeter.ts");
-  await using server = await serveGreeter({
-    host,
-    port,
-    onRequest(request) {
-      io.stdout.log(log(request));
-      return io.stdout.ready();
-    },
-    onFault: reportFault(io),
-    tls,
-    onRefused: reportSeldom(io),
-  });
+  const format = input.flag("json") ? "json" : "text";
+  await using server = await open({ host, port, tls, threads, format }, io);
   if (tls === undefined && !isLoopback(host)) warn(EXPOSED, io);
   if (input.flag("json")) {
     io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
@@ -61,6 +54,36 @@ export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   return 0;
 }
 
+interface Opening {
+  readonly host: string;
+  readonly port: number;
+  readonly tls: ServerTls | undefined;
+  readonly threads: number;
+  readonly format: LogFormat;
+}
+
+/** Serves, and logs each request. */
+async function open({ threads, format, ...where }: Opening, io: Io): Promise<Server> {
+  const listeners = { onFault: reportFault(io), onRefused: reportSeldom(io) };
+  const log = (lines: string) => {
+    io.stdout.log(lines);
+    return io.stdout.ready();
+  };
+  if (threads === 1) {
+    const { serveGreeter } = await import("./greeter.ts");
+    const onRequest = (request: GreetRequest) => log(logLine(request, format));
+    return await serveGreeter({ ...where, onRequest, ...listeners });
+  }
+  const { serveOnThreads } = await import("./server_threads.ts");
+  return await serveOnThreads({ ...where, threads, format, log, ...listeners });
+}
+
+function threadsToServeOn(input: Arguments): number {
+  const threads = input.number("threads", { above: 0, max: 64, whole: true }) ?? 1;
+  if (threads === 1 || Deno.build.os === "linux") return threads;
+  throw input.usage("--threads needs Linux: elsewhere a port is not shared out among threads");
+}
+
 /** The name of `--as`, if there is one. */
 function nameToServeAs(input: Arguments, io: Io): string | undefined {
   refuseIdleOptions(input, io);
@@ -76,14 +99,4 @@ async function register(names: Names, name: string, address: string, io: Io): Pr
     if (standing.state !== "held") reportError(standing.error, io, `${name} is not registered: `);
   };
   tell((await names.register({ name, address, shared: true }, tell)).standing);
-}
-
-function logText({ name, from, error }: GreetRequest): string {
-  if (error === undefined) return `[Server] Received request from user named '${showable(name)}'`;
-  return `[Server] Refused request from ${from}: ${showable(error.message)}`;
-}
-
-function logJson({ at, name, from, error }: GreetRequest): string {
-  const status = error?.code ?? "OK";
-  return JSON.stringify({ type: "request", at: at.toISOString(), name, from, status });
 }

@@ -45,7 +45,8 @@ Deno.test({
           ...[
             "cli.ts",
             "greeter.ts",
-            "threads.ts",
+            "client_threads.ts",
+            "server_threads.ts",
             "peer.ts",
             "chat.ts",
             "journal.ts",

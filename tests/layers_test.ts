@@ -57,9 +57,9 @@ const LAYERS: readonly (readonly string[])[] = [
     "names_client.ts",
     "names_server.ts",
   ],
-  ["etcd.ts", "outbox.ts", "reception.ts", "roster.ts"],
-  ["naming.ts"],
-  ["directory.ts", "finder.ts", "naming_options.ts", "threads.ts"],
+  ["etcd.ts", "outbox.ts", "reception.ts", "request_log.ts", "roster.ts"],
+  ["naming.ts", "server_threads.ts"],
+  ["client_threads.ts", "directory.ts", "finder.ts", "naming_options.ts"],
   ["peer.ts", "screen.ts"],
   ["json.ts", "mod.ts", "terminal.ts", "transcript.ts"],
   ["commands.ts"],
@@ -173,7 +173,7 @@ Deno.test("help, and what is wrong with arguments, do not wait for gRPC or other
 });
 
 Deno.test("who greets does not wait for what it takes to serve, or to look up names", () => {
-  const loaded = loadedWith("threads.ts");
+  const loaded = loadedWith("client_threads.ts");
   assert(loaded.has("@grpc/grpc-js"));
   for (const name of ["rpc_server.ts", "naming.ts", "@grpc/proto-loader", "@grpc/reflection"]) {
     assert(!loaded.has(name), name);
