@@ -48,8 +48,6 @@ async function serveCommand(
   const host = input.string("host") ?? LOOPBACK;
   const tls = serverTls(input, host);
   const json = input.flag("json");
-  // Certificates are read again.
-  if (tls === undefined) renounce(["read"], []);
   const { serveNames } = await import("./names_server.ts");
   await using server = await serveNames({
     host,
@@ -59,6 +57,8 @@ async function serveCommand(
     tls,
     onRefused: reportSeldom(io),
   });
+  // Modules are read until here, certificates now and then.
+  if (tls === undefined) renounce(["read"], []);
   if (tls === undefined && !isLoopback(host)) warn(EXPOSED, io);
   if (json) {
     io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));

@@ -32,18 +32,19 @@ export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const advertise = name === undefined ? undefined : advertised(input, host);
   const tls = serverTls(input, host);
   const threads = threadsToServeOn(input);
-  // Certificates are read again, and threads are loaded from files.
-  const readsNothing = tls === undefined && !input.flag("cacert") && threads === 1;
-  renounce(readsNothing ? ["read", "write"] : ["write"], [placeOfNames(input, io)]);
+  renounce(["write"], [placeOfNames(input, io)]);
   const format = input.flag("json") ? "json" : "text";
   await using server = await open({ host, port, tls, threads, format }, io);
+  await using names = name === undefined ? undefined : await useNames(input, io);
+  // Modules are read until here, certificates now and then.
+  const readsNothing = tls === undefined && !input.flag("cacert");
+  if (readsNothing) renounce(["read"], [placeOfNames(input, io)]);
   if (tls === undefined && !isLoopback(host)) warn(EXPOSED, io);
   if (input.flag("json")) {
     io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
   } else if (!input.flag("quiet")) {
     io.stdout.line(`Server started, listening on ${server.port}`);
   }
-  await using names = name === undefined ? undefined : await useNames(input, io);
   if (names !== undefined) {
     if (!hasNamesNearby(input, io)) hintAtHost(input, host, io);
     await register(names, name!, formatEndpoint(advertise!, server.port), io);

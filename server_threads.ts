@@ -9,6 +9,7 @@
  */
 import { GreetError, type PlainError } from "./errors.ts";
 import { type GreetRequest, serveGreeter } from "./greeter.ts";
+import { renounce } from "./io.ts";
 import { Listener } from "./listener.ts";
 import { Output } from "./output.ts";
 import { type LogFormat, logLine } from "./request_log.ts";
@@ -175,6 +176,8 @@ class ThreadItself {
         onFault: tell("fault"),
         onRefused: tell("refused"),
       });
+      // Modules are read until here, certificates now and then.
+      if (job.tls === undefined) renounce(["read"], []);
       this.#scope.postMessage({ type: "listening" });
     } catch (error) {
       tell("failed")(error);

@@ -48,7 +48,9 @@ const HARMLESS = [
 ].join("|");
 
 const SUSPECT_TEXT = new RegExp(SUSPECT, "u");
-const HARMLESS_OR_SUSPECT = new RegExp(`(${HARMLESS})|${SUSPECT}`, "gu");
+
+/** Made when it is needed first, which is seldom: it takes as long as all the rest of this file. */
+let harmlessOrSuspect: RegExp | undefined;
 
 /**
  * Renders text from somebody else for a terminal.
@@ -80,8 +82,9 @@ export function showable(text: string, continuation?: string): string {
 }
 
 function showableLine(line: string): string {
+  harmlessOrSuspect ??= new RegExp(`(${HARMLESS})|${SUSPECT}`, "gu");
   return line.replace(
-    HARMLESS_OR_SUSPECT,
+    harmlessOrSuspect,
     (match, harmless?: string) => harmless ?? visible(match.codePointAt(0)!),
   );
 }

@@ -173,7 +173,7 @@ Deno.test("help, and what is wrong with arguments, do not wait for gRPC or other
 });
 
 Deno.test("who greets does not wait for what it takes to serve, or to look up names", () => {
-  const loaded = loadedWith("client_threads.ts");
+  const loaded = loadedWith("greeter_client.ts", loadedWith("client_threads.ts"));
   assert(loaded.has("@grpc/grpc-js"));
   for (const name of ["rpc_server.ts", "naming.ts", "@grpc/proto-loader", "@grpc/reflection"]) {
     assert(!loaded.has(name), name);
