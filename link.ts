@@ -15,7 +15,7 @@ import type { Message } from "./journal.ts";
 import { type Channel, dial, isNobodyThere } from "./rpc_client.ts";
 import type { Target } from "./target.ts";
 import { pause, within } from "./time.ts";
-import { CHAT, type ChatMessage } from "./wire.ts";
+import { CHAT, type ChatMessage, LISTENING_PORT } from "./wire.ts";
 
 /** How long a peer may take to say who it is when we dial. */
 const DIAL_TIMEOUT_MS = 5_000;
@@ -98,6 +98,8 @@ export interface LinkOptions {
   readonly address: string;
   /** Where it listens, or why that is not known; {@link Link.moveTo} tells it later. */
   readonly whereabouts: Whereabouts;
+  /** The port that we listen on, which the other side gets to know. */
+  readonly port: number;
   /** What we show, to speak TLS; without it, nothing is encrypted. */
   readonly own?: KeyPair;
   /** Throws a {@link GreetError} where whoever is at a place cannot be whom we are to talk to. */
@@ -148,6 +150,12 @@ export class Link implements AsyncDisposable {
     const presence = this.#presence;
     return presence.state === "here" && presence.name === name &&
       presence.fingerprint === fingerprint;
+  }
+
+  /** Whether the other peer is expected on that port, on whatever machine. */
+  isToPort(port: number): boolean {
+    const whereabouts = this.#whereabouts;
+    return !(whereabouts instanceof GreetError) && whereabouts.endpoint?.port === port;
   }
 
   /**
@@ -318,7 +326,8 @@ export class Link implements AsyncDisposable {
 
   async #ask(channel: Channel, timeoutMs: number): Promise<Presence> {
     try {
-      const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs });
+      const headers = { [LISTENING_PORT]: `${this.#options.port}` };
+      const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs, headers });
       const { fingerprint } = channel;
       this.#options.check(sender, fingerprint, this.#place!);
       this.#lastSign = performance.now();

@@ -254,6 +254,7 @@ export class Peer implements AsyncDisposable {
     const link: Link = new Link({
       address,
       whereabouts,
+      port: this.port,
       own: this.#identity,
       check: (name, fingerprint, place) => {
         const problem = nameProblem(name) ?? this.#whyNot(name, address, expected);

@@ -15,7 +15,7 @@ import { implement, type IncomingCall, serve, type Server } from "./rpc_server.t
 import { nameProblem } from "./text.ts";
 import { Seldom } from "./time.ts";
 import type { Trust } from "./trust.ts";
-import { CHAT, type ChatMessage, type Nothing } from "./wire.ts";
+import { CHAT, type ChatMessage, LISTENING_PORT, type Nothing } from "./wire.ts";
 
 /** How often it is told that callers cannot be understood, in milliseconds; anybody can cause it. */
 const REFUSALS_MS = 60_000;
@@ -59,7 +59,7 @@ export class Reception {
   async open(host: string, port: number): Promise<void> {
     const { identity: own, trust, onRefused } = this.#options;
     const chat = implement(CHAT, {
-      GetInfo: () => this.#introduce(),
+      GetInfo: (_, call) => this.#introduce(call),
       SendMessage: (message, call) => this.#receive([message], call),
       SendMessages: ({ messages }, call) => this.#receive(messages, call),
     });
@@ -90,13 +90,24 @@ export class Reception {
     while (this.#calls < times) await this.#nextCall.promise;
   }
 
-  #introduce(): ChatMessage {
+  #introduce(call: IncomingCall): ChatMessage {
     this.#calls++;
     this.#nextCall.resolve();
     this.#nextCall = Promise.withResolvers();
     // Nobody but the one who knocks needs the outcome.
-    for (const link of this.#options.links()) void link.knock();
+    for (const link of this.#calledOver(call)) void link.knock();
     return toWire({ id: "", from: this.#options.name, body: "", at: new Date() });
+  }
+
+  /**
+   * The links at whose other end the caller may be. If each of many peers made each other one call
+   * everybody whom it waits for, they would do nothing else.
+   */
+  #calledOver(call: IncomingCall): readonly Link[] {
+    const links = this.#options.links();
+    const port = Number(call.header(LISTENING_PORT));
+    const likely = links.filter((link) => link.isToPort(port));
+    return likely.length > 0 ? likely : links;
   }
 
   async #receive(wires: readonly ChatMessage[], call: IncomingCall): Promise<Nothing> {

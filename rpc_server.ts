@@ -34,6 +34,8 @@ export interface IncomingCall {
   readonly fingerprint: string | undefined;
   /** Aborted when the caller gives up, goes away or runs out of time. */
   readonly signal: AbortSignal;
+  /** What the caller said besides the request, if it said that. */
+  header(name: string): string | undefined;
 }
 
 /**
@@ -168,7 +170,10 @@ async function answerWith(
 }
 
 /** A call as handlers get to know it; what few of them ask for is found out when they do. */
-function incoming(call: { getPeer(): string }, signal: () => AbortSignal): IncomingCall {
+function incoming(
+  call: { getPeer(): string; readonly metadata: grpc.Metadata },
+  signal: () => AbortSignal,
+): IncomingCall {
   return {
     from: call.getPeer(),
     get fingerprint() {
@@ -177,6 +182,7 @@ function incoming(call: { getPeer(): string }, signal: () => AbortSignal): Incom
     get signal() {
       return signal();
     },
+    header: (name) => call.metadata.get(name)[0]?.toString(),
   };
 }
 

@@ -72,6 +72,12 @@ export interface ChatMessages {
 /** `greet.v1.Nothing`. */
 export type Nothing = Record<never, never>;
 
+/**
+ * The header in which who calls `GetInfo` may say on which port it listens itself, so that
+ * nobody else has to be called back.
+ */
+export const LISTENING_PORT = "listening-port";
+
 /** The greeting service. */
 export const GREETER: ServiceType<{ Greet: { request: UserInfo; response: ServerResponse } }> = {
   name: "greet.v1.Greeter",

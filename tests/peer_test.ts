@@ -5,6 +5,7 @@ import { dial } from "../rpc_client.ts";
 import { implement, serve } from "../rpc_server.ts";
 import { CHAT } from "../wire.ts";
 import { parseTarget } from "../target.ts";
+import { pause } from "../time.ts";
 import { freePorts, inTime, temporaryHome } from "./program.ts";
 import { Witness } from "./witness.ts";
 
@@ -266,6 +267,34 @@ Deno.test("a peer that meets nobody can be left at once, and twice", async () =>
   await alices.until("waiting");
   await Promise.all([alice[Symbol.asyncDispose](), alice[Symbol.asyncDispose]()]);
   await alices.done;
+});
+
+Deno.test("who calls and says on which port it listens does not make us dial anybody else", async () => {
+  const [portB] = freePorts();
+  let dials = 0;
+  const absent = net.createServer((connection) => {
+    dials++;
+    connection.on("error", () => {});
+    connection.destroy();
+  });
+  await new Promise<void>((resolve) => absent.listen(0, "127.0.0.1", resolve));
+  const portC = `${(absent.address() as net.AddressInfo).port}`;
+  await using alice = await Peer.open({ name: "Alice", targets: [portB, portC] });
+  const alices = new Witness(alice);
+  const areAway = async () => {
+    while (!alice.others.every(({ presence }) => presence.state === "away")) await pause(1);
+  };
+  await inTime(areAway(), "to know that nobody is there");
+  using caller = dial(parseTarget(`${alice.port}`));
+  const headers = { "listening-port": portB };
+  dials = 0;
+  for (let calls = 0; calls < 200; calls++) {
+    await caller.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000, headers });
+  }
+  assert.equal(dials, 0);
+  await alice[Symbol.asyncDispose]();
+  await alices.done;
+  await new Promise<void>((resolve) => absent.close(() => resolve()));
 });
 
 Deno.test("a stranger who floods us cannot make us flood the one we wait for", async () => {
