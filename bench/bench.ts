@@ -1,110 +1,70 @@
 /**
- * What `greet` costs, next to the same in Python, side by side in one run.
+ * Runs the benches, all or those that are named, and writes what they measured to a file:
  *
- * The machine is never quiet, so look at the ratios. Each figure is the median of
- * several rounds in which both take turns: `deno task bench`. Needs Python with grpcio, and h2load.
+ *     deno task bench [PART...] [--json FILE]
+ *
+ * Exit code 1 says that something was lost, refused or died, 2 that this was not understood.
  *
  * @module
  */
-import { join } from "node:path";
-import { greetCommand, Program, ROOT, serving } from "../tests/program.ts";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { Report } from "./measure.ts";
 
-const PYTHON = "/usr/bin/python3";
-const ROUNDS = 7;
-const REQUESTS = 10_000;
+type Part = (report: Report) => Promise<void>;
 
-interface Rival {
-  readonly name: string;
-  readonly server: () => Promise<{ port: string } & AsyncDisposable>;
-  readonly client: (port: string) => string[];
-}
+/** In the order in which they run. A part is loaded when it does. */
+const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
+  start: async () => (await import("./start.ts")).benchStart,
+  serve: async () => (await import("./serve.ts")).benchServe,
+  chat: async () => (await import("./chat.ts")).benchChat,
+  idle: async () => (await import("./idle.ts")).benchIdle,
+  memory: async () => (await import("./memory.ts")).benchMemory,
+  names: async () => (await import("./names.ts")).benchNames,
+};
 
-const modules = await Deno.makeTempDir();
-const examples = join(ROOT, "examples", "python");
-const env = { PYTHONPATH: modules, PYTHONDONTWRITEBYTECODE: "1" };
+const RESULT = fileURLToPath(new URL("result.json", import.meta.url));
 
-const RIVALS: readonly [ours: Rival, theirs: Rival] = [
-  {
-    name: "greet",
-    server: () => serving(),
-    client: (port) => [...greetCommand(), "greet", port, "Bob"],
-  },
-  {
-    name: "Python",
-    async server() {
-      const server = new Program([PYTHON, join(examples, "server.py"), "0"], { env });
-      const [, port] = await server.out.until(/listening on (\d+)\n/);
-      return { port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
-    },
-    client: (port) => [PYTHON, join(examples, "client.py"), port, "Bob"],
-  },
-];
-
-async function output(command: string[]): Promise<string> {
-  const [program, ...args] = command;
-  const { success, stdout, stderr } = await new Deno.Command(program, { args, cwd: ROOT, env })
-    .output();
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-  if (!success) throw new Error(`${program}: ${text(stderr)}`);
-  return text(stdout);
-}
-
-function median(numbers: number[]): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)];
-}
-
-/** Measures both in turns and prints a row. */
-async function row(what: string, measure: (rival: Rival) => Promise<number>): Promise<void> {
-  const figures: number[][] = RIVALS.map(() => []);
-  for (let round = 0; round < ROUNDS; round++) {
-    for (const [i, rival] of RIVALS.entries()) figures[i].push(await measure(rival));
+/** Runs parts, and gives the exit code. One that breaks off does not keep the next from running. */
+async function bench(parts: readonly string[], file: string): Promise<number> {
+  const report = await Report.open();
+  for (const part of parts) {
+    try {
+      const run = await PARTS[part]();
+      await run(report);
+    } catch (error) {
+      console.error(error);
+      report.expect(`${part} broke off (${(error as Error).message})`, 1, 0);
+    }
   }
-  const [ours, theirs] = figures.map(median);
-  const cells = [ours.toFixed(0), theirs.toFixed(0), (ours / theirs).toFixed(2)];
-  console.log(what.padEnd(36) + cells.map((cell) => cell.padStart(10)).join(""));
+  return await report.close(file);
 }
 
-async function greetingMs({ client }: Rival, port: string): Promise<number> {
-  const start = performance.now();
-  await output(client(port));
-  return performance.now() - start;
-}
-
-async function requestsPerSecond(
-  { server }: Rival,
-  clients: number,
-  streams: number,
-  request: string,
-): Promise<number> {
-  await using running = await server();
-  const report = await output([
-    ...["h2load", "-n", `${REQUESTS}`, "-c", `${clients}`, "-m", `${streams}`, "-d", request],
-    ...["-H", "content-type: application/grpc", "-H", "te: trailers"],
-    `http://127.0.0.1:${running.port}/greet.v1.Greeter/Greet`,
-  ]);
-  if (!report.includes(`${REQUESTS} succeeded`)) throw new Error(report);
-  return Number(/([\d.]+) req\/s/.exec(report)![1]);
-}
-
-try {
-  await output([
-    ...[PYTHON, "-m", "grpc_tools.protoc", "-I", "proto", `--python_out=${modules}`],
-    ...[`--grpc_python_out=${modules}`, "greeting.proto"],
-  ]);
-  const request = join(modules, "request");
-  // A gRPC frame: not compressed, 5 bytes long; field 1 of UserInfo is "Bob".
-  await Deno.writeFile(request, new Uint8Array([0, 0, 0, 0, 5, 0x0a, 3, 0x42, 0x6f, 0x62]));
-  const machine = `${navigator.hardwareConcurrency} cores, ${Deno.build.target}`;
-  console.log(`Deno ${Deno.version.deno}, ${machine}, medians of ${ROUNDS}\n`);
-  console.log("".padEnd(36) + ["greet", "Python", "ratio"].map((t) => t.padStart(10)).join(""));
-  await using target = await serving();
-  await row("one greeting, whole process, ms", (rival) => greetingMs(rival, target.port));
-  for (const [clients, streams] of [[1, 1], [1, 50], [4, 25]]) {
-    await row(
-      `serve, ${clients}×${streams} streams, requests/s`,
-      (rival) => requestsPerSecond(rival, clients, streams, request),
-    );
+/** What was asked for: which parts, and where what they measure goes. */
+function asked(args: string[]): { parts: string[]; file: string } {
+  const { values, positionals } = parseArgs({
+    args,
+    options: { json: { type: "string", default: RESULT } },
+    allowPositionals: true,
+  });
+  const all = Object.keys(PARTS);
+  const unknown = positionals.find((part) => !all.includes(part));
+  if (unknown !== undefined) {
+    throw new Error(`There is no part "${unknown}"; there are ${all.join(", ")}.`);
   }
-} finally {
-  await Deno.remove(modules, { recursive: true });
+  const parts = all.filter((part) => positionals.length === 0 || positionals.includes(part));
+  return { parts, file: values.json };
 }
+
+async function main(args: string[]): Promise<number> {
+  let wanted: ReturnType<typeof asked>;
+  try {
+    wanted = asked(args);
+  } catch (error) {
+    console.error(`bench: ${(error as Error).message}`);
+    return 2;
+  }
+  return await bench(wanted.parts, wanted.file);
+}
+
+Deno.exit(await main(Deno.args));

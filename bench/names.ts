@@ -1,24 +1,30 @@
 /**
- * What names cost: on a naming server of our own and on etcd, side by side in one run.
+ * What names cost: on a naming server of our own and on etcd.
  *
- * Both are processes on this machine, driven from this one in turns. Look at the ratios, and
- * mind that they promise different things: etcd writes each claim to its disk, and three nodes of
- * it agree first. `deno task bench`. Memory needs Linux; etcd, where it is missing, is left out.
+ * Both are processes on this machine, driven from this one in turns. Mind that they promise
+ * different things: etcd writes each claim to its disk, and three nodes of it agree first. Where
+ * there is no etcd, it is left out.
  *
  * @module
  */
 import { type Names, type NamesEvent, openNames, type Registration } from "../mod.ts";
 import { EtcdCluster, hasEtcd } from "../tests/etcd.ts";
-import { Program } from "../tests/program.ts";
+import { inTime, Program } from "../tests/program.ts";
 import { pause } from "../time.ts";
+import { inTurns, median, percentile, type Report, type Table, usage } from "./measure.ts";
 
+const ROUNDS = 3;
 const CLAIMS = 1_000;
 const AT_ONCE = 50;
-const EVENTS = 500;
-const NAMES = [1_000, 10_000];
+const EVENTS = 150;
+/** How many names are held; of few the garbage collector makes more or less, so that is repeated. */
+const NAMES = [{ count: 1_000, rounds: ROUNDS }, { count: 10_000, rounds: 1 }];
 /** How many names a client holds; a naming server of ours allows a connection 1,000. */
 const NAMES_OF_ONE = 500;
-const REGISTRANTS = 1_000;
+/** How many names a service holds before its memory is looked at. */
+const FIRST_NAMES = 100;
+/** All are in this process: 1,000 of them did not come to rest on two cores that others used, too. */
+const REGISTRANTS = 500;
 const KEPT_MS = 10_000;
 
 /** A naming service that was started for this. */
@@ -59,14 +65,36 @@ const CONTENDERS: readonly Contender[] = [
   })),
 ];
 
-function percentile(numbers: readonly number[], share: number): number {
-  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length * share)];
+/** Measures it all. */
+export async function benchNames(report: Report): Promise<void> {
+  if (!hasEtcd) report.skip("names on etcd: needs etcd");
+  const table = report.comparison("names", CONTENDERS.map(({ name }) => name));
+  await benchSpeed(table);
+  for (const names of NAMES) await benchHolding(report, table, names);
+  await benchRegistrants(report, table);
 }
 
-function row(what: string, figures: readonly number[]): void {
-  const cells = figures.map((figure) => figure.toFixed(figure < 10 ? 2 : 0));
-  const ratios = figures.slice(1).map((figure) => `× ${(figures[0] / figure).toFixed(2)}`);
-  console.log(what.padEnd(48) + [...cells, ...ratios].map((cell) => cell.padStart(12)).join(""));
+const english = (count: number) => count.toLocaleString("en");
+
+// ---------------------------------------------------------------- claiming and seeing
+
+async function benchSpeed(table: Table): Promise<void> {
+  const claims: number[][] = CONTENDERS.map(() => []);
+  const times: number[][] = CONTENDERS.map(() => []);
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const [i, { start }] of CONTENDERS.entries()) {
+      await using service = await start();
+      // The first claims warm up both sides.
+      await claimsPerSecond(service.place);
+      claims[i].push(await claimsPerSecond(service.place));
+      times[i].push(...await latencies(service.place));
+    }
+  }
+  table.row(`names claimed a second, ${AT_ONCE} at once`, ...claims.map(median));
+  for (const [name, share] of [["p50", 0.5], ["p99", 0.99]] as const) {
+    const figures = times.map((figures) => percentile(figures, share));
+    table.row(`claimed → seen by a watcher, ${name}, ms`, ...figures);
+  }
 }
 
 /** Claims names, so many at once, and tells how many a second. */
@@ -83,14 +111,12 @@ async function claimsPerSecond(place: string): Promise<number> {
   return CLAIMS / (performance.now() - start) * 1_000;
 }
 
-/** How long after it began to claim a name, or to give it back, somebody who watches knows, in ms. */
+/** How long after it began to claim a name somebody who watches knows, in ms, time after time. */
 async function latencies(place: string): Promise<number[]> {
   await using claiming = openNames(place);
   await using watching = openNames(place);
   const told = watching.watch("Bob")[Symbol.asyncIterator]();
-  const until = async (type: NamesEvent["type"]) => {
-    while ((await told.next()).value?.type !== type);
-  };
+  const until = (type: NamesEvent["type"]) => inTime(untilTold(told, type), type);
   await until("state");
   const figures: number[] = [];
   for (let i = 0; i < EVENTS; i++) {
@@ -104,93 +130,112 @@ async function latencies(place: string): Promise<number[]> {
   return figures;
 }
 
-/** What it costs a service that so many names are held, by clients that hold so many each. */
-async function costOfHolding(
-  { start }: Contender,
-  count: number,
-  namesOfOne: number,
-): Promise<{ bytesPerName: number; cpuShare: number }> {
-  await using service = await start();
-  await using clients = new AsyncDisposableStack();
+async function untilTold(told: AsyncIterator<NamesEvent>, type: NamesEvent["type"]): Promise<void> {
+  for (;;) {
+    const { done, value } = await told.next();
+    if (done) throw new Error(`the watch has ended before ${type}`);
+    if (value.type === type) return;
+  }
+}
+
+// ---------------------------------------------------------------- holding
+
+/** What it takes in memory that so many names are held, by clients that hold many each. */
+async function benchHolding(
+  report: Report,
+  table: Table,
+  { count, rounds }: typeof NAMES[number],
+): Promise<void> {
+  const figures = await inTurns(rounds, CONTENDERS, async (contender) => {
+    await using service = await contender.start();
+    await using clients = new Clients(service.place, NAMES_OF_ONE);
+    const kB = await memoryPerName(service, clients, count);
+    await expectAll(report, contender, clients);
+    return kB;
+  });
+  table.row(`kB for each of ${english(count)} names, ${NAMES_OF_ONE} a client`, ...figures);
+}
+
+/** What it takes that so many clients hold one name each. */
+async function benchRegistrants(report: Report, table: Table): Promise<void> {
+  const memory: number[] = [];
+  const shares: number[] = [];
+  for (const contender of CONTENDERS) {
+    await using service = await contender.start();
+    await using clients = new Clients(service.place, 1);
+    memory.push(await memoryPerName(service, clients, REGISTRANTS));
+    shares.push(await cpuShare(service));
+    await expectAll(report, contender, clients);
+  }
+  table.row(`kB for each of ${english(REGISTRANTS)} clients with one name`, ...memory);
+  table.row("  % of a core to keep them", ...shares.map((share) => 100 * share));
+}
+
+/** Those who hold names. Disposing of them gives all names back. */
+class Clients implements AsyncDisposable {
+  readonly #place: string;
+  readonly #namesOfOne: number;
+  readonly #clients: Names[] = [];
+  #held = 0;
+
+  /** @param namesOfOne how many names each may hold */
+  constructor(place: string, namesOfOne: number) {
+    this.#place = place;
+    this.#namesOfOne = namesOfOne;
+  }
+
+  /** Holds so many names more, by new clients. */
+  async hold(count: number): Promise<void> {
+    for (const end = this.#held + count; this.#held < end;) {
+      const names = openNames(this.#place);
+      this.#clients.push(names);
+      const claims: Promise<Registration>[] = [];
+      const last = Math.min(end, this.#held + this.#namesOfOne);
+      for (; this.#held < last; this.#held++) {
+        claims.push(names.register({ name: `name ${this.#held}`, address: "127.0.0.1:55555" }));
+      }
+      await Promise.all(claims);
+    }
+  }
+
+  /** How many names that were claimed the service does not know. */
+  async missing(): Promise<number> {
+    return this.#held - (await this.#clients[0].list()).length;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#clients.map((names) => names[Symbol.asyncDispose]()));
+  }
+}
+
+/** How much memory a service needs for each name more, in kB. */
+async function memoryPerName(service: Service, clients: Clients, count: number): Promise<number> {
   // What the first names cost is the price of being used at all.
-  await holdNames(clients, service.place, "first", 100, namesOfOne);
-  const before = await memory(service);
-  await holdNames(clients, service.place, "name", count, namesOfOne);
-  const bytesPerName = (await memory(service) - before) / count;
+  await clients.hold(FIRST_NAMES);
+  const before = await memoryMB(service);
+  await clients.hold(count);
+  return (await memoryMB(service) - before) * 1_000 / count;
+}
+
+async function expectAll(report: Report, { name }: Contender, clients: Clients): Promise<void> {
+  report.expect(`names that were lost while ${name} held them`, await clients.missing(), 0);
+}
+
+/** How much of a core a service needs to go on. */
+async function cpuShare(service: Service): Promise<number> {
   const spent = await cpuMs(service);
   await pause(KEPT_MS);
-  return { bytesPerName, cpuShare: (await cpuMs(service) - spent) / KEPT_MS };
+  return (await cpuMs(service) - spent) / KEPT_MS;
 }
 
-async function holdNames(
-  clients: AsyncDisposableStack,
-  place: string,
-  prefix: string,
-  count: number,
-  namesOfOne: number,
-): Promise<void> {
-  for (let first = 0; first < count; first += namesOfOne) {
-    const names: Names = clients.use(openNames(place));
-    const claims: Promise<Registration>[] = [];
-    for (let i = first; i < Math.min(count, first + namesOfOne); i++) {
-      claims.push(names.register({ name: `${prefix} ${i}`, address: "127.0.0.1:55555" }));
-    }
-    await Promise.all(claims);
-  }
+async function memoryMB({ pids }: Service): Promise<number> {
+  return sum((await Promise.all(pids.map(usage))).map(({ memoryMB }) => memoryMB));
 }
 
-/** How long a service has computed, in milliseconds. */
 async function cpuMs({ pids }: Service): Promise<number> {
-  let ticks = 0;
-  for (const pid of pids) {
-    const fields = (await Deno.readTextFile(`/proc/${pid}/stat`)).split(") ")[1].split(" ");
-    ticks += Number(fields[11]) + Number(fields[12]);
-  }
-  return ticks * 10;
+  return sum((await Promise.all(pids.map(usage))).map(({ cpuMs }) => cpuMs));
 }
 
-/** Resident memory, in bytes. */
-async function memory({ pids }: Service): Promise<number> {
-  let kilobytes = 0;
-  for (const pid of pids) {
-    const status = await Deno.readTextFile(`/proc/${pid}/status`);
-    kilobytes += Number(/VmRSS:\s+(\d+)/.exec(status)![1]);
-  }
-  return kilobytes * 1_024;
+function sum(figures: readonly number[]): number {
+  return figures.reduce((a, b) => a + b, 0);
 }
-
-async function measure(run: (service: Service) => Promise<number[]>): Promise<number[][]> {
-  const figures: number[][] = [];
-  for (const { start } of CONTENDERS) {
-    await using service = await start();
-    figures.push(await run(service));
-  }
-  return figures;
-}
-
-const machine = `${navigator.hardwareConcurrency} cores, ${Deno.build.target}`;
-console.log(`Deno ${Deno.version.deno}, ${machine}\n`);
-const heads = CONTENDERS.map(({ name }) => name);
-const ratios = heads.slice(1).map((name) => `to ${name}`);
-console.log("".padEnd(48) + [...heads, ...ratios].map((head) => head.padStart(12)).join(""));
-const claims = await measure(async ({ place }) => {
-  // The first round warms up both sides.
-  await claimsPerSecond(place);
-  return [await claimsPerSecond(place)];
-});
-row(`names claimed a second, ${AT_ONCE} at once`, claims.map(([figure]) => figure));
-const events = await measure(({ place }) => latencies(place));
-row("claimed → seen by a watcher, p50, ms", events.map((figures) => percentile(figures, 0.5)));
-row("claimed → seen by a watcher, p99, ms", events.map((figures) => percentile(figures, 0.99)));
-for (const count of NAMES) {
-  const figures: number[] = [];
-  for (const contender of CONTENDERS) {
-    figures.push((await costOfHolding(contender, count, NAMES_OF_ONE)).bytesPerName);
-  }
-  row(`memory per name, ${count} names, bytes`, figures);
-}
-const costs: { bytesPerName: number; cpuShare: number }[] = [];
-for (const contender of CONTENDERS) costs.push(await costOfHolding(contender, REGISTRANTS, 1));
-const each = `${REGISTRANTS} registrants with one name each`;
-row(`${each}, bytes`, costs.map(({ bytesPerName }) => bytesPerName));
-row(`${each}, % CPU`, costs.map(({ cpuShare }) => 100 * cpuShare));

@@ -1,0 +1,99 @@
+/**
+ * What it costs that nothing happens: peers that wait or are connected, and servers at rest.
+ *
+ * All of them are idle in the same minute, in which they do not disturb each other. An empty program
+ * beside them shows what the runtime takes by itself.
+ *
+ * @module
+ */
+import { Bot, freePorts, Program, serving } from "../tests/program.ts";
+import { pause } from "../time.ts";
+import { type Report, type Usage, usage } from "./measure.ts";
+
+const IDLE_MS = 60_000;
+
+/**
+ * How long a process is left alone before it is measured: threads that the runtime needs no more
+ * end after 10 s, and what they had used is not counted any more then.
+ */
+export const SETTLING_MS = 12_000;
+
+/** A program that does nothing; without the timer, it would end. */
+const EMPTY = "setInterval(() => {}, 3_600_000); console.log('nothing to do');";
+
+/** A process, and what it is called. */
+interface Idler {
+  readonly what: string;
+  readonly pid: number;
+}
+
+/** Measures them all, in the same minute. */
+export async function benchIdle(report: Report): Promise<void> {
+  await using stack = new AsyncDisposableStack();
+  const idlers = [
+    await empty(stack),
+    await waiting(stack),
+    ...await connected(stack),
+    ...await connected(stack, "--tls"),
+    await greeter(stack),
+    await names(stack),
+  ];
+  await pause(SETTLING_MS);
+  const before = await look(idlers);
+  await pause(IDLE_MS);
+  const after = await look(idlers);
+  const columns = ["CPU, ms", "wake-ups", "memory, MB"];
+  const table = report.table("a minute in which nothing happens", columns);
+  for (const [i, { what }] of idlers.entries()) table.row(what, ...difference(before[i], after[i]));
+  const died = after.filter((usage) => usage === undefined).length;
+  report.expect("processes that died while nothing happened", died, 0);
+}
+
+/** What they have used so far; nothing of one that has died. */
+async function look(idlers: readonly Idler[]): Promise<(Usage | undefined)[]> {
+  return await Promise.all(idlers.map(({ pid }) => usage(pid).catch(() => undefined)));
+}
+
+/** What was used in the meantime, in the order of the columns. */
+function difference(before?: Usage, after?: Usage): number[] {
+  if (before === undefined || after === undefined) return [];
+  return [after.cpuMs - before.cpuMs, after.wakeUps - before.wakeUps, after.memoryMB];
+}
+
+async function empty(stack: AsyncDisposableStack): Promise<Idler> {
+  const program = stack.use(
+    new Program([Deno.execPath(), "eval", "--v8-flags=--no-memory-reducer", EMPTY]),
+  );
+  await program.out.until("nothing to do");
+  return { what: "the runtime alone", pid: program.pid };
+}
+
+/** A peer with nobody at the other port. */
+async function waiting(stack: AsyncDisposableStack): Promise<Idler> {
+  const peer = stack.use(Program.greet(["chat", "Alice", ...freePorts()]));
+  await peer.out.until("Waiting for other peer to connect...");
+  return { what: "greet chat, waiting", pid: peer.pid };
+}
+
+/** Two peers who have nothing to say to each other. */
+async function connected(stack: AsyncDisposableStack, ...options: string[]): Promise<Idler[]> {
+  const [a, b] = freePorts();
+  const alice = stack.use(new Bot(["Alice", a, b, ...options]));
+  const bob = stack.use(new Bot(["Bob", b, a, ...options]));
+  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+  return [alice, bob].map(({ program: { pid } }, i) => ({
+    what: ["greet chat", ...options, `connected, ${i + 1} of 2`].join(" "),
+    pid,
+  }));
+}
+
+async function greeter(stack: AsyncDisposableStack): Promise<Idler> {
+  const { server } = stack.use(await serving());
+  return { what: "greet serve", pid: server.pid };
+}
+
+async function names(stack: AsyncDisposableStack): Promise<Idler> {
+  const server = stack.use(Program.greet(["names", "0"]));
+  await server.out.until(/\d+\n/);
+  return { what: "greet names", pid: server.pid };
+}

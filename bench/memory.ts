@@ -1,0 +1,194 @@
+/**
+ * What `greet` keeps in memory: a server after a million requests, and both ends of a long chat.
+ *
+ * What a process takes at first is its heap growing to the size that the load wants, so growth is
+ * told from there on. What a server does keep is each HTTP/2 session that has ended, because the
+ * runtime never frees one: a server without any of this program, beside it, shows the same.
+ *
+ * @module
+ */
+import { greet } from "../mod.ts";
+import { Bot, freePorts, greetCommand, Program } from "../tests/program.ts";
+import { inTurns, type Report, usage } from "./measure.ts";
+
+/** After how many requests a server is looked at; from the second on it should grow no more. */
+const REQUESTS = [100_000, 200_000, 1_000_000];
+
+/** How many requests it takes until a heap has its size, more or less. */
+const WARM_UP = 50_000;
+
+/** How many connections make a request each, and so many of them at the same time. */
+const CONNECTIONS = 2_000;
+const TOGETHER = 50;
+const ROUNDS = 3;
+
+/** After how many messages both ends of a chat are looked at. */
+const MESSAGES = [10_000, 100_000];
+
+/** How many messages are written to a chat before it is waited for their delivery. */
+const BATCH = 1_000;
+
+const PATIENCE_MS = 60_000;
+
+/** Measures it all. */
+export async function benchMemory(report: Report): Promise<void> {
+  if (await hasH2load()) {
+    await benchRequests(report);
+    await benchConnections(report);
+  } else {
+    report.skip("the memory of a server under load: needs h2load");
+  }
+  await benchMessages(report);
+}
+
+async function memoryMB(pid: number): Promise<number> {
+  return (await usage(pid)).memoryMB;
+}
+
+// ---------------------------------------------------------------- requests
+
+/** Whether there is a program that makes many requests. */
+export async function hasH2load(): Promise<boolean> {
+  const asked = new Deno.Command("h2load", { args: ["--version"] }).output();
+  return await asked.then(({ success }) => success, () => false);
+}
+
+/** A request for `greet.v1.Greeter/Greet`, in a file that h2load sends many times. */
+export class Request implements AsyncDisposable {
+  readonly #file: string;
+
+  private constructor(file: string) {
+    this.#file = file;
+  }
+
+  static async open(): Promise<Request> {
+    const file = await Deno.makeTempFile({ prefix: "greet-request-" });
+    // A gRPC frame: not compressed, 5 bytes long; field 1 of UserInfo is "Bob".
+    await Deno.writeFile(file, Uint8Array.of(0, 0, 0, 0, 5, 0x0a, 3, 0x42, 0x6f, 0x62));
+    return new Request(file);
+  }
+
+  /** The command that makes so many requests, and so many streams at the same time on each connection. */
+  command(port: string, requests: number, connections: number, streams: number): string[] {
+    return [
+      ...["h2load", "-n", `${requests}`, "-c", `${connections}`, "-m", `${streams}`],
+      ...["-d", this.#file, "-H", "content-type: application/grpc", "-H", "te: trailers"],
+      `http://127.0.0.1:${port}/greet.v1.Greeter/Greet`,
+    ];
+  }
+
+  /** Runs it to its end, and tells how many failed. */
+  async failures(...load: Parameters<Request["command"]>): Promise<number> {
+    const [program, ...args] = this.command(...load);
+    const { stdout } = await new Deno.Command(program, { args }).output();
+    const [, succeeded] = / (\d+) succeeded/.exec(new TextDecoder().decode(stdout)) ?? [];
+    return load[1] - Number(succeeded ?? 0);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return Deno.remove(this.#file);
+  }
+}
+
+/** A server under test, in a process of its own. */
+interface Subject extends AsyncDisposable {
+  readonly pid: number;
+  readonly port: string;
+}
+
+/** A greeting server whose log, a line for each request, nobody keeps. */
+async function greetServe(): Promise<Subject> {
+  const [port] = freePorts(1);
+  const server = new Program([
+    ...["sh", "-c", 'exec "$@" >/dev/null', "sh"],
+    ...[...greetCommand(), "serve", port],
+  ]);
+  await greet(port, "Bob", { wait: true });
+  return { pid: server.pid, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+/** A server that answers the same way and has nothing but the runtime's HTTP/2. */
+const BARE = `
+  import http2 from "node:http2";
+  const server = http2.createServer();
+  server.on("stream", (stream) => {
+    stream.respond({ "content-type": "application/grpc" }, { waitForTrailers: true });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(new Uint8Array(5));
+  });
+  server.listen(0, "127.0.0.1", () => console.log(server.address().port));
+`;
+
+async function bareServe(): Promise<Subject> {
+  const server = new Program([Deno.execPath(), "eval", "--v8-flags=--no-memory-reducer", BARE]);
+  const [, port] = await server.out.until(/(\d+)\n/);
+  return { pid: server.pid, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+async function benchRequests(report: Report): Promise<void> {
+  await using server = await greetServe();
+  await using request = await Request.open();
+  const table = report.table("resident memory of greet serve", ["MB"]);
+  table.row("at rest", await memoryMB(server.pid));
+  const figures: number[] = [];
+  let done = 0;
+  let failed = 0;
+  for (const count of REQUESTS) {
+    failed += await request.failures(server.port, count - done, 4, 25);
+    done = count;
+    figures.push(await memoryMB(server.pid));
+    table.row(`after ${count.toLocaleString("en")} requests`, figures.at(-1));
+  }
+  const [, from, to] = REQUESTS;
+  const slope = (figures[2] - figures[1]) / (to - from) * 100_000;
+  table.row(`  growth for each 100,000 of the last ${(to - from).toLocaleString("en")}`, slope);
+  report.expect("requests that failed while memory was measured", failed, 0);
+}
+
+// ---------------------------------------------------------------- connections
+
+async function benchConnections(report: Report): Promise<void> {
+  await using greeter = await greetServe();
+  await using bare = await bareServe();
+  await using request = await Request.open();
+  let failed = 0;
+  for (const { port } of [greeter, bare]) failed += await request.failures(port, WARM_UP, 4, 25);
+  const figures = await inTurns(ROUNDS, [greeter, bare], async ({ pid, port }) => {
+    const before = await memoryMB(pid);
+    for (let made = 0; made < CONNECTIONS; made += TOGETHER) {
+      failed += await request.failures(port, TOGETHER, TOGETHER, 1);
+    }
+    return (await memoryMB(pid) - before) * 1_000 / CONNECTIONS;
+  });
+  report.comparison("what a closed connection leaves", ["greet", "node:http2"])
+    .row(`kB each, ${CONNECTIONS.toLocaleString("en")} with one request`, ...figures);
+  report.expect("requests that failed on connections of their own", failed, 0);
+}
+
+// ---------------------------------------------------------------- messages
+
+async function benchMessages(report: Report): Promise<void> {
+  const [a, b] = freePorts();
+  await using alice = new Bot(["Alice", a, b]);
+  await using bob = new Bot(["Bob", b, a]);
+  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+  const table = report.table("resident memory of greet chat, MB", ["sender", "receiver"]);
+  const row = async (what: string) => {
+    const pids = [alice, bob].map(({ program }) => program.pid);
+    table.row(what, ...await Promise.all(pids.map(memoryMB)));
+  };
+  await row("at rest");
+  let said = 0;
+  for (const count of MESSAGES) {
+    for (; said < count; said += BATCH) {
+      await alice.say(...Array.from({ length: BATCH }, (_, i) => `${said + i}`));
+      await bob.until("message", said + BATCH, PATIENCE_MS);
+    }
+    await alice.until("delivered", count, PATIENCE_MS);
+    await row(`after ${count.toLocaleString("en")} messages`);
+  }
+  const heard = bob.all("message").map(({ body }) => body);
+  const wrong = heard.filter((body, i) => body !== `${i}`);
+  report.expect("messages that were heard", heard.length, said);
+  report.expect("messages that were not the one that was due", wrong.length, 0);
+}

@@ -1,0 +1,237 @@
+/**
+ * `greet` and its rivals: greeting servers and clients, each a process of its own.
+ *
+ * The rivals are written as their users write them (`rivals/`, `examples/python/`), and built in a
+ * temporary folder by {@link rivals}; what cannot be had here is skipped by name. {@link serving}
+ * runs a server, and knows that it is up because it answered a call.
+ *
+ * @module
+ */
+import { basename, join } from "node:path";
+import config from "../deno.json" with { type: "json" };
+import { greet } from "../mod.ts";
+import { exists, has } from "../tests/etcd.ts";
+import { freePorts, greetCommand, Program, ROOT } from "../tests/program.ts";
+import type { Report } from "./measure.ts";
+
+const SOURCES = join(ROOT, "bench", "rivals");
+
+/** A greeting server and client of one kind. */
+export interface Contender {
+  readonly name: string;
+  /** The command that serves, before its port. */
+  readonly server: readonly string[];
+  /** The command that greets once and ends, before the port and the name. */
+  readonly client: readonly string[];
+  readonly env?: Record<string, string>;
+}
+
+/** `greet` itself, from source or, with `GREET_BIN`, compiled. */
+export const OURS: Contender = {
+  name: "greet",
+  server: [...greetCommand(), "serve"],
+  client: [...greetCommand(), "greet"],
+};
+
+/** The same server without a log. */
+export const UNLOGGED: Contender = {
+  ...OURS,
+  server: fromSource(join(SOURCES, "unlogged.ts")),
+};
+
+/** Clients that have nothing but what `greet` is made of, and show what that takes. */
+export const BARE: readonly Contender[] = [
+  { name: "grpc-js", server: [], client: fromSource(join(SOURCES, "grpc_js_client.ts")) },
+  { name: "node:http2", server: [], client: fromSource(join(SOURCES, "http2_client.ts")) },
+];
+
+/**
+ * The command that runs a program as `greet` is run from source. Each file always runs under the
+ * same V8 flags, because other ones would throw its code cache away.
+ */
+export function fromSource(file: string): string[] {
+  const flags = config.tasks.greet.replace(/^.*?deno run /, "").split(" ").slice(0, -1);
+  // What packages are called is known in the same folder only, unless it is named.
+  return [Deno.execPath(), "run", "--config", join(ROOT, "deno.json"), ...flags, file];
+}
+
+/** A greeting server that runs. */
+export interface Serving extends AsyncDisposable {
+  readonly name: string;
+  readonly port: string;
+  readonly pid: number;
+}
+
+/**
+ * Starts a server, and waits until it answers.
+ *
+ * What it prints goes straight to a file: read here, each line of a log would cost time on a core
+ * that servers need. So its port is chosen, not read.
+ *
+ * @param log where to, as a shell understands it
+ */
+export async function serving({ name, server, env }: Contender, log: string): Promise<Serving> {
+  const [port] = freePorts(1);
+  const shell = ["bash", "-c", `exec "$@" > ${log}`, "bash"];
+  const program = new Program([...shell, ...server, port], { env });
+  await using stack = new AsyncDisposableStack();
+  stack.use(program);
+  await greet(port, "Bob", { wait: true, maxTime: 15 }).catch((error) => {
+    throw new Error(`${name} does not answer: ${error.message}\n${program.err.text}`);
+  });
+  const running = stack.move();
+  return {
+    name,
+    port,
+    pid: program.pid,
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+/** A temporary folder. */
+export function temporaryFolder(): { path: string } & AsyncDisposable {
+  const path = Deno.makeTempDirSync({ prefix: "greet-bench-" });
+  return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
+}
+
+/** Runs a command in the repository, to a good end. */
+export async function output(
+  [command, ...args]: readonly string[],
+  env?: Record<string, string>,
+): Promise<string> {
+  const options = { args, cwd: ROOT, env } as const;
+  const { success, stdout, stderr } = await new Deno.Command(command, options).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  if (!success) throw new Error(`${command} failed: ${text(stderr).trim()}`);
+  return text(stdout);
+}
+
+// ---------------------------------------------------------------- the rivals
+
+/** How to get a rival. */
+interface Recipe {
+  readonly name: string;
+  /** Debian's packages, each with a command or a file by which it is known to be there. */
+  readonly packages: Readonly<Record<string, string>>;
+  build(folder: string): Promise<Omit<Contender, "name">>;
+}
+
+const PYTHON = "/usr/bin/python3";
+const PYTHON_PACKAGES = "/usr/lib/python3/dist-packages";
+const GO_PATH = "/usr/share/gocode";
+
+const RECIPES: readonly Recipe[] = [
+  {
+    // Its example logs each request, as greet does; the others log none.
+    name: "Python",
+    packages: {
+      "python3-grpcio": `${PYTHON_PACKAGES}/grpc`,
+      "python3-grpc-tools": `${PYTHON_PACKAGES}/grpc_tools`,
+    },
+    async build(folder) {
+      const stubs = [`--python_out=${folder}`, `--grpc_python_out=${folder}`];
+      await output([PYTHON, "-m", "grpc_tools.protoc", "-Iproto", ...stubs, "greeting.proto"]);
+      const example = (file: string) => [PYTHON, join(ROOT, "examples", "python", file)];
+      return {
+        server: example("server.py"),
+        client: example("client.py"),
+        env: { PYTHONPATH: folder, PYTHONDONTWRITEBYTECODE: "1" },
+      };
+    },
+  },
+  {
+    // Runs the very gRPC library that greet runs.
+    name: "Node",
+    packages: { nodejs: "node", npm: "npm" },
+    async build(folder) {
+      const { "@grpc/grpc-js": grpc, "@grpc/proto-loader": loader } = config.imports;
+      const versions = [grpc, loader].map((specifier) => specifier.replace(/^npm:/, ""));
+      await output([
+        ...["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"],
+        ...versions,
+      ]);
+      // Node looks for packages where the source is.
+      for (const file of [join(SOURCES, "greeter.mjs"), join(ROOT, "proto", "greeting.proto")]) {
+        await Deno.copyFile(file, join(folder, basename(file)));
+      }
+      return commands(["node", join(folder, "greeter.mjs")]);
+    },
+  },
+  {
+    name: "Go",
+    packages: {
+      "golang-go": "go",
+      "golang-google-grpc-dev": `${GO_PATH}/src/google.golang.org/grpc`,
+      "golang-goprotobuf-dev": "protoc-gen-go",
+      "protobuf-compiler": "protoc",
+    },
+    async build(folder) {
+      const stubs = join(folder, "src", "greeting");
+      await Deno.mkdir(stubs, { recursive: true });
+      await output(["protoc", "-Iproto", `--go_out=plugins=grpc:${stubs}`, "greeting.proto"]);
+      const binary = join(folder, "greeter");
+      await output(["go", "build", "-o", binary, join(SOURCES, "greeter.go")], {
+        GO111MODULE: "off",
+        GOPATH: `${folder}:${GO_PATH}`,
+      });
+      return commands([binary]);
+    },
+  },
+  {
+    name: "C++",
+    packages: {
+      "g++": "g++",
+      "libgrpc++-dev": "/usr/include/grpcpp/grpcpp.h",
+      "protobuf-compiler": "protoc",
+      "protobuf-compiler-grpc": "grpc_cpp_plugin",
+    },
+    async build(folder) {
+      const plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin";
+      const stubs = [`--cpp_out=${folder}`, `--grpc_out=${folder}`, plugin];
+      await output(["protoc", "-Iproto", ...stubs, "greeting.proto"]);
+      const binary = join(folder, "greeter");
+      const generated = ["greeting.pb.cc", "greeting.grpc.pb.cc"].map((file) => join(folder, file));
+      await output([
+        ...["g++", "-O2", `-I${folder}`, "-o", binary, join(SOURCES, "greeter.cc"), ...generated],
+        // What gRPC's headers call is in libraries that depend on how gRPC was built.
+        ...["-Wl,--copy-dt-needed-entries", "-lgrpc++", "-lprotobuf"],
+      ]);
+      return commands([binary]);
+    },
+  },
+];
+
+/** The commands of a program that is server and client in one. */
+function commands(program: readonly string[]): Omit<Contender, "name"> {
+  return { server: [...program, "serve"], client: [...program, "greet"] };
+}
+
+/** Those of some Debian packages that are not there. */
+export function missing(packages: Readonly<Record<string, string>>): string[] {
+  const isThere = (mark: string) => mark.startsWith("/") ? exists(mark) : has(mark);
+  return Object.keys(packages).filter((name) => !isThere(packages[name]));
+}
+
+/** Builds the rivals that can be had here, and skips the others. */
+export async function rivals(folder: string, report: Report): Promise<Contender[]> {
+  const built = await Promise.all(RECIPES.map((recipe) => rival(recipe, folder, report)));
+  return built.filter((contender) => contender !== undefined);
+}
+
+async function rival(
+  { name, packages, build }: Recipe,
+  folder: string,
+  report: Report,
+): Promise<Contender | undefined> {
+  const absent = missing(packages);
+  if (absent.length > 0) {
+    report.skip(`${name}: missing ${absent.join(", ")}`);
+    return undefined;
+  }
+  try {
+    return { name, ...await build(Deno.makeTempDirSync({ dir: folder })) };
+  } catch (error) {
+    report.skip(`${name}: ${(error as Error).message}`);
+    return undefined;
+  }
+}

@@ -1,0 +1,106 @@
+/**
+ * How long a command takes from the start of its process to its end, next to the same in other
+ * languages. Caches are warm: each has run a few times before it is measured.
+ *
+ * @module
+ */
+import { join } from "node:path";
+import { greetCommand, ROOT } from "../tests/program.ts";
+import { inTurns, type Report } from "./measure.ts";
+import {
+  BARE,
+  type Contender,
+  fromSource,
+  OURS,
+  output,
+  rivals,
+  serving,
+  temporaryFolder,
+} from "./rivals.ts";
+
+const WARM_UPS = 3;
+const ROUNDS = 25;
+
+/** A process that runs to its end. */
+interface Run {
+  readonly name: string;
+  readonly command: readonly string[];
+  readonly env?: Record<string, string>;
+  /** What it has to print. */
+  readonly prints: readonly string[];
+}
+
+export async function benchStart(report: Report): Promise<void> {
+  await using folder = temporaryFolder();
+  const bundled = await bundle(join(folder.path, "bundle"), report);
+  const others = await rivals(folder.path, report);
+  await using server = await serving(OURS, "/dev/null");
+
+  const empty = join(folder.path, "empty.ts");
+  await Deno.writeTextFile(empty, "");
+  await compare(report, "greet --help, whole process, ms", [
+    { name: "greet", command: [...greetCommand(), "--help"], prints: ["Usage:"] },
+    { name: "empty Deno", command: fromSource(empty), prints: [] },
+  ]);
+
+  const clients = [OURS, ...bundled.map(bundledContender), ...others];
+  await compare(
+    report,
+    "one greeting, whole process, ms",
+    [...clients, ...BARE].map((client) => greeting(client, server.port, ["Bob"])),
+  );
+  // The clients of the other rivals are for one name.
+  const forTwo = clients.filter(({ name }) => ["greet", "bundled", "Python"].includes(name));
+  await compare(
+    report,
+    "two names on two threads, whole process, ms",
+    forTwo.map((client) => greeting(client, server.port, ["Bob", "Alice"])),
+  );
+}
+
+/** The command that runs what `deno compile --bundle --minify` would embed, if that can be had. */
+async function bundle(folder: string, report: Report): Promise<string[][]> {
+  const options = ["--minify", "--platform", "deno", "--code-splitting", "--outdir", folder];
+  try {
+    await output([Deno.execPath(), "bundle", "--quiet", ...options, join(ROOT, "cli.ts")]);
+    return [fromSource(join(folder, "cli.js"))];
+  } catch (error) {
+    report.skip(`bundled greet: ${(error as Error).message}`);
+    return [];
+  }
+}
+
+function bundledContender(command: readonly string[]): Contender {
+  return { name: "bundled", server: [...command, "serve"], client: [...command, "greet"] };
+}
+
+function greeting({ name, client, env }: Contender, port: string, names: string[]): Run {
+  const prints = names.map((name) => `"Hello, ${name}."`);
+  return { name, command: [...client, port, ...names], env, prints };
+}
+
+/** Runs all in turns, and prints a table of one row. */
+async function compare(report: Report, what: string, runs: readonly Run[]): Promise<void> {
+  const failed: string[] = [];
+  const milliseconds = async (run: Run) => {
+    const start = performance.now();
+    const problem = await problemOf(run);
+    const ms = performance.now() - start;
+    if (problem !== undefined) failed.push(`${run.name} ${problem}`);
+    return ms;
+  };
+  await inTurns(WARM_UPS, runs, milliseconds);
+  const times = await inTurns(ROUNDS, runs, milliseconds);
+  report.comparison(what, runs.map(({ name }) => name)).row("median", ...times);
+  report.expect([`${what}: failed`, ...new Set(failed)].join("; "), failed.length, 0);
+}
+
+/** Runs a process to its end, and tells what is wrong with that, if something is. */
+async function problemOf({ command, env, prints }: Run): Promise<string | undefined> {
+  const [program, ...args] = command;
+  const options = { args, cwd: ROOT, env } as const;
+  const { code, stdout, stderr } = await new Deno.Command(program, options).output();
+  const printed = new TextDecoder().decode(stdout);
+  if (code !== 0) return `ended with ${code}: ${new TextDecoder().decode(stderr).trim()}`;
+  return prints.every((text) => printed.includes(text)) ? undefined : `printed ${printed}`;
+}
