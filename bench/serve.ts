@@ -9,7 +9,6 @@
  */
 import { join } from "node:path";
 import { greet } from "../mod.ts";
-import { greetCommand } from "../tests/program.ts";
 import { inTurns, median, percentile, type Report } from "./measure.ts";
 import {
   type Contender,
@@ -42,6 +41,12 @@ const LOADS: readonly Load[] = [
 ];
 const LOG_LOAD = LOADS[2];
 
+const ON_TWO_THREADS: Contender = {
+  ...OURS,
+  name: "2 threads",
+  server: [...OURS.server, "--threads", "2"],
+};
+
 export async function benchServe(report: Report): Promise<void> {
   const absent = missing({ "nghttp2-client": "h2load" });
   if (absent.length > 0) return report.skip(`serve: missing ${absent.join(", ")}`);
@@ -53,7 +58,7 @@ export async function benchServe(report: Report): Promise<void> {
 
 /** The servers next to each other. What they log, if they do, goes to files. */
 async function benchServers(report: Report, folder: string): Promise<void> {
-  const contenders = [OURS, ...await twoThreads(report), ...await rivals(folder, report)];
+  const contenders = [OURS, ON_TWO_THREADS, ...await rivals(folder, report)];
   await using stack = new AsyncDisposableStack();
   const servers: Serving[] = [];
   for (const [i, contender] of contenders.entries()) {
@@ -76,16 +81,6 @@ async function benchLogs(report: Report, folder: string): Promise<void> {
     await start(OURS, "pipe", ">(exec cat > /dev/null)"),
   ];
   await compare(report, `the log of serve, ${title(LOG_LOAD)}`, servers, LOG_LOAD, folder);
-}
-
-/** `greet` on two threads, if it can do that. */
-async function twoThreads(report: Report): Promise<Contender[]> {
-  const help = await output([...greetCommand(), "serve", "--help"]);
-  if (help.includes("--threads")) {
-    return [{ ...OURS, name: "2 threads", server: [...OURS.server, "--threads", "2"] }];
-  }
-  report.skip("greet serve --threads 2: there is no such option");
-  return [];
 }
 
 /** A real call, because h2load does not know what is in an answer. */
