@@ -4,12 +4,20 @@
  * @module
  */
 
+/** The longest wait that a timer takes, in milliseconds; about 25 days. */
+const LONGEST_MS = 2 ** 31 - 1;
+
+/** A time that timers take without a warning: one that has passed is now, and infinity is far away. */
+function waitOf(ms: number): number {
+  return Math.min(Math.max(ms, 0), LONGEST_MS);
+}
+
 /** Resolves after that many milliseconds, or when the signal is aborted; nothing is left of it then. */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   if (signal?.aborted) return;
   const { promise, resolve } = Promise.withResolvers<void>();
   const end = () => resolve();
-  const timer = setTimeout(end, ms);
+  const timer = setTimeout(end, waitOf(ms));
   signal?.addEventListener("abort", end);
   await promise;
   clearTimeout(timer);
@@ -31,7 +39,7 @@ export async function aborted(signal: AbortSignal): Promise<void> {
  */
 export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
-  const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, ms));
+  const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, waitOf(ms)));
   try {
     await Promise.race([promise, timeout]);
   } finally {
