@@ -65,13 +65,41 @@ export function readKeyPair(cert: string, key: string): KeyPair {
  * What tells a key from every other: `SHA256:` and the SHA-256 of the public key
  * (SubjectPublicKeyInfo, RFC 5280, section 4.1), in base64 without padding, as ssh writes it.
  *
- * @param certificate one that is for the key, DER or PEM
- * @throws where it is none
+ * @param certificate a certificate for the key; see {@link fromPem} and {@link fromDer}
  */
-export function fingerprintOf(certificate: Uint8Array): string {
-  const { publicKey } = new X509Certificate(Buffer.from(certificate));
+export function fingerprintOf({ publicKey }: X509Certificate): string {
   const key = publicKey.export({ type: "spki", format: "der" });
   return `SHA256:${createHash("sha256").update(key).digest("base64").replace(/=+$/, "")}`;
+}
+
+/**
+ * Reads a certificate of our own.
+ *
+ * @param pem the text of its file
+ * @throws where it is none
+ */
+export function fromPem(pem: Uint8Array): X509Certificate {
+  return new X509Certificate(Buffer.from(pem));
+}
+
+/**
+ * Reads a certificate that the other side showed in a handshake. The runtime's parser guesses whether it
+ * gets DER or PEM, so DER is wrapped: bytes from others must have no second meaning.
+ *
+ * @throws where it is none
+ */
+export function fromDer(der: Uint8Array): X509Certificate {
+  return new X509Certificate(pemOf("CERTIFICATE", der));
+}
+
+/**
+ * DER as PEM text. Source: RFC 7468.
+ *
+ * @param label what it is, such as `CERTIFICATE`
+ */
+export function pemOf(label: string, der: Uint8Array): string {
+  const base64 = Buffer.from(der).toString("base64").replaceAll(/.{64}(?=.)/g, "$&\n");
+  return `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`;
 }
 
 /** Whose certificate it is; or why it is to be refused, and what would have to change. */
@@ -92,10 +120,11 @@ export function examine(certificate: Uint8Array | undefined, now = new Date()): 
   }
   const hint = "over there: a new certificate";
   try {
-    const { validFrom, validTo } = new X509Certificate(Buffer.from(certificate));
+    const found = fromDer(certificate);
+    const { validFrom, validTo } = found;
     if (now < new Date(validFrom)) return { problem: "a certificate that is not valid yet", hint };
     if (now > new Date(validTo)) return { problem: "a certificate that has expired", hint };
-    return { fingerprint: fingerprintOf(certificate) };
+    return { fingerprint: fingerprintOf(found) };
   } catch {
     return { problem: "a certificate that cannot be read", hint };
   }

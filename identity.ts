@@ -7,10 +7,16 @@
  *
  * @module
  */
-import { Buffer } from "node:buffer";
-import { createHash, createPrivateKey, createPublicKey, X509Certificate } from "node:crypto";
+import { createHash, createPrivateKey, createPublicKey } from "node:crypto";
 import { dirname, join } from "node:path";
-import { fingerprintOf, type KeyPair, PEER_HOST, readKeyPair } from "./certificates.ts";
+import {
+  fingerprintOf,
+  fromPem,
+  type KeyPair,
+  PEER_HOST,
+  pemOf,
+  readKeyPair,
+} from "./certificates.ts";
 import { GreetError } from "./errors.ts";
 import { fileNameOf } from "./home.ts";
 
@@ -44,7 +50,7 @@ export async function openIdentity(home: string, name: string): Promise<Identity
   const path = join(folderIn(home), fileNameOf(name));
   const [key, cert] = [`${path}.key`, `${path}.pem`];
   try {
-    if (!exists(key)) keep(key, pem("PRIVATE KEY", await newKey()));
+    if (!exists(key)) keep(key, pemOf("PRIVATE KEY", await newKey()));
     if (isPrivate(key)) {
       if (!exists(cert)) keep(cert, await certificateFor(Deno.readTextFileSync(key), name));
       return identityOf(name, readKeyPair(cert, key));
@@ -71,13 +77,13 @@ export async function openIdentity(home: string, name: string): Promise<Identity
  * ```
  */
 export async function newIdentity(name: string): Promise<Identity> {
-  const key = pem("PRIVATE KEY", await newKey());
+  const key = pemOf("PRIVATE KEY", await newKey());
   const bytes = (text: string) => new TextEncoder().encode(text);
   return identityOf(name, { key: bytes(key), cert: bytes(await certificateFor(key, name)) });
 }
 
 function identityOf(name: string, pair: KeyPair): Identity {
-  return { name, ...pair, fingerprint: fingerprintOf(pair.cert) };
+  return { name, ...pair, fingerprint: fingerprintOf(fromPem(pair.cert)) };
 }
 
 /**
@@ -92,9 +98,9 @@ export function identitiesIn(home: string): Pick<Identity, "name" | "fingerprint
     return [...Deno.readDirSync(folder)]
       .filter(({ name }) => name.endsWith(".pem"))
       .map(({ name: file }) => {
-        const certificate = Deno.readFileSync(join(folder, file));
-        const { subject } = new X509Certificate(Buffer.from(certificate));
-        return { name: subject.replace(/^CN=/, ""), fingerprint: fingerprintOf(certificate) };
+        const certificate = fromPem(Deno.readFileSync(join(folder, file)));
+        const name = certificate.subject.replace(/^CN=/, "");
+        return { name, fingerprint: fingerprintOf(certificate) };
       })
       .sort((a, b) => a.name < b.name ? -1 : 1);
   } catch (cause) {
@@ -153,11 +159,6 @@ async function importKeys(key: string): Promise<CryptoKeyPair> {
     privateKey: await subtle.importKey("pkcs8", new Uint8Array(pkcs8), ALGORITHM, false, ["sign"]),
     publicKey: await subtle.importKey("spki", new Uint8Array(spki), ALGORITHM, true, ["verify"]),
   };
-}
-
-function pem(label: string, der: Uint8Array): string {
-  const base64 = Buffer.from(der).toString("base64").replaceAll(/.{64}(?=.)/g, "$&\n");
-  return `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`;
 }
 
 // ---------------------------------------------------------------- keeping

@@ -12,8 +12,8 @@ import { isIP } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import type { KeyPair } from "./certificates.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
-import { isRefusal, isUnconnected, whyUnavailable } from "./reasons.ts";
-import { type ClientTls, NO_NAME, PeerCredentials, serverCredentials } from "./rpc_credentials.ts";
+import { isRefusal, type Protection, whyBroken, whyUnconnected } from "./reasons.ts";
+import { type ClientTls, PeerCredentials, serverCredentials } from "./rpc_credentials.ts";
 import type { Target } from "./target.ts";
 import { aborted, pause } from "./time.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./wire.ts";
@@ -115,10 +115,15 @@ const IN_TURN = JSON.stringify({
   }],
 });
 
-/** The hosts that a certificate may be for, where a target has no name that TLS could ask for. */
-function hostsOf({ endpoint }: Target, servers: Servers | undefined) {
-  if (servers !== undefined) return () => servers.hosts;
-  return endpoint !== undefined && isIP(endpoint.host) !== 0 ? () => [endpoint.host] : undefined;
+/** Whether gRPC can take the name that a certificate must be for from the target. */
+function namesHost({ endpoint }: Target): boolean {
+  return endpoint === undefined || isIP(endpoint.host) === 0;
+}
+
+function protectionOf({ tls, own }: DialOptions): Protection {
+  if (own !== undefined) return "peer";
+  if (tls === undefined) return "plaintext";
+  return tls.own === undefined ? "tls" : "mutual";
 }
 
 /** How long the second server may take to be connected when the first is. */
@@ -127,8 +132,7 @@ const TOGETHER_MS = 20;
 /** A channel to one target. Disposing of it closes it and fails the calls on it. */
 export class Channel implements Disposable {
   readonly #target: Target;
-  /** Whether we speak TLS, and whether we show who we are. */
-  readonly #tls: "secure" | "shown" | undefined;
+  readonly #protection: Protection;
   readonly #peer: PeerCredentials | undefined;
   readonly #tries: "once" | "again";
   readonly #client: grpc.Client;
@@ -141,14 +145,14 @@ export class Channel implements Disposable {
     servers?: AsyncIterable<readonly Target[]>,
   ) {
     this.#target = target;
-    this.#tls = own ?? tls?.own ? "shown" : tls && "secure";
+    this.#protection = protectionOf({ tls, own });
     this.#peer = own && new PeerCredentials(own);
     this.#tries = backOff === undefined ? "once" : "again";
     this.#servers = servers && new Servers(servers);
     const { firstMs, maxMs } = backOff ?? NO_BACK_OFF;
-    const hosts = tls && hostsOf(target, this.#servers);
+    const hasName = this.#servers === undefined && namesHost(target);
     const credentials = this.#peer ??
-      (tls ? serverCredentials(tls, hosts) : grpc.credentials.createInsecure());
+      (tls ? serverCredentials(tls, hasName) : grpc.credentials.createInsecure());
     this.#client = new grpc.Client(this.#servers?.uri ?? target.address, credentials, {
       "grpc.initial_reconnect_backoff_ms": firstMs,
       "grpc.max_reconnect_backoff_ms": maxMs,
@@ -158,7 +162,6 @@ export class Channel implements Disposable {
       // A silent connection is a good one; by default it is closed after 30 minutes.
       "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
       ...keepaliveOptions(keepalive),
-      ...hosts && { "grpc.ssl_target_name_override": NO_NAME },
       ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
       ...this.#servers === undefined ? {} : { "grpc.service_config": IN_TURN },
     });
@@ -207,12 +210,27 @@ export class Channel implements Disposable {
     options.signal?.throwIfAborted();
     try {
       return await this.#unary(definitionOf(type)[name], request, options);
-    } catch (error) {
+    } catch (failure) {
       options.signal?.throwIfAborted();
-      const failure = error as grpc.ServiceError;
-      if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
-      throw await fromStatus(failure, this.#target, options.timeoutMs, this.#tls);
+      throw await this.#explain(failure as FailedCall, options.timeoutMs);
     }
+  }
+
+  /** What a failed call means. A channel that does not try again is closed if it has no connection. */
+  #explain(failure: FailedCall, timeoutMs: number): Promise<GreetError> {
+    const isLeft = this.#tries === "once" && !failure.wasConnected &&
+      failure.error.code === grpc.status.UNAVAILABLE;
+    if (isLeft) this[Symbol.dispose]();
+    return fromStatus(failure, this.#target, timeoutMs, this.#protection);
+  }
+
+  /** What is known of a call that failed: gRPC calls the target a peer until it has found one. */
+  #failure(error: grpc.ServiceError, call: { getPeer(): string }): FailedCall {
+    const peer = call.getPeer();
+    return {
+      error,
+      wasConnected: ![this.#client.getChannel().getTarget(), "unknown"].includes(peer),
+    };
   }
 
   #unary(
@@ -228,7 +246,7 @@ export class Channel implements Disposable {
       request as object,
       metadata(headers, wait),
       { deadline: Date.now() + timeoutMs },
-      (error, response) => error === null ? resolve(response) : reject(error),
+      (error, response) => error === null ? resolve(response) : reject(this.#failure(error, call)),
     );
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
@@ -271,9 +289,8 @@ export class Channel implements Disposable {
         const message = `${this.#target.address}: no answer within ${timeoutMs / 1000} s`;
         throw new GreetError("DEADLINE_EXCEEDED", message, { cause: error });
       }
-      const failure = error as grpc.ServiceError;
-      if (this.#tries === "once" && isUnconnected(failure.details)) this[Symbol.dispose]();
-      throw await fromStatus(failure, this.#target, timeoutMs, this.#tls);
+      const failure = this.#failure(error as grpc.ServiceError, call);
+      throw await this.#explain(failure, timeoutMs);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", cancel);
@@ -335,7 +352,6 @@ class Servers {
   readonly #id = `${Servers.#count++}`;
   readonly #lists: AsyncIterator<readonly Target[]>;
   #known: grpc.experimental.StatusOr<grpc.experimental.Endpoint[]> | undefined;
-  #hosts: readonly string[] = [];
   #listener: grpc.experimental.ResolverListener | undefined;
   #isReading = false;
 
@@ -347,11 +363,6 @@ class Servers {
   /** What a channel is opened with. */
   get uri(): string {
     return `${SCHEME}:${this.#id}`;
-  }
-
-  /** The hosts that they are on. */
-  get hosts(): readonly string[] {
-    return this.#hosts;
   }
 
   static of({ path }: grpc.experimental.GrpcUri): Servers | undefined {
@@ -379,7 +390,6 @@ class Servers {
     try {
       for (let next; !(next = await this.#lists.next()).done;) {
         const endpoints = next.value.flatMap(({ endpoint }) => endpoint ?? []);
-        this.#hosts = endpoints.map(({ host }) => host);
         this.#known = statusOrFromValue(endpoints.map((one) => ({ addresses: [one] })));
         this.#tell();
       }
@@ -428,19 +438,29 @@ grpc.experimental.registerResolver(
   },
 );
 
+/** A call that failed. */
+interface FailedCall {
+  readonly error: grpc.ServiceError;
+  /** Whether it went out to a server, whose words the error may repeat. */
+  readonly wasConnected: boolean;
+}
+
 /** The one place where a gRPC status becomes an error of ours. */
 async function fromStatus(
-  cause: grpc.ServiceError,
+  { error: cause, wasConnected }: FailedCall,
   target: Target,
   timeoutMs: number,
-  tls: "secure" | "shown" | undefined,
+  protection: Protection,
 ): Promise<GreetError> {
   const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
   const at = (reason: string) => `${target.address}: ${reason}`;
   const details = cause.details ?? cause.message;
+  if (status === "UNAVAILABLE" && !wasConnected) {
+    const { reason, hint } = await whyUnconnected(details, target, protection);
+    return new GreetError(status, at(reason), { hint, cause: new Unconnected(details) });
+  }
   if (isDisconnect(cause.code, details)) {
-    const { reason, hint } = await whyUnavailable(details, target, tls);
-    return new GreetError("UNAVAILABLE", at(reason), { hint, cause });
+    return new GreetError("UNAVAILABLE", at(whyBroken(details) || "UNAVAILABLE"), { cause });
   }
   if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
     const what = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
@@ -450,12 +470,15 @@ async function fromStatus(
   return new GreetError(code, at(details || code), { cause });
 }
 
+/** Why a connection could not be made, in grpc-js's words and in nobody else's. */
+class Unconnected extends Error {}
+
 /**
  * Whether a call failed only because nobody listens there, or not yet; or because nobody goes by
  * the name that was to be called.
  */
 export function isNobodyThere({ code, cause }: GreetError): boolean {
-  return code === "NOT_FOUND" || isRefusal((cause as Partial<grpc.ServiceError>)?.details);
+  return code === "NOT_FOUND" || cause instanceof Unconnected && isRefusal(cause.message);
 }
 
 /** A broken connection has three faces; a cancellation of our own never gets here. */

@@ -9,7 +9,7 @@
  * @module
  */
 import "./http2_guard.ts";
-import type net from "node:net";
+import { isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect, type PeerCertificate } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { examine, type KeyPair, PEER_HOST } from "./certificates.ts";
@@ -28,37 +28,32 @@ export interface ClientTls {
 }
 
 /** What is asked for where a target has no name: an address cannot be (RFC 6066, section 3). */
-export const NO_NAME = "address.invalid";
+const NO_NAME = "address.invalid";
 
 /** How long a handshake may take. */
 const HANDSHAKE_MS = 5_000;
 
 /**
- * TLS to servers that somebody vouches for.
+ * TLS to servers that a CA vouches for.
  *
- * @param hosts of which one the certificate must be for; where they are missing, it must be for the
- *   name that gRPC takes from the target
+ * @param hasName whether gRPC takes the name that the certificate must be for from the target; without
+ *   one, the certificate of each server must be for the host that was dialled
  */
-export function serverCredentials(
-  { trusted, own, insecure = false, beyondLoopback = false }: ClientTls,
-  hosts: (() => readonly string[]) | undefined,
-): grpc.ChannelCredentials {
+export function serverCredentials(tls: ClientTls, hasName: boolean): grpc.ChannelCredentials {
+  const secure = hasName ? secureCredentials(tls) : new ByDialledHost(tls);
+  return tls.beyondLoopback ? new BeyondLoopback(secure) : secure;
+}
+
+/** gRPC's own credentials; `host` is what the certificate must be for where gRPC knows no name. */
+function secureCredentials({ trusted, own, insecure = false }: ClientTls, host?: string) {
   const buffer = (bytes?: Uint8Array) => bytes === undefined ? null : Buffer.from(bytes);
-  const secure = grpc.credentials.createSsl(
-    buffer(trusted),
-    buffer(own?.key),
-    buffer(own?.cert),
-    {
-      rejectUnauthorized: !insecure,
-      ...hosts && {
-        checkServerIdentity(_: string, certificate: PeerCertificate) {
-          const problems = hosts().map((host) => checkServerIdentity(host, certificate));
-          return problems.includes(undefined) ? undefined : problems[0];
-        },
-      },
+  return grpc.credentials.createSsl(buffer(trusted), buffer(own?.key), buffer(own?.cert), {
+    rejectUnauthorized: !insecure,
+    ...host !== undefined && {
+      checkServerIdentity: (_: string, certificate: PeerCertificate) =>
+        checkServerIdentity(host, certificate),
     },
-  );
-  return beyondLoopback ? new BeyondLoopback(secure) : secure;
+  });
 }
 
 type Connector = ReturnType<grpc.ChannelCredentials["_createSecureConnector"]>;
@@ -77,6 +72,44 @@ abstract class Credentials extends grpc.ChannelCredentials {
   override _equals(other: grpc.ChannelCredentials): boolean {
     return this === other;
   }
+}
+
+/**
+ * TLS where a target has no name, or stands for several servers: a certificate that is good for one of
+ * them proves nothing about another.
+ */
+class ByDialledHost extends Credentials {
+  readonly #tls: ClientTls;
+
+  constructor(tls: ClientTls) {
+    super();
+    this.#tls = tls;
+  }
+
+  override _createSecureConnector(...args: ConnectorArguments): Connector {
+    const [target, options, callCredentials] = args;
+    const tls = this.#tls;
+    return {
+      ...grpc.credentials.createInsecure()._createSecureConnector(...args),
+      connect(socket) {
+        const host = dialledHost(socket);
+        const name = isIP(host) === 0 ? host : NO_NAME;
+        return secureCredentials(tls, host)._createSecureConnector(
+          target,
+          { ...options, "grpc.ssl_target_name_override": name },
+          callCredentials,
+        ).connect(socket);
+      },
+    };
+  }
+}
+
+/**
+ * The host that a socket was connected to, as it was dialled. The runtime keeps a name only for its own
+ * error messages; should it stop to, the address is checked instead, and no certificate for a name passes.
+ */
+function dialledHost(socket: Socket): string {
+  return (socket as { _host?: string })._host ?? socket.remoteAddress ?? "";
 }
 
 /** TLS with other machines, plaintext on this one. */
@@ -104,6 +137,17 @@ class BeyondLoopback extends Credentials {
 }
 
 /**
+ * Nothing about a peer's certificate is verified but that it has the key, whatever the runtime calls it
+ * when that fails.
+ */
+function plainly(error: Error): Error {
+  if (!/certificate/.test(error.message) || /alert/.test(error.message)) return error;
+  return new Error("the other side shows a certificate whose key it does not have", {
+    cause: error,
+  });
+}
+
+/**
  * TLS among peers: both show a certificate that they made themselves, and whoever was met on a channel
  * first is the only one that it connects to. Who that is, the caller must find out.
  */
@@ -127,7 +171,7 @@ export class PeerCredentials extends Credentials {
     return { ...plaintext, connect: (socket) => this.#connect(socket) };
   }
 
-  async #connect(socket: net.Socket): ReturnType<Connector["connect"]> {
+  async #connect(socket: Socket): ReturnType<Connector["connect"]> {
     const secure = connect({
       socket,
       cert: Buffer.from(this.#own.cert),
@@ -139,7 +183,7 @@ export class PeerCredentials extends Credentials {
       servername: PEER_HOST,
     });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    secure.once("secureConnect", resolve).on("error", reject);
+    secure.once("secureConnect", resolve).on("error", (error) => reject(plainly(error)));
     // Whoever made the call may have given up long ago, and nobody else would close this.
     const timer = setTimeout(() => secure.destroy(new Error("no handshake")), HANDSHAKE_MS);
     await promise.finally(() => clearTimeout(timer));

@@ -19,7 +19,7 @@ import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/ref
   type: "text",
 };
 import type { TLSSocket } from "node:tls";
-import { fingerprintOf } from "./certificates.ts";
+import { fingerprintOf, fromDer } from "./certificates.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { type Connection, Listener } from "./listener.ts";
 import { Handshakes, type PeersTls, type ServerTls } from "./secure.ts";
@@ -214,7 +214,7 @@ function callersKey(call: object): string | undefined {
   if (known !== undefined) return known;
   const certificate = session.socket.getPeerCertificate?.().raw;
   if (certificate === undefined) return undefined;
-  const fingerprint = fingerprintOf(certificate);
+  const fingerprint = fingerprintOf(fromDer(certificate));
   keys.set(session, fingerprint);
   return fingerprint;
 }
@@ -392,7 +392,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
 /** Somebody speaks TLS where nobody else does. */
 function unwantedTls(): GreetError {
   return new GreetError("UNAUTHENTICATED", "a caller speaks TLS, and this side does not", {
-    hint: "over there, without TLS: --plaintext; or turn it on here",
+    hint: "turn it on here, or off over there: --plaintext",
   });
 }
 

@@ -48,7 +48,7 @@ const REFUSALS: readonly [pattern: RegExp, what: string, hint: string][] = [
   [
     /wrong version number|http request/,
     "does not speak TLS, and this side does",
-    "over there: --tls, or --cacert FILE; or here, without TLS: --plaintext",
+    "over there: --tls, or --cacert FILE",
   ],
   [/sent no certificates/, "shows no certificate, and this server wants one", "over there: --cert"],
   [

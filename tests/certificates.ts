@@ -39,13 +39,17 @@ export class Authority implements AsyncDisposable {
     return this.#files(this.#name).cert;
   }
 
-  /** A certificate for a name, and for this machine; or one that ended yesterday. */
-  async issue(name: string, days: 1 | -1 = 1): Promise<CertificateFiles> {
+  /** A certificate for a name, and for this machine or other hosts; or one that ended yesterday. */
+  async issue(
+    name: string,
+    days: 1 | -1 = 1,
+    hosts = "DNS:localhost,IP:127.0.0.1",
+  ): Promise<CertificateFiles> {
     const { cert, key } = this.#files(name);
     const request = `${this.folder}/${name}.csr`;
     await openssl(
       ...["req", "-new", ...NEW_KEY, "-keyout", key, "-out", request, "-subj", `/CN=${name}`],
-      ...["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1"],
+      ...["-addext", `subjectAltName=${hosts}`],
     );
     await openssl(
       ...["x509", "-req", "-in", request, "-out", cert, "-days", `${days}`],

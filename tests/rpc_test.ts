@@ -287,7 +287,11 @@ const STRANGERS: readonly [what: string, server: () => net.Server, message: RegE
     () => http.createServer((_, response) => response.end("hi")),
     /: the other side does not speak gRPC$/,
   ],
-  ["a server that hangs up", () => net.createServer((c) => c.end()), /does not speak gRPC$/],
+  [
+    "a server that hangs up",
+    () => net.createServer((c) => c.end()),
+    /: the other side closed the connection before it was established$/,
+  ],
   [
     "an SSH server",
     () => net.createServer((c) => c.write("SSH-2.0-OpenSSH_9.2\r\n")),
@@ -297,9 +301,15 @@ const STRANGERS: readonly [what: string, server: () => net.Server, message: RegE
 ];
 
 for (const [what, server, message] of STRANGERS) {
-  Deno.test(`${what} is told from a gRPC server in one sentence`, async () => {
-    await using other = await stranger(server());
-    await assert.rejects(greet(`${other.port}`, "Bob", { maxTime: 0.5 }), { message });
+  Deno.test({
+    name: `${what} is told from a gRPC server in one sentence`,
+    // gRPC's pause before the next attempt, of 1 ms, outlives its channel.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using other = await stranger(server());
+      await assert.rejects(greet(`${other.port}`, "Bob", { maxTime: 0.5 }), { message });
+    },
   });
 }
 
