@@ -9,6 +9,7 @@
  */
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { GreetError } from "./errors.ts";
+import { readSmallFile } from "./private_files.ts";
 
 /** A certificate, and the key that it belongs to, both PEM. */
 export interface KeyPair {
@@ -23,7 +24,7 @@ export interface KeyPair {
 export const PEER_HOST = "peer.greet.invalid";
 
 /**
- * Reads a PEM file.
+ * Reads a PEM file of at most 1 MB.
  *
  * @param what what should be in it, such as "certificate"
  * @throws {GreetError} `FAILED` where it cannot be read or holds nothing of the kind; what is in
@@ -32,7 +33,7 @@ export const PEER_HOST = "peer.greet.invalid";
 export function readPem(file: string, what: string): Uint8Array {
   let bytes: Uint8Array;
   try {
-    bytes = Deno.readFileSync(file);
+    bytes = readSmallFile(file);
   } catch (cause) {
     throw new GreetError("FAILED", `the ${what} ${JSON.stringify(file)} cannot be read`, { cause });
   }

@@ -38,6 +38,7 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   using journal = input.flag("no-journal")
     ? undefined
     : Journal.open({ home: home(), name: who.name });
+  if (journal?.warning !== undefined) warn(journal.warning, io);
   const trust = isSecure ? await openTrust(home(), who.name) : undefined;
   if (isBeyond && !isSecure) warn(EXPOSED, io);
   await using names = hasNames ? await useNames(input, io) : undefined;

@@ -19,6 +19,14 @@ import {
 } from "./certificates.ts";
 import { GreetError } from "./errors.ts";
 import { fileNameOf } from "./home.ts";
+import {
+  isShared,
+  readSmallFile,
+  requireOurs,
+  requirePrivateFolder,
+  statFile,
+  UnusableFile,
+} from "./private_files.ts";
 
 /** Somebody's key, the certificate that shows it, and how others know it. */
 export interface Identity extends KeyPair {
@@ -43,16 +51,17 @@ const SKEW_MS = 24 * 3600 * 1000;
  *
  * @param home where things are kept
  * @param name whose it is
- * @throws {GreetError} `FAILED` where it cannot be kept or read, is damaged, or where others can
- *   read the key. What is in the key is not told
+ * @throws {GreetError} `FAILED` where it cannot be kept or read, is damaged, or where other users
+ *   can read the key or replace it. What is in the key is not told
  */
 export async function openIdentity(home: string, name: string): Promise<Identity> {
   const path = join(folderIn(home), fileNameOf(name));
   const [key, cert] = [`${path}.key`, `${path}.pem`];
   try {
+    for (const folder of [home, dirname(path)]) requirePrivateFolder(folder);
     if (!exists(key)) keep(key, pemOf("PRIVATE KEY", await newKey()));
     if (isPrivate(key)) {
-      if (!exists(cert)) keep(cert, await certificateFor(Deno.readTextFileSync(key), name));
+      if (!exists(cert)) keep(cert, await certificateFor(readText(key), name));
       return identityOf(name, readKeyPair(cert, key));
     }
   } catch (cause) {
@@ -98,7 +107,7 @@ export function identitiesIn(home: string): Pick<Identity, "name" | "fingerprint
     return [...Deno.readDirSync(folder)]
       .filter(({ name }) => name.endsWith(".pem"))
       .map(({ name: file }) => {
-        const certificate = fromPem(Deno.readFileSync(join(folder, file)));
+        const certificate = fromPem(readSmallFile(join(folder, file)));
         const name = certificate.subject.replace(/^CN=/, "");
         return { name, fingerprint: fingerprintOf(certificate) };
       })
@@ -196,15 +205,28 @@ function keep(path: string, text: string): void {
 
 /** A key that others can read proves nothing. */
 function isPrivate(key: string): boolean {
-  const { mode } = Deno.statSync(key);
-  return Deno.build.os === "windows" || mode === null || (mode & 0o077) === 0;
+  const info = statFile(key);
+  if (info === undefined) throw new UnusableFile(key, "it is a link that leads nowhere");
+  if (isShared(info)) return false;
+  requireOurs(key, info);
+  return true;
+}
+
+function readText(file: string): string {
+  return new TextDecoder().decode(readSmallFile(file));
 }
 
 function unusable(name: string, key: string, cert: string, error: unknown): GreetError {
-  const { message } = (error as Error).cause as Error | undefined ?? error as Error;
-  const system = /^(.*?)(?: \(os error|, run again with)/s.exec(message)?.[1];
+  const cause = (error as Error).cause as Error | undefined ?? error as Error;
+  const cannotKeep = `the identity of ${name} cannot be kept in`;
+  const anotherHome = "move it away, or name another folder with --home DIR or GREET_HOME";
+  if (cause instanceof UnusableFile) {
+    const { path, message, hint = anotherHome } = cause;
+    return new GreetError("FAILED", `${cannotKeep} ${path}: ${message}`, { hint });
+  }
+  const system = /^(.*?)(?: \(os error|, run again with)/s.exec(cause.message)?.[1];
   if (system !== undefined) {
-    return new GreetError("FAILED", `the identity of ${name} cannot be kept in ${key}: ${system}`, {
+    return new GreetError("FAILED", `${cannotKeep} ${key}: ${system}`, {
       hint: "it needs a folder to read and write in: --home DIR or GREET_HOME names another one",
     });
   }
@@ -220,7 +242,7 @@ function unusable(name: string, key: string, cert: string, error: unknown): Gree
 
 function isKey(file: string): boolean {
   try {
-    createPrivateKey(Deno.readTextFileSync(file));
+    createPrivateKey(readText(file));
     return true;
   } catch {
     return false;

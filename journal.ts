@@ -13,7 +13,7 @@ import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqli
 import { setImmediate } from "node:timers";
 import { GreetError } from "./errors.ts";
 import { fileNameOf } from "./home.ts";
-import { begin, diskError, type Layout, openFile } from "./journal_file.ts";
+import { begin, diskError, type Layout, type OpenFile, openFile } from "./journal_file.ts";
 
 /** One thing that was said. */
 export interface Message {
@@ -156,31 +156,38 @@ export class Journal implements Disposable {
   readonly durable: boolean;
   /** What the user should know about how it was opened, if anything. */
   readonly notice: string | undefined;
+  /** What the user should do something about, although the journal can be used. */
+  readonly warning: string | undefined;
   readonly #database: DatabaseSync;
-  readonly #release: () => void;
+  readonly #file: OpenFile | undefined;
   readonly #statements = new Map<string, StatementSync>();
   #pending: Work[] = [];
   #open = true;
 
-  private constructor(database: DatabaseSync, release?: () => void, notice?: string) {
-    this.durable = release !== undefined;
-    this.notice = notice;
+  private constructor(database: DatabaseSync, file?: OpenFile) {
+    this.durable = file !== undefined;
+    this.notice = file?.notice;
+    if (file?.wasShared) this.warning = "other users could read the journal until now";
     this.#database = database;
-    this.#release = release ?? (() => {});
+    this.#file = file;
   }
 
   /**
    * Opens the journal on disk, or begins it.
    *
    * Folders are made with mode 0700, files with 0600. A damaged file is moved
-   * aside, not deleted, and {@link Journal.notice} says so.
+   * aside, not deleted, and {@link Journal.notice} says so. A file that other users can read
+   * is made private, and {@link Journal.warning} says so.
    *
-   * @throws {GreetError} `FAILED` where another process uses it, where it cannot be
-   *   written, or where a newer version of this program wrote it: then it is not touched
+   * @throws {GreetError} `FAILED` where another process uses it, where it cannot be written, where
+   *   other users can change it, or where a newer version of this program wrote it: then it is not
+   *   touched
    */
   static open({ home, name }: JournalOptions): Journal {
-    const { database, release, notice } = openFile(journalFile(home, name), name, LAYOUT);
-    return new Journal(database, release, notice);
+    const path = journalFile(home, name);
+    const lockPath = join(home, "locks", `${fileNameOf(name)}.lock`);
+    const file = openFile({ path, lockPath, name }, LAYOUT);
+    return new Journal(file.database, file);
   }
 
   /** A journal that is not on disk: it ends with the process, and forgets early. */
@@ -400,8 +407,8 @@ export class Journal implements Disposable {
     if (!this.#open) return;
     this.#commit();
     this.#open = false;
-    this.#database.close();
-    this.#release();
+    if (this.#file === undefined) this.#database.close();
+    else this.#file.close();
   }
 
   /**
@@ -426,7 +433,10 @@ export class Journal implements Disposable {
     this.#pending = [];
     if (works.length === 0) return;
     try {
-      this.#transaction("FULL", () => works.forEach((work) => work.run()));
+      this.#transaction("FULL", () => {
+        works.forEach((work) => work.run());
+        this.#file?.check();
+      });
     } catch (error) {
       works.forEach((work) => work.failed(error as GreetError));
       return;

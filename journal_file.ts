@@ -10,6 +10,7 @@
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { GreetError } from "./errors.ts";
+import { makePrivate, requirePrivateFolder, UnusableFile } from "./private_files.ts";
 
 /** What is in the file. */
 export interface Layout {
@@ -21,13 +22,31 @@ export interface Layout {
   readonly sql: string;
 }
 
+/** Where a journal is, and whose. */
+export interface Location {
+  /** The database. */
+  readonly path: string;
+  /** The file whose lock keeps other processes out. In another folder it outlives `rm -r journals`. */
+  readonly lockPath: string;
+  /** Whose journal it is. */
+  readonly name: string;
+}
+
 /** An open file. */
 export interface OpenFile {
   readonly database: DatabaseSync;
   /** What the user should know about how it was opened, if anything. */
   readonly notice?: string;
-  /** Lets other processes in. The database must be closed before. */
-  release(): void;
+  /** Whether other users could read it until now. */
+  readonly wasShared: boolean;
+  /**
+   * Makes sure that what is written still ends up where the next process will look for it.
+   *
+   * @throws {GreetError} `FAILED` where the files that were opened are no longer at their paths
+   */
+  check(): void;
+  /** Closes the database and lets other processes in. */
+  close(): void;
 }
 
 /**
@@ -36,20 +55,17 @@ export interface OpenFile {
  * Folders are made with mode 0700, files with 0600. Writing does not wait for the disk
  * (`synchronous = NORMAL`) unless a transaction asks for it.
  *
- * @param path the file
- * @param name whose it is
- * @throws {GreetError} `FAILED` where another process has it, where it cannot be
- *   written, or where a newer version wrote it
+ * @throws {GreetError} `FAILED` where another process has it, where it cannot be written, where
+ *   other users can change it, or where a newer version wrote it
  */
-export function openFile(path: string, name: string, layout: Layout): OpenFile {
+export function openFile({ path, lockPath, name }: Location, layout: Layout): OpenFile {
   try {
-    Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-    const release = lock(path, name);
+    for (const folder of [dirname(path), dirname(lockPath)]) makeFolder(folder);
+    const lock = takeLock(lockPath, name);
     try {
-      checkVersion(path, versionInHeader(path, layout), layout);
-      return { ...openOrReplace(path, layout), release };
+      return openLocked(followed(path), lockPath, lock, layout);
     } catch (error) {
-      release();
+      lock.close();
       throw error;
     }
   } catch (error) {
@@ -57,10 +73,78 @@ export function openFile(path: string, name: string, layout: Layout): OpenFile {
   }
 }
 
+function makeFolder(folder: string): void {
+  Deno.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  requirePrivateFolder(dirname(folder));
+  requirePrivateFolder(folder);
+}
+
+/** Where symbolic links lead: SQLite keeps its further files there. */
+function followed(path: string): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return path;
+    throw error;
+  }
+}
+
+function openLocked(path: string, lockPath: string, lock: Deno.FsFile, layout: Layout): OpenFile {
+  const wasShared = FILES.map((suffix) => makePrivate(path + suffix)).includes(true);
+  checkVersion(path, versionInHeader(path, layout), layout);
+  const { database, notice } = openOrReplace(path, layout);
+  const hasDatabase = trackFiles([path]);
+  const hasAll = trackFiles([path, `${path}-wal`, `${path}-shm`, lockPath]);
+  return {
+    database,
+    notice,
+    wasShared,
+    check() {
+      if (!hasAll()) throw gone(path);
+    },
+    close() {
+      // SQLite deletes -wal and -shm by name: by now they may be those of another journal.
+      if (hasDatabase()) database.close();
+      else abandoned.push(database);
+      lock.close();
+    },
+  };
+}
+
+/** What SQLite adds to the path of a database. */
+const FILES = ["", "-wal", "-shm", "-journal"];
+
+/** Databases that must never be closed, not even by the garbage collector. */
+const abandoned: DatabaseSync[] = [];
+
+/** @returns what tells whether each path still leads to the same file as now */
+function trackFiles(paths: readonly string[]): () => boolean {
+  const files = paths.map(fileAt);
+  return () => paths.every((path, i) => fileAt(path) === files[i]);
+}
+
+/** What tells a file from every other, or nothing where the path leads to none. */
+function fileAt(path: string): string | undefined {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return `${dev} ${ino}`;
+  } catch {
+    return undefined;
+  }
+}
+
+function gone(path: string): GreetError {
+  return new GreetError(
+    "FAILED",
+    `the journal cannot be used: ${path} was deleted, moved, or replaced; put it back or restart`,
+  );
+}
+
 /** Keeps other processes away; the system lets go when this one ends, however it ends. */
-function lock(path: string, name: string): () => void {
-  const file = Deno.openSync(`${path}.lock`, { create: true, write: true, mode: 0o600 });
-  if (file.tryLockSync(true)) return () => file.close();
+function takeLock(path: string, name: string): Deno.FsFile {
+  makePrivate(path);
+  const file = Deno.openSync(path, { create: true, write: true, mode: 0o600 });
+  if (file.tryLockSync(true)) return file;
   file.close();
   throw new GreetError("FAILED", `${name} is chatting already: another process has the journal`, {
     hint: "leave there first, take another name, or use another --home",
@@ -185,8 +269,10 @@ export function diskError(cause: unknown): GreetError {
 
 function cannotKeep(path: string, cause: unknown): GreetError {
   if (cause instanceof GreetError) return cause;
+  const hint = cause instanceof UnusableFile ? cause.hint : undefined;
   return new GreetError("FAILED", `cannot keep a journal in ${path}: ${reasonOf(cause)}`, {
-    hint: "name another folder with --home DIR or GREET_HOME, or keep nothing: --no-journal",
+    hint: hint ??
+      "name another folder with --home DIR or GREET_HOME, or keep nothing: --no-journal",
     cause,
   });
 }

@@ -3,12 +3,20 @@
  *
  * It is a plain file that people can read and edit: a fingerprint and a name a line. It is read
  * again when it has changed, so what is edited counts at once. A line that makes no sense is an
- * error and not skipped, because it may be the one that matters.
+ * error and not skipped, because it may be the one that matters; so is a file that other users can
+ * write to.
  *
  * @module
  */
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { GreetError } from "./errors.ts";
+import {
+  makePrivate,
+  readSmallFile,
+  requirePrivateFolder,
+  statFile,
+  UnusableFile,
+} from "./private_files.ts";
 import { isFingerprint, nameProblem } from "./text.ts";
 
 /** A key, and whose it is. */
@@ -105,20 +113,23 @@ export class KnownPeers {
 
 function versionOf(file: string): Version {
   try {
-    const { mtime, size, ino } = Deno.statSync(file);
+    requirePrivateFolder(dirname(file));
+    makePrivate(file);
+    const info = statFile(file);
+    if (info === undefined) return undefined;
+    const { mtime, size, ino } = info;
     const at = mtime?.getTime();
     // What was written just now may be written again, and look the same.
     const isSettled = at !== undefined && Date.now() - at > TICK_MS;
     return isSettled ? `${at} ${size} ${ino}` : Symbol();
   } catch (cause) {
-    if (cause instanceof Deno.errors.NotFound) return undefined;
     throw unusable(file, "read", cause);
   }
 }
 
 function begin(file: string): void {
   try {
-    Deno.mkdirSync(join(file, ".."), { recursive: true, mode: 0o700 });
+    Deno.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
     // Another process may be faster, and append before this is written.
     Deno.writeTextFileSync(file, HEADER, { createNew: true, append: true, mode: 0o600 });
   } catch (error) {
@@ -129,7 +140,7 @@ function begin(file: string): void {
 function parse(file: string): KnownPeer[] {
   let text: string;
   try {
-    text = Deno.readTextFileSync(file);
+    text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(readSmallFile(file));
   } catch (cause) {
     throw unusable(file, "read", cause);
   }
@@ -149,5 +160,6 @@ function parse(file: string): KnownPeer[] {
 function unusable(file: string, done: "read" | "written", cause: unknown): GreetError {
   const message = cause instanceof Error ? cause.message : String(cause);
   const reason = message.replace(/ \(os error.*/s, "");
-  return new GreetError("FAILED", `${file} cannot be ${done}: ${reason}`, { cause });
+  const hint = cause instanceof UnusableFile ? cause.hint : undefined;
+  return new GreetError("FAILED", `${file} cannot be ${done}: ${reason}`, { hint, cause });
 }

@@ -125,7 +125,7 @@ Deno.test("a damaged journal is moved aside and said; the chat goes on with a ne
   await using home = temporaryHome();
   const path = journalFile(home.env.GREET_HOME, "Alice");
   await Deno.mkdir(path.replace(/[^/\\]*$/, ""));
-  await Deno.writeTextFile(path, "garbage ".repeat(1_000));
+  await Deno.writeTextFile(path, "garbage ".repeat(1_000), { mode: 0o600 });
   await using alice = Program.greet(["chat", "Alice", a, b], home);
   await alice.err.until(/^The journal was damaged\. It is kept as \S+; a new one was begun\.\n/);
   await using bob = Program.greet(["chat", "Bob", b, a]);

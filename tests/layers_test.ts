@@ -11,6 +11,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "http2_guard.ts",
     "keys.ts",
     "output.ts",
+    "private_files.ts",
     "protocol_probe.ts",
     "time.ts",
   ],
