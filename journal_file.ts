@@ -63,7 +63,7 @@ export function openFile({ path, lockPath, name }: Location, layout: Layout): Op
     for (const folder of [dirname(path), dirname(lockPath)]) makeFolder(folder);
     const lock = takeLock(lockPath, name);
     try {
-      return openLocked(followed(path), lockPath, lock, layout);
+      return openLocked({ path, lockPath, name }, lock, layout);
     } catch (error) {
       lock.close();
       throw error;
@@ -89,12 +89,13 @@ function followed(path: string): string {
   }
 }
 
-function openLocked(path: string, lockPath: string, lock: Deno.FsFile, layout: Layout): OpenFile {
-  const wasShared = FILES.map((suffix) => makePrivate(path + suffix)).includes(true);
-  checkVersion(path, versionInHeader(path, layout), layout);
-  const { database, notice } = openOrReplace(path, layout);
-  const hasDatabase = trackFiles([path]);
-  const hasAll = trackFiles([path, `${path}-wal`, `${path}-shm`, lockPath]);
+function openLocked({ path, lockPath }: Location, lock: Deno.FsFile, layout: Layout): OpenFile {
+  const real = followed(path);
+  const wasShared = FILES.map((suffix) => makePrivate(real + suffix)).includes(true);
+  checkVersion(path, versionInHeader(real, layout), layout);
+  const { database, notice } = openOrReplace(real, layout);
+  const hasDatabase = trackFiles([real]);
+  const hasAll = trackFiles([path, real, `${real}-wal`, `${real}-shm`, lockPath]);
   return {
     database,
     notice,

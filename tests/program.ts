@@ -55,6 +55,8 @@ export async function inTime<T>(
 export class Printed {
   text = "";
   ended: Promise<void>;
+  /** Whether the stream has ended. */
+  isOver = false;
   #more = Promise.withResolvers<void>();
 
   constructor(stream: ReadableStream<Uint8Array<ArrayBuffer>>) {
@@ -70,7 +72,7 @@ export class Printed {
     );
   }
 
-  /** Looks again whenever more is printed, until it finds something. */
+  /** Looks again whenever more is printed, and when the stream ends, until it finds something. */
   async waitFor<T>(find: () => T | undefined, what: () => string, ms?: number): Promise<T> {
     const wait = async () => {
       for (;;) {
@@ -86,9 +88,15 @@ export class Printed {
   async #collect(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<void> {
     for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
       this.text += chunk;
-      this.#more.resolve();
-      this.#more = Promise.withResolvers();
+      this.#wake();
     }
+    this.isOver = true;
+    this.#wake();
+  }
+
+  #wake(): void {
+    this.#more.resolve();
+    this.#more = Promise.withResolvers();
   }
 }
 
@@ -146,7 +154,7 @@ export class Program implements AsyncDisposable {
   }
 
   kill(signal: Deno.Signal = "SIGKILL"): void {
-    this.#child.kill(signal);
+    if (!this.#ended) this.#child.kill(signal);
   }
 
   /** Waits for the end, and gives the exit code. */
@@ -216,8 +224,10 @@ export class Bot implements AsyncDisposable {
   readonly events: ChatEvent[] = [];
   #read = 0;
 
-  constructor(args: string[], options: Deno.CommandOptions = {}) {
-    this.program = Program.greet(["chat", ...args, "--json"], options);
+  /** @param wrapper a command that runs the chat, such as one that limits what it may use */
+  constructor(args: string[], options: Deno.CommandOptions = {}, wrapper: readonly string[] = []) {
+    const command = [...wrapper, ...greetCommand(), "chat", ...args, "--json"];
+    this.program = new Program(command, options);
   }
 
   /** Says things, each as a line of its own. */
@@ -312,9 +322,9 @@ export class Immortal implements AsyncDisposable {
     return this.runs.at(-1)!;
   }
 
-  async killAndStart(): Promise<void> {
+  async killAndStart(wrapper: readonly string[] = []): Promise<void> {
     await this.now.kill();
-    this.#start();
+    this.#start(wrapper);
   }
 
   all(type: string): ChatEvent[] {
@@ -343,8 +353,8 @@ export class Immortal implements AsyncDisposable {
     return [...received.values()];
   }
 
-  #start(): void {
-    this.runs.push(new Bot(this.#args, this.#home));
+  #start(wrapper: readonly string[] = []): void {
+    this.runs.push(new Bot(this.#args, this.#home, wrapper));
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
