@@ -251,7 +251,7 @@ const SQLITE_REASONS: readonly [RegExp, string][] = [
   [/readonly/, "it is read-only"],
   [/locked/, "another program is using it"],
   [/not a database|malformed/, "it is damaged"],
-  [/disk I\/O error/, "the disk does not work"],
+  [/disk I\/O error/, "reading or writing the disk failed"],
   [/unable to open/, "it cannot be opened"],
 ];
 
