@@ -94,19 +94,16 @@ function openLocked({ path, lockPath }: Location, lock: Deno.FsFile, layout: Lay
   const wasShared = FILES.map((suffix) => makePrivate(real + suffix)).includes(true);
   checkVersion(path, versionInHeader(real, layout), layout);
   const { database, notice } = openOrReplace(real, layout);
-  const hasDatabase = trackFiles([real]);
-  const hasAll = trackFiles([path, real, `${real}-wal`, `${real}-shm`, lockPath]);
+  const areUnchanged = trackFiles([path, real, `${real}-wal`, `${real}-shm`, lockPath]);
   return {
     database,
     notice,
     wasShared,
     check() {
-      if (!hasAll()) throw gone(path);
+      if (!areUnchanged()) throw gone(path);
     },
     close() {
-      // SQLite deletes -wal and -shm by name: by now they may be those of another journal.
-      if (hasDatabase()) database.close();
-      else abandoned.push(database);
+      database.close();
       lock.close();
     },
   };
@@ -114,9 +111,6 @@ function openLocked({ path, lockPath }: Location, lock: Deno.FsFile, layout: Lay
 
 /** What SQLite adds to the path of a database. */
 const FILES = ["", "-wal", "-shm", "-journal"];
-
-/** Databases that must never be closed, not even by the garbage collector. */
-const abandoned: DatabaseSync[] = [];
 
 /** @returns what tells whether each path still leads to the same file as now */
 function trackFiles(paths: readonly string[]): () => boolean {

@@ -1,15 +1,7 @@
 /** A disk that is full, or cannot be written: one clear line, and nothing is lost. */
 import assert from "node:assert/strict";
 import { journalFile } from "../journal.ts";
-import {
-  Bot,
-  type ChatEvent,
-  freePorts,
-  greetCommand,
-  Program,
-  run,
-  temporaryHome,
-} from "./program.ts";
+import { Bot, freePorts, greetCommand, Program, run, temporaryHome } from "./program.ts";
 
 /** A namespace of our own, in which anybody may mount. */
 const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"];
