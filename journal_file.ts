@@ -42,7 +42,8 @@ export interface OpenFile {
   /**
    * Makes sure that what is written still ends up where the next process will look for it.
    *
-   * @throws {GreetError} `FAILED` where the files that were opened are no longer at their paths
+   * @throws {GreetError} `FAILED` where the files that were opened are no longer at their paths,
+   *   or were truncated
    */
   check(): void;
   /** Closes the database and lets other processes in. */
@@ -112,26 +113,31 @@ function openLocked({ path, lockPath }: Location, lock: Deno.FsFile, layout: Lay
 /** What SQLite adds to the path of a database. */
 const FILES = ["", "-wal", "-shm", "-journal"];
 
-/** @returns what tells whether each path still leads to the same file as now */
+/** @returns what tells whether each path still leads to the same file, and none of them shrank */
 function trackFiles(paths: readonly string[]): () => boolean {
-  const files = paths.map(fileAt);
-  return () => paths.every((path, i) => fileAt(path) === files[i]);
+  let before = paths.map(fileAt);
+  return () => {
+    const now = paths.map(fileAt);
+    const areSame = now.every(({ id, size }, i) => id === before[i].id && size >= before[i].size);
+    if (areSame) before = now;
+    return areSame;
+  };
 }
 
-/** What tells a file from every other, or nothing where the path leads to none. */
-function fileAt(path: string): string | undefined {
+/** What tells a file from every other, and its size; no `id` where the path leads to none. */
+function fileAt(path: string): { id?: string; size: number } {
   try {
-    const { dev, ino } = Deno.statSync(path);
-    return `${dev} ${ino}`;
+    const { dev, ino, size } = Deno.statSync(path);
+    return { id: `${dev} ${ino}`, size };
   } catch {
-    return undefined;
+    return { size: 0 };
   }
 }
 
 function gone(path: string): GreetError {
   return new GreetError(
     "FAILED",
-    `the journal cannot be used: ${path} was deleted, moved, or replaced; put it back or restart`,
+    `the journal cannot be used: ${path} was deleted, moved, or overwritten; put it back or restart`,
   );
 }
 

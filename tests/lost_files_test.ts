@@ -12,7 +12,7 @@ const ROOT = { what: "root", isThere: POSIX.isThere && Deno.uid() === 0 };
 const GONE = {
   code: "FAILED",
   message:
-    /^the journal cannot be used: \S+ was deleted, moved, or replaced; put it back or restart$/,
+    /^the journal cannot be used: \S+ was deleted, moved, or overwritten; put it back or restart$/,
 };
 
 function message(body: string, from: string): Message {
@@ -84,6 +84,15 @@ homeTest("a copy in the place of the journal is not taken for it", async (home) 
   Deno.renameSync(`${path}.copy`, path);
   for (const work of use(journal, "after")) await assert.rejects(work, GONE);
 }, POSIX);
+
+for (const [what, suffix] of [["the database", ""], ["its log", "-wal"]]) {
+  homeTest(`${what} is truncated in use: nothing more is taken`, async (home) => {
+    using journal = Journal.open({ home, name: "Alice" });
+    await Promise.all(use(journal, "before"));
+    Deno.truncateSync(journalFile(home, "Alice") + suffix, 0);
+    for (const work of use(journal, "after")) await assert.rejects(work, { code: "FAILED" });
+  }, POSIX);
+}
 
 homeTest("without its journals a name still chats only once", (home) => {
   using _journal = Journal.open({ home, name: "Alice" });
