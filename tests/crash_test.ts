@@ -33,7 +33,7 @@ function assertNothingLost(alice: Immortal, bob: Immortal): void {
   assert.deepEqual(numbers, numbers.toSorted((a, b) => a - b), "in order");
 }
 
-for (const victim of ["the sender", "the receiver"]) {
+for (const [victim, stored] of [["the sender", "queued"], ["the receiver", "message"]]) {
   for (const call of ["pwrite64", "fsync"]) {
     Deno.test({
       name:
@@ -47,11 +47,11 @@ for (const victim of ["the sender", "the receiver"]) {
         let next = 0;
         for (const when of [1, 4, 9]) {
           await dying.killAndStart(strace(call, `signal=KILL:when=${when}`));
-          const { out } = alice.now.program;
-          for (let said = 1; !dying.now.program.out.isOver && said <= MOST; said++) {
+          const { out } = dying.now.program;
+          for (let said = 1; !out.isOver && said <= MOST; said++) {
             await alice.now.say(`${next++}`).catch(() => {});
-            const isStored = () =>
-              out.isOver || alice.now.all("queued").length >= said || undefined;
+            // One by one, so that each is a write of its own.
+            const isStored = () => out.isOver || dying.now.all(stored).length >= said || undefined;
             await out.waitFor(isStored, () => `${said} messages stored`);
           }
           assert.equal(await dying.now.program.code(), KILLED);
