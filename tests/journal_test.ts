@@ -238,7 +238,7 @@ journalTest("a damaged file is moved aside, said, and nothing else is lost", asy
   Journal.open({ home, name: "Bob" })[Symbol.dispose]();
   const path = journalFile(home, "Alice");
   const garbage = "not a database, ".repeat(1_000);
-  await Deno.writeTextFile(path, garbage);
+  await Deno.writeTextFile(path, garbage, { mode: 0o600 });
   {
     using journal = Journal.open({ home, name: "Alice" });
     const [, aside] = /^The journal was damaged\. It is kept as (\S+);/.exec(journal.notice!)!;

@@ -7,6 +7,7 @@ import { openIdentity } from "../identity.ts";
 import { Bot, freePorts, homeTest, run, temporaryHome } from "./program.ts";
 
 const POSIX = { what: "POSIX", isThere: Deno.build.os !== "windows" };
+const LINUX = { what: "Linux", isThere: Deno.build.os === "linux" };
 const ROOT = { what: "root", isThere: POSIX.isThere && Deno.uid() === 0 };
 
 const GONE = {
@@ -274,7 +275,7 @@ for (const [what, make] of ODD) {
       Deno.removeSync(path);
       if (isThere) Deno.renameSync(saved, path);
     }
-  }, POSIX);
+  }, LINUX);
 }
 
 homeTest("known_peers and keys that are far too large are not read", async (home) => {

@@ -17,6 +17,9 @@ export const ROOT = fileURLToPath(new URL("..", import.meta.url));
 /** How long a test waits for something that should happen at once. */
 export const PATIENCE_MS = 15_000;
 
+// Files that tests write are not writable by a group, as they are by default on some systems.
+if (Deno.build.os !== "windows") Deno.umask(0o022);
+
 // Programs tell the date when it changes. Tests that are not about that begin at noon.
 Deno.env.set("TZ", noon());
 
