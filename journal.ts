@@ -156,7 +156,7 @@ export class Journal implements Disposable {
   readonly durable: boolean;
   /** What the user should know about how it was opened, if anything. */
   readonly notice: string | undefined;
-  /** What the user should do something about, although the journal can be used. */
+  /** What the user should be warned about, if anything, although the journal can be used. */
   readonly warning: string | undefined;
   readonly #database: DatabaseSync;
   readonly #file: OpenFile | undefined;

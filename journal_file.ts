@@ -23,7 +23,7 @@ export interface Layout {
 }
 
 /** Where a journal is, and whose. */
-export interface Location {
+export interface JournalPaths {
   /** The database. */
   readonly path: string;
   /** The file whose lock keeps other processes out. In another folder it outlives `rm -r journals`. */
@@ -59,7 +59,7 @@ export interface OpenFile {
  * @throws {GreetError} `FAILED` where another process has it, where it cannot be written, where
  *   other users can change it, or where a newer version wrote it
  */
-export function openFile({ path, lockPath, name }: Location, layout: Layout): OpenFile {
+export function openFile({ path, lockPath, name }: JournalPaths, layout: Layout): OpenFile {
   try {
     for (const folder of [dirname(path), dirname(lockPath)]) makeFolder(folder);
     const lock = takeLock(lockPath, name);
@@ -90,9 +90,12 @@ function followed(path: string): string {
   }
 }
 
-function openLocked({ path, lockPath }: Location, lock: Deno.FsFile, layout: Layout): OpenFile {
+/** What SQLite adds to the path of a database. */
+const SUFFIXES = ["", "-wal", "-shm", "-journal"];
+
+function openLocked({ path, lockPath }: JournalPaths, lock: Deno.FsFile, layout: Layout): OpenFile {
   const real = followed(path);
-  const wasShared = FILES.map((suffix) => makePrivate(real + suffix)).includes(true);
+  const wasShared = SUFFIXES.map((suffix) => makePrivate(real + suffix)).includes(true);
   checkVersion(path, versionInHeader(real, layout), layout);
   const { database, notice } = openOrReplace(real, layout);
   const areUnchanged = trackFiles([path, real, `${real}-wal`, `${real}-shm`, lockPath]);
@@ -109,9 +112,6 @@ function openLocked({ path, lockPath }: Location, lock: Deno.FsFile, layout: Lay
     },
   };
 }
-
-/** What SQLite adds to the path of a database. */
-const FILES = ["", "-wal", "-shm", "-journal"];
 
 /** @returns what tells whether each path still leads to the same file, and none of them shrank */
 function trackFiles(paths: readonly string[]): () => boolean {
