@@ -152,6 +152,11 @@ export class Link implements AsyncDisposable {
       presence.fingerprint === fingerprint;
   }
 
+  /** Whether the other peer is there, and has that key. */
+  isToKey(fingerprint: string | undefined): boolean {
+    return this.#presence.state === "here" && this.#presence.fingerprint === fingerprint;
+  }
+
   /** Whether the other peer is expected on that port, on whatever machine. */
   isToPort(port: number): boolean {
     const whereabouts = this.#whereabouts;

@@ -11,6 +11,7 @@ import { GreetError } from "./errors.ts";
 import type { Identity } from "./identity.ts";
 import type { Message } from "./journal.ts";
 import { fromWire, type Link, toWire } from "./link.ts";
+import type { Caller } from "./rpc_admission.ts";
 import { implement, type IncomingCall, serve, type Server } from "./rpc_server.ts";
 import { nameProblem } from "./text.ts";
 import { Seldom } from "./time.ts";
@@ -69,6 +70,7 @@ export class Reception {
       services: [chat],
       tls: own && { own, isKnown: (fingerprint) => trust.isKnown(fingerprint) },
       maxCalls: MAX_CALLS,
+      admit: own && ((call, caller) => this.#admit(call, caller)),
       onRefused: (error) => {
         if (this.#refusals.isDue(error.hint)) onRefused(error);
       },
@@ -110,6 +112,14 @@ export class Reception {
     return likely.length > 0 ? likely : links;
   }
 
+  /** Refuses messages from unknown keys unread: to decode a message costs more than to send it. */
+  async #admit(call: string, caller: Caller | undefined): Promise<void> {
+    if (call === "GetInfo") return;
+    const { fingerprint, certifiedName = "" } = caller ?? {};
+    if (await this.#hasLink((link) => link.isToKey(fingerprint))) return;
+    throw new GreetError("PERMISSION_DENIED", this.#whyRefused(certifiedName, fingerprint));
+  }
+
   async #receive(wires: readonly ChatMessage[], call: IncomingCall): Promise<Nothing> {
     const senders = new Set(wires.map(({ sender }) => sender));
     for (const sender of senders) await this.#expect(sender, call.fingerprint);
@@ -122,17 +132,19 @@ export class Reception {
    * call: what a message says of its sender is no more than a claim.
    */
   async #expect(sender: string, fingerprint: string | undefined): Promise<void> {
+    if (await this.#hasLink((link) => link.isTo(sender, fingerprint))) return;
+    throw new GreetError("PERMISSION_DENIED", this.#whyRefused(sender, fingerprint));
+  }
+
+  /** Whether some link passes a test, now or after it has dialled again. */
+  async #hasLink(test: (link: Link) => boolean): Promise<boolean> {
     const links = this.#options.links();
-    if (links.some((link) => link.isTo(sender, fingerprint))) return;
+    if (links.some(test)) return true;
     const found = links.map(async (link) => {
       await link.knock();
-      if (!link.isTo(sender, fingerprint)) throw undefined;
+      if (!test(link)) throw undefined;
     });
-    try {
-      await Promise.any(found);
-    } catch {
-      throw new GreetError("PERMISSION_DENIED", this.#whyRefused(sender, fingerprint));
-    }
+    return await Promise.any(found).then(() => true, () => false);
   }
 
   #whyRefused(sender: string, fingerprint: string | undefined): string {

@@ -18,10 +18,9 @@ import * as grpc from "@grpc/grpc-js";
 import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
   type: "text",
 };
-import type { TLSSocket } from "node:tls";
-import { fingerprintOf, fromDer } from "./certificates.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
 import { type Connection, Listener } from "./listener.ts";
+import { admission, type AdmissionOptions, callerOf } from "./rpc_admission.ts";
 import { Handshakes, type PeersTls, type ServerTls } from "./secure.ts";
 import { aborted, within } from "./time.ts";
 import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from "./wire.ts";
@@ -177,7 +176,7 @@ function incoming(
   return {
     from: call.getPeer(),
     get fingerprint() {
-      return callersKey(call);
+      return callerOf(call.metadata)?.fingerprint;
     },
     get signal() {
       return signal();
@@ -197,26 +196,6 @@ function cancellation(call: grpc.ServerUnaryCall<unknown, unknown>): () => Abort
     }
     return abort.signal;
   };
-}
-
-/** The keys of those who are at the other end of connections, which stay the same as long as these. */
-const keys = new WeakMap<object, string>();
-
-/**
- * The fingerprint of the key with which the connection was made that a call came over. gRPC has no
- * way to ask for it that works with connections that are handed to it.
- */
-function callersKey(call: object): string | undefined {
-  const { session } =
-    (call as { call: { stream: { session?: { socket: TLSSocket } } } }).call.stream;
-  if (session === undefined) return undefined;
-  const known = keys.get(session);
-  if (known !== undefined) return known;
-  const certificate = session.socket.getPeerCertificate?.().raw;
-  if (certificate === undefined) return undefined;
-  const fingerprint = fingerprintOf(fromDer(certificate));
-  keys.set(session, fingerprint);
-  return fingerprint;
 }
 
 /** What a caller gets to know of an error: ours in full, anything else not at all. */
@@ -330,7 +309,9 @@ export interface ServeOptions {
   tls?: ServerTls | PeersTls;
   /** Gets who could not be understood, because one side speaks TLS or not as it should be. */
   onRefused?: (error: GreetError) => void;
-  /** How large a request may be, in bytes (default 4 MiB). */
+  /** Refuses calls before any of their requests is read (default: none is refused). */
+  admit?: AdmissionOptions["admit"];
+  /** How large a request may be, in bytes (default 4 MiB). Compressed ones are refused. */
   maxRequestBytes?: number;
   /** How many calls may be open at the same time on one connection (default 1000). */
   maxCalls?: number;
@@ -360,9 +341,11 @@ export interface Server extends AsyncDisposable {
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
   const { tls, onRefused = () => {}, maxRequestBytes, maxCalls = 1_000, sharesPort } = options;
+  const toCaller = (error: unknown) => toStatus(error, onFault);
   const server = new grpc.Server({
     ...keepaliveOptions(options.keepalive),
     "grpc.max_concurrent_streams": maxCalls,
+    interceptors: [admission({ admit: options.admit, toStatus: toCaller })],
     ...maxRequestBytes === undefined ? {} : { "grpc.max_receive_message_length": maxRequestBytes },
   });
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());

@@ -37,6 +37,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "reasons.ts",
     "registry.ts",
     "rpc.ts",
+    "rpc_admission.ts",
     "rpc_credentials.ts",
     "secure.ts",
   ],
