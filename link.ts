@@ -30,6 +30,9 @@ const DIAL_TIMEOUT_MS = 5_000;
 const SILENCE_MS = 5_000;
 const SIGN_OF_LIFE_TIMEOUT_MS = 3_000;
 
+/** How large an answer may be, in bytes: it holds a name at most. */
+const MAX_ANSWER_BYTES = 64 * 1024;
+
 /** How long a delivery may take: so long, and longer the more there is to carry. */
 const DELIVERY_TIMEOUT_MS = 5_000;
 const SLOWEST_CHARACTERS_PER_S = 50_000;
@@ -288,13 +291,13 @@ export class Link implements AsyncDisposable {
   /** Dials once and, where somebody is there, waits until that is over. */
   async #dial(place: Place, attempt: Attempt): Promise<Presence> {
     this.#place = place;
-    const { own } = this.#options;
-    using first = this.#channel = dial(place, { own });
+    const options = { own: this.#options.own, maxAnswerBytes: MAX_ANSWER_BYTES };
+    using first = this.#channel = dial(place, options);
     let presence = await this.#ask(first, DIAL_TIMEOUT_MS);
     // A process that is ending may still take a connection, and drop it: that tells nothing.
     const isTelling = !this.#hasDropped || presence.state !== "away" ||
       isNobodyThere(presence.error);
-    using channel = this.#channel = isTelling ? first : dial(place, { own });
+    using channel = this.#channel = isTelling ? first : dial(place, options);
     if (!isTelling) presence = await this.#ask(channel, DIAL_TIMEOUT_MS);
     this.#hasDropped = false;
     this.#takesSeveral = true;

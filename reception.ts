@@ -24,6 +24,9 @@ const REFUSALS_MS = 60_000;
 /** How many calls another peer may have open at the same time; it needs two or three. */
 const MAX_CALLS = 100;
 
+/** How many messages another peer may deliver in one call. */
+const MAX_MESSAGES = 1_000;
+
 /** What a reception works with. */
 export interface ReceptionOptions {
   /** Our own name. */
@@ -121,6 +124,10 @@ export class Reception {
   }
 
   async #receive(wires: readonly ChatMessage[], call: IncomingCall): Promise<Nothing> {
+    if (wires.length > MAX_MESSAGES) {
+      const message = `${this.#options.name} takes up to ${MAX_MESSAGES} messages in one call`;
+      throw new GreetError("RESOURCE_EXHAUSTED", message);
+    }
     const senders = new Set(wires.map(({ sender }) => sender));
     for (const sender of senders) await this.#expect(sender, call.fingerprint);
     await this.#options.take(wires.map(fromWire));

@@ -17,9 +17,17 @@ import {
 } from "@grpc/grpc-js";
 import { Buffer } from "node:buffer";
 import protobuf from "protobufjs";
+import { GreetError } from "./errors.ts";
+import { StrictReader } from "./rpc_reader.ts";
 import type { Calls, ServiceType } from "./wire.ts";
 
 setLogVerbosity(logVerbosity.NONE);
+
+/**
+ * How many fields a message may have, those of nested messages included. For requests it is more
+ * than a thousand chat messages have; answers may list 100,000 names.
+ */
+const MAX_FIELDS = { request: 10_000, response: 500_000 };
 
 /** The calls of a service, by name, and how their messages become bytes and come back. */
 export type ServiceDefinition = Record<string, MethodDefinition<object, object>>;
@@ -54,28 +62,45 @@ function methodOf(
   longs: NumberConstructor | StringConstructor,
 ): MethodDefinition<object, object> {
   const { resolvedRequestType, resolvedResponseType } = call;
-  const request = codecOf(resolvedRequestType!, longs);
-  const response = codecOf(resolvedResponseType!, longs);
+  const request = codecOf(resolvedRequestType!, longs, MAX_FIELDS.request);
+  const response = codecOf(resolvedResponseType!, longs, MAX_FIELDS.response);
   return {
     path: `/${call.parent!.fullName.slice(1)}/${call.name}`,
     requestStream: call.requestStream ?? false,
     responseStream: call.responseStream ?? false,
     requestSerialize: request.serialize,
-    requestDeserialize: request.deserialize,
+    requestDeserialize: orWhyNot(request.deserialize),
     responseSerialize: response.serialize,
     responseDeserialize: response.deserialize,
   };
 }
 
 /** How messages of a type become bytes and come back, as plain objects in which nothing is missing. */
-function codecOf(type: protobuf.Type, longs: NumberConstructor | StringConstructor) {
+function codecOf(
+  type: protobuf.Type,
+  longs: NumberConstructor | StringConstructor,
+  maxFields: number,
+) {
   const options = { defaults: true, longs, enums: String, oneofs: true };
   return {
     serialize(message: object) {
       const { buffer, byteOffset, byteLength } = type.encode(type.fromObject(message)).finish();
       return Buffer.from(buffer, byteOffset, byteLength);
     },
-    deserialize: (bytes: Uint8Array) => type.toObject(type.decode(bytes), options),
+    deserialize: (bytes: Uint8Array): object =>
+      type.toObject(type.decode(new StrictReader(bytes, maxFields)), options),
+  };
+}
+
+/** Returns what is wrong with a request in its place: what is thrown, grpc-js keeps from the caller. */
+function orWhyNot(deserialize: (bytes: Uint8Array) => object) {
+  return (bytes: Uint8Array): object => {
+    try {
+      return deserialize(bytes);
+    } catch (error) {
+      if (error instanceof GreetError) return error;
+      throw error;
+    }
   };
 }
 

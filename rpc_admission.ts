@@ -9,6 +9,7 @@
 import * as grpc from "@grpc/grpc-js";
 import type { TLSSocket } from "node:tls";
 import { fingerprintOf, fromDer } from "./certificates.ts";
+import { GreetError } from "./errors.ts";
 
 /** Who makes a call. */
 export interface Caller {
@@ -56,6 +57,10 @@ export function admission({ admit, toStatus }: AdmissionOptions): grpc.ServerInt
             if (admit === undefined) return next(headers);
             const name = path.slice(path.lastIndexOf("/") + 1);
             admit(name, callerOf(headers)).then(() => next(headers), refuse);
+          },
+          onReceiveMessage(message, next) {
+            if (message instanceof GreetError) refuse(message);
+            else next(message);
           },
         }),
       sendMetadata(headers, next) {

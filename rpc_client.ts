@@ -466,6 +466,9 @@ async function fromStatus(
     const what = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
     return new GreetError(status, at(`no ${what} within ${timeoutMs / 1000} s`), { cause });
   }
+  if (status === "INTERNAL" && details.startsWith("Response message parsing error")) {
+    return new GreetError(status, at("the answer cannot be read"), { cause });
+  }
   const code = status === "OK" ? "UNKNOWN" : status;
   return new GreetError(code, at(details || code), { cause });
 }

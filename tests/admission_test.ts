@@ -1,11 +1,14 @@
 /** What servers do with requests that cost more to read than to send, or that are not theirs to read. */
 import assert from "node:assert/strict";
 import http2 from "node:http2";
+import type net from "node:net";
 import { gzipSync } from "node:zlib";
-import { type Identity, newIdentity, Peer, serveGreeter } from "../mod.ts";
+import { greet, type Identity, newIdentity, Peer, serveGreeter } from "../mod.ts";
 import { GreetError } from "../errors.ts";
+import { dial } from "../rpc_client.ts";
 import { implement, serve } from "../rpc_server.ts";
-import { GREETER } from "../wire.ts";
+import { parseTarget } from "../target.ts";
+import { CHAT, type ChatMessage, GREETER } from "../wire.ts";
 import { freePorts, inTime } from "./program.ts";
 import { WireTap } from "./wire_tap.ts";
 import { Witness } from "./witness.ts";
@@ -83,7 +86,12 @@ function field(number: number, value: string | Uint8Array): number[] {
   return [number << 3 | 2, bytes.length, ...bytes];
 }
 
-const [UNIMPLEMENTED, PERMISSION_DENIED] = ["12", "7"];
+const [UNIMPLEMENTED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, INVALID_ARGUMENT] = [
+  "12",
+  "7",
+  "8",
+  "3",
+];
 
 /** Alice and Bob, who have met; without identities nothing is encrypted. */
 async function couple({ isEncrypted }: { isEncrypted: boolean }) {
@@ -168,4 +176,93 @@ Deno.test("compressed requests are refused, and callers are told what to do inst
   const answer = await caller.call("/greet.v1.Greeter/Greet", bob, plain);
   assert.equal(answer["grpc-status"], "0");
   assert.equal(answer["grpc-accept-encoding"], "identity");
+});
+
+Deno.test("a request with too many fields is refused, and no object is made of it", async () => {
+  await using chat = await couple({ isEncrypted: false });
+  await using caller = new Caller(chat.port);
+  const empty = { message: [0x0a, 0], group: [0x5b, 0x5c], integer: [0x58, 1] };
+  for (const [what, bytes] of Object.entries(empty)) {
+    for (const call of ["SendMessages", "SendMessage", "GetInfo"]) {
+      const request = new Uint8Array(100_000).map((_, i) => bytes[i % 2]);
+      const answer = await caller.call(`/greet.v1.Chat/${call}`, request);
+      assert.equal(answer["grpc-status"], RESOURCE_EXHAUSTED, `${what}, ${call}`);
+    }
+  }
+});
+
+Deno.test("a call may deliver a thousand messages, and no more", async () => {
+  await using chat = await couple({ isEncrypted: true });
+  using channel = dial(parseTarget(`${chat.port}`), { own: BOB });
+  const messages = Array.from({ length: 1_001 }, (_, i): ChatMessage => ({
+    id: crypto.randomUUID(),
+    sender: "Bob",
+    body: `${i}`,
+    timestamp: { seconds: 1_800_000_000, nanos: 1 },
+  }));
+  const call = { timeoutMs: 10_000 };
+  await assert.rejects(channel.call(CHAT, "SendMessages", { messages }, call), {
+    code: "RESOURCE_EXHAUSTED",
+    message: /Alice takes up to 1000 messages in one call/,
+  });
+  await channel.call(CHAT, "SendMessages", { messages: messages.slice(1) }, call);
+  assert.equal((await chat.shownUpTo("the end")).length, 1_001);
+});
+
+Deno.test("text that is not UTF-8 is refused, so that two ids never become the same", async () => {
+  await using chat = await couple({ isEncrypted: false });
+  await using caller = new Caller(chat.port);
+  const wrong = [[0xff], [0xfe], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xe2, 0x82]];
+  const say = (sender: string | Uint8Array, body: string | Uint8Array, id: string | Uint8Array) =>
+    caller.call(
+      "/greet.v1.Chat/SendMessage",
+      Uint8Array.from([...field(2, sender), ...field(3, body), ...field(4, id)]),
+    );
+  for (const bytes of wrong.map((bytes) => Uint8Array.from(bytes))) {
+    for (
+      const answer of [
+        await say("Bob", "a wrong id", bytes),
+        await say("Bob", bytes, "1"),
+        await say(bytes, "a wrong name", "2"),
+      ]
+    ) {
+      assert.equal(answer["grpc-status"], INVALID_ARGUMENT);
+      assert.match(decodeURIComponent(answer["grpc-message"]!), /not valid UTF-8/);
+    }
+  }
+  // Whatever is UTF-8 comes as it is.
+  const right = "\uFEFF\uFFFD\0é🎉";
+  assert.equal((await say("Bob", right, "3"))["grpc-status"], "0");
+  assert.deepEqual(await chat.shownUpTo("the end"), [right, "the end"]);
+});
+
+/** A server that answers every call with these bytes. */
+async function answering(message: Uint8Array) {
+  const server = http2.createServer();
+  server.on("stream", (stream: http2.ServerHttp2Stream) => {
+    stream.on("error", () => {}).resume();
+    stream.respond({ ":status": 200, "content-type": "application/grpc" }, {
+      waitForTrailers: true,
+    });
+    stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
+    stream.end(framed(message));
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+Deno.test("an answer that cannot be read is an error, in words of ours", async () => {
+  const answers = [[0x0a, 1, 0xff], [0x0a, 5, 1], Array(1_100_000).fill([0x0a, 0]).flat()];
+  for (const bytes of answers) {
+    await using server = await answering(Uint8Array.from(bytes));
+    await assert.rejects(greet(`${server.port}`, "Bob"), {
+      code: "INTERNAL",
+      message: `127.0.0.1:${server.port}: the answer cannot be read`,
+    });
+  }
 });

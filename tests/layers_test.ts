@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "certificates.ts",
     "home.ts",
     "journal_file.ts",
+    "rpc_reader.ts",
     "target.ts",
     "text.ts",
     "wire.ts",
