@@ -81,9 +81,6 @@ const BACKLOG = 4_096;
 /** What strangers may cost: so many of them, for so long, saying so much. */
 const STRANGERS = { connections: 100, ms: 10_000, bytes: 1_000_000 };
 
-/** How often a stranger is looked at. */
-const STRANGER_CHECK_MS = 100;
-
 /** What a TLS client begins with. Source: RFC 8446, section 5.1: `handshake`. */
 const TLS_HANDSHAKE = 22;
 
@@ -116,8 +113,8 @@ export class Listener {
   readonly #connections = new Map<string, Connection>();
   /** Those that had said nothing when they were last looked at, oldest first. */
   readonly #speechless = new Set<net.Socket>();
-  /** Those of whom nobody knew who they are, oldest first. */
-  readonly #strangers = new Set<net.Socket>();
+  /** Strangers, oldest first, and what closes their connections unless they are known by now. */
+  readonly #strangers = new Map<net.Socket, () => void>();
   readonly #listener: net.Server;
 
   constructor(options: ListenerOptions) {
@@ -179,24 +176,31 @@ export class Listener {
     }
   }
 
-  /** Strangers have something to say, or they would never become known; but not much. */
+  /**
+   * Strangers have something to say, or they would never become known; but not much. Their bytes
+   * are counted before anything is made of them, however busy this process is.
+   */
   #expectAcquaintance(socket: net.Socket, isStranger: () => boolean): void {
-    this.#strangers.add(socket);
-    const until = performance.now() + STRANGERS.ms;
-    const timer = setInterval(() => {
-      if (!isStranger()) return forget();
-      const isTooMuch = socket.bytesRead > STRANGERS.bytes || performance.now() > until;
-      if (isTooMuch) socket.destroy();
-    }, STRANGER_CHECK_MS);
+    let bytes = 0;
+    const count = (chunk: Uint8Array) => {
+      bytes += chunk.length;
+      if (bytes > STRANGERS.bytes) judge();
+    };
     const forget = () => {
-      clearInterval(timer);
+      clearTimeout(timer);
+      socket.off("data", count);
       this.#strangers.delete(socket);
     };
-    socket.once("close", forget);
-    for (const oldest of this.#strangers) {
+    const judge = () => {
+      forget();
+      if (isStranger()) socket.destroy();
+    };
+    const timer = setTimeout(judge, STRANGERS.ms);
+    socket.on("data", count).once("close", forget);
+    this.#strangers.set(socket, judge);
+    for (const judgeOldest of this.#strangers.values()) {
       if (this.#strangers.size <= STRANGERS.connections) return;
-      this.#strangers.delete(oldest);
-      oldest.destroy();
+      judgeOldest();
     }
   }
 

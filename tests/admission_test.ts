@@ -1,10 +1,11 @@
 /** What servers do with requests that cost more to read than to send, or that are not theirs to read. */
 import assert from "node:assert/strict";
 import http2 from "node:http2";
-import type net from "node:net";
+import net from "node:net";
 import { gzipSync } from "node:zlib";
 import { greet, type Identity, newIdentity, Peer, serveGreeter } from "../mod.ts";
 import { GreetError } from "../errors.ts";
+import { Listener } from "../listener.ts";
 import { dial } from "../rpc_client.ts";
 import { implement, serve } from "../rpc_server.ts";
 import { parseTarget } from "../target.ts";
@@ -265,4 +266,25 @@ Deno.test("an answer that cannot be read is an error, in words of ours", async (
       message: `127.0.0.1:${server.port}: the answer cannot be read`,
     });
   }
+});
+
+Deno.test("what strangers send is counted as it comes, and not now and then", async () => {
+  let bytes = 0;
+  const ended = Promise.withResolvers<void>();
+  const listener = new Listener({
+    onConnection: (socket) => {
+      socket.on("data", (chunk: Uint8Array) => bytes += chunk.length);
+      socket.on("close", () => ended.resolve());
+    },
+    secure: (onSecure) => ({ begin: (socket) => onSecure(socket, () => true) }),
+  });
+  const port = await listener.listen("127.0.0.1", 0);
+  const stranger = net.connect(port, "127.0.0.1").on("error", () => {}).resume();
+  const closed = new Promise<void>((resolve) => stranger.on("close", () => resolve()));
+  stranger.write(new Uint8Array(20_000_000));
+  await inTime(ended.promise, "the end of the connection");
+  assert(bytes >= 1_000_000 && bytes < 1_200_000, `${bytes} bytes were taken`);
+  stranger.destroy();
+  await closed;
+  await listener.close();
 });
