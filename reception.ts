@@ -21,8 +21,11 @@ import { CHAT, type ChatMessage, LISTENING_PORT, type Nothing } from "./wire.ts"
 /** How often it is told that callers cannot be understood, in milliseconds; anybody can cause it. */
 const REFUSALS_MS = 60_000;
 
-/** How many calls another peer may have open at the same time; it needs two or three. */
-const MAX_CALLS = 100;
+/**
+ * How many calls another peer may have open at the same time. It needs two or three, and each may
+ * hold a request of four megabytes that never ends.
+ */
+const MAX_CALLS = 10;
 
 /** How many messages another peer may deliver in one call. */
 const MAX_MESSAGES = 1_000;

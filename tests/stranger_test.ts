@@ -225,5 +225,5 @@ Deno.test("how many calls there may be at the same time is said to everybody", a
       session.once("remoteSettings", (settings) => resolve(settings.maxConcurrentStreams));
     });
   });
-  assert.deepEqual(await inTime(Promise.all(limits), "settings"), [100, 1_000, 4_000]);
+  assert.deepEqual(await inTime(Promise.all(limits), "settings"), [10, 1_000, 4_000]);
 });
