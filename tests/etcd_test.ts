@@ -489,7 +489,7 @@ etcdTest(
         await assert.rejects(stranger.lookup("Bob"), { code: "UNAVAILABLE", message });
       };
       await rejected(host, {}, /certificate is not one that is trusted/);
-      await rejected(other, { trusted }, /certificate is somebody else's/);
+      await rejected(other, { trusted }, /certificate is for another host/);
     }
   },
   { what: "etcd and openssl", isThere: has("openssl") },

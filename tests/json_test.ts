@@ -177,7 +177,7 @@ Deno.test("an error tells what can be done about it, where something can", async
   await Promise.all([secure.kill(), plain.kill()]);
   for (const bot of [secure, plain]) {
     assertValid(bot);
-    for (const { hint } of bot.all("error")) assert.match(`${hint}`, /--plaintext|\{"body": "…"\}/);
+    for (const { hint } of bot.all("error")) assert.match(`${hint}`, /--tls|\{"body": "…"\}/);
   }
 });
 
