@@ -17,7 +17,7 @@ import {
   statFile,
   UnusableFile,
 } from "./private_files.ts";
-import { isFingerprint, nameProblem } from "./text.ts";
+import { isFingerprint, storedNameProblem } from "./text.ts";
 
 /** A key, and whose it is. */
 export interface KnownPeer {
@@ -148,7 +148,7 @@ function parse(file: string): KnownPeer[] {
   return text.replace(/^\uFEFF/, "").split(/\r?\n/).flatMap((line, i) => {
     if (line.trim() === "" || line.startsWith("#")) return [];
     const [, fingerprint, name] = /^(\S+)\s+(.*?)\s*$/.exec(line) ?? [];
-    if (isFingerprint(fingerprint ?? "") && nameProblem(name) === undefined) {
+    if (isFingerprint(fingerprint ?? "") && storedNameProblem(name) === undefined) {
       return [{ fingerprint, name }];
     }
     throw new GreetError("FAILED", `line ${i + 1} of ${file} is not SHA256:… and a name`, {

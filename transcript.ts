@@ -15,7 +15,7 @@ import type { Held } from "./layout.ts";
 import type { Peer, PeerEvent } from "./peer.ts";
 import type { RosterEvent } from "./roster.ts";
 import type { Screen } from "./screen.ts";
-import { CONTINUATION, showable } from "./text.ts";
+import { CONTINUATION, showable, showableName } from "./text.ts";
 import type { TrustEvent } from "./trust.ts";
 
 /** How many waiting messages, and reasons why somebody is not there, stand below the conversation. */
@@ -325,7 +325,7 @@ function line({ at, from, body }: Message, day: Date, isLate: boolean): Span[] {
   const when = isLate ? clock(day) : sent;
   return [
     plain(`[${when}] `),
-    { text: showable(from), look: hueOf(from) },
+    { text: showableName(from), look: hueOf(from) },
     plain(`${isLate ? ` (sent ${sent})` : ""}> ${showable(body, CONTINUATION)}`),
   ];
 }

@@ -229,6 +229,12 @@ const BROKEN = [
   "<<<<<<< HEAD",
 ];
 
+knownTest("a name that an earlier version allowed is still read", (home, file) => {
+  Deno.mkdirSync(home);
+  Deno.writeTextFileSync(file, `${key(1)} Bob (work)\n`);
+  assert.deepEqual(KnownPeers.in(home).keysOf("Bob (work)"), [key(1)]);
+});
+
 knownTest("a line that makes no sense is an error that says where it is", (home, file) => {
   Deno.mkdirSync(home);
   for (const line of BROKEN) {

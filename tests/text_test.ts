@@ -1,6 +1,13 @@
 /** DESIGN: untrusted text. One function, one table. */
 import assert from "node:assert/strict";
-import { MAX_NAME_LENGTH, nameProblem, parseName, showable } from "../text.ts";
+import {
+  MAX_NAME_LENGTH,
+  nameProblem,
+  parseName,
+  showable,
+  showableName,
+  toJson,
+} from "../text.ts";
 
 const SHOWN_AS: readonly [what: string, text: string, shown: string][] = [
   ["plain text", "Hello, Bob!", "Hello, Bob!"],
@@ -33,6 +40,11 @@ const SHOWN_AS: readonly [what: string, text: string, shown: string][] = [
   ["combining marks", "e\u0301 ก็", "e\u0301 ก็"],
   ["Persian with its non-joiner", "می\u200cخواهم", "می\u200cخواهم"],
   ["Sinhala with its joiner", "ක්\u200dෂ", "ක්\u200dෂ"],
+  [
+    "a blank letter, mark, symbol and control",
+    "\u{13441}\u{16FE4}\u{1D159}\u{13430}",
+    "<U+13441><U+16FE4><U+1D159><U+13430>",
+  ],
   ["a line break where one line is wanted", "a\nb", "a␊b"],
 ];
 
@@ -66,6 +78,11 @@ const GOOD_NAMES = [
   "José",
   "漢字",
   "👩‍🚀",
+  "greeter:v1",
+  "Nguyễn Thị",
+  "l’été",
+  "می\u200cخواهم",
+  "❤️",
   "x".repeat(MAX_NAME_LENGTH),
   "🦕".repeat(MAX_NAME_LENGTH),
 ];
@@ -88,6 +105,25 @@ const BAD_NAMES: readonly [name: string, problem: RegExp][] = [
   ["Bob\u00a0", /white space/],
   ["Jose\u0301", /normalization form C/],
   ["\u2800", /shows nothing/],
+  ["Bob> yes, pay him", /has a '>', which marks a speaker/],
+  ["Bob＞ yes", /has a '>'/],
+  ["Bob› yes", /has a '›'/],
+  ["[17:24] Bob", /has a '\['/],
+  ["Bob (sent 17:24)", /has a '\('/],
+  ["Bob【x】", /has a '【'/],
+  ["Bob: yes", /has a ':'/],
+  ["Bob:", /has a ':'/],
+  ["Anna  Lena", /two spaces in a row/],
+  ["Anna\u00a0Lena", /not a plain space/],
+  ["Anna\u3000Lena", /not a plain space/],
+  ["Bo\u2800b", /not a plain space/],
+  ["Bo\u{16FE4}b", /control or invisible/],
+  ["Bo\u{1D159}b", /control or invisible/],
+  ["Bo\u{13430}b", /control or invisible/],
+  ["Bob\ufe0f", /control or invisible/],
+  ["Bo\ue000b", /private-use/],
+  ["Bo\u0603b", /format/],
+  ["x\u0301\u0302\u0303\u0304\u0305", /more than four accents/],
 ];
 
 for (const [name, problem] of BAD_NAMES) {
@@ -99,4 +135,21 @@ for (const [name, problem] of BAD_NAMES) {
 Deno.test("our own name is trimmed and normalized before it is judged", () => {
   assert.equal(parseName("  Jose\u0301 "), "José");
   assert.throws(() => parseName("   "), { code: "USAGE", message: /is empty/ });
+});
+
+Deno.test("a name from an old journal cannot pose as a speaker", () => {
+  assert.equal(showableName("Bob"), "Bob");
+  assert.equal(showableName("Bob> yes [x]"), "Bob<U+003E> yes <U+005B>x<U+005D>");
+});
+
+Deno.test("JSON is safe to print, whatever is in it, and parses to exactly that", () => {
+  for (let codePoint = 0; codePoint <= 0x10FFFF; codePoint++) {
+    const text = `a${String.fromCodePoint(codePoint)}b`;
+    const json = toJson(text);
+    assert.equal(showable(json), json, codePoint.toString(16));
+    assert.equal(JSON.parse(json), text);
+  }
+  const mixed = { "\u202ekey": ["\ud800 \x9b2J 👩‍🚀", { "\u2028": "می\u200cخواهم" }] };
+  assert.deepEqual(JSON.parse(toJson(mixed)), mixed);
+  assert.equal(toJson("👩‍🚀 می\u200cخواهم"), JSON.stringify("👩‍🚀 می\u200cخواهم"));
 });
