@@ -319,6 +319,18 @@ const ALIKE: readonly [name: string, like: string, why: string][] = [
   ["Zo\u0451", "Zo\u00EB", "Cyrillic ё"],
   ["ﬁona", "fiona", "a ligature"],
   ["Caro1", "Carol", "one for l"],
+  ["vvill", "will", "vv for w"],
+  ["Dedan", "Declan", "d for cl"],
+  ["Bo\u2800b", "Bob", "a Braille blank"],
+  ["B\u{16FE4}ob", "Bob", "a Khitan filler"],
+  ["B\u{1D159}ob", "Bob", "a null notehead"],
+  ["B\u{13430}ob", "Bob", "a hieroglyph control"],
+  ["❤\uFE0F", "❤", "a variation selector"],
+  ["محم\u200Dد", "محمد", "a joiner where letters join anyway"],
+  ["مح\u0640مد", "محمد", "a tatweel"],
+  ["Anna  Lena", "Anna Lena", "two spaces"],
+  ["Zoe\u0308\u0308", "Zoë", "an accent set twice"],
+  ["Bob²", "Bob2", "a superscript"],
 ];
 
 /** Names of people who have nothing to do with each other. */
@@ -335,6 +347,7 @@ const DIFFERENT: readonly [name: string, other: string][] = [
   ["محمد", "محمود"],
   ["王", "玉"],
   ["Bob 1", "Bob 2"],
+  ["Clara", "Dara"],
 ];
 
 for (const [name, like, why] of ALIKE) {
