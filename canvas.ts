@@ -34,7 +34,7 @@ export const NOTHING: Below = { rows: [], cursor: { row: 0, cell: 0 } };
 const CLEAR_BELOW = "\x1b[J";
 const CLEAR_RIGHT = "\x1b[K";
 const CLEAR_ROW = "\x1b[2K";
-const WRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
+export const WRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
 const CLEAR_SCREEN = "\x1b[H\x1b[2J";
 
 function vertically(rows: number): string {

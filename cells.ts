@@ -35,6 +35,7 @@ const CERTAIN = /^(?:[ -~]*|\P{Extended_Pictographic})$/u;
 /** Cells that were needed before: to measure one takes far longer than to look it up. */
 const known = new Map<string, Cell>();
 const MOST_KNOWN = 10_000;
+const LONGEST_KNOWN = 32;
 
 /**
  * Divides text, which may come from anybody, into cells.
@@ -60,7 +61,7 @@ function cellOf(grapheme: string): Cell {
     length: grapheme.length,
   };
   if (known.size >= MOST_KNOWN) known.clear();
-  known.set(grapheme, cell);
+  if (grapheme.length <= LONGEST_KNOWN) known.set(grapheme, cell);
   return cell;
 }
 

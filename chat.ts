@@ -12,7 +12,7 @@ import { GreetError } from "./errors.ts";
 import { errorLine, parseJsonLine, toJsonLine } from "./json.ts";
 import { Peer, type PeerEvent, type PeerOptions } from "./peer.ts";
 import type { Screen } from "./screen.ts";
-import { showable } from "./text.ts";
+import { showable, toJson } from "./text.ts";
 import { within } from "./time.ts";
 import { kept, Transcript } from "./transcript.ts";
 
@@ -68,7 +68,7 @@ export async function chat(options: ChatOptions): Promise<GreetError | undefined
   // Where there is a naming service, nobody need know the port.
   if (options.port === 0 && (json || options.names === undefined)) {
     const { port } = peer;
-    screen.show(json ? JSON.stringify({ type: "listening", port }) : `Listening on ${port}`);
+    screen.show(json ? toJson({ type: "listening", port }) : `Listening on ${port}`);
   }
   if (journal?.notice !== undefined) {
     view.refuse(new GreetError("DATA_LOSS", journal.notice));

@@ -109,7 +109,14 @@ async function openScreen(
     return openTerminal({ input: io.stdin, prompt, color, bell, suspends });
   }
   const { openPipe } = await import("./screen.ts");
-  return openPipe({ input: io.stdin, out: io.stdout, err: io.stderr, color, echoes: isTerminal });
+  return openPipe({
+    input: io.stdin,
+    out: io.stdout,
+    err: io.stderr,
+    color,
+    columns: json ? () => undefined : io.columns,
+    echoes: isTerminal,
+  });
 }
 
 /** Where there is a naming service, nobody need know our port, so it may be left out. */

@@ -13,6 +13,7 @@ import config from "./deno.json" with { type: "json" };
 import { GreetError } from "./errors.ts";
 import { exitCode, type Io, reportError } from "./io.ts";
 import { Output } from "./output.ts";
+import { rendered } from "./rows.ts";
 import { LOOPBACK } from "./target.ts";
 
 // ---------------------------------------------------------------- the commands
@@ -225,6 +226,8 @@ async function dispatch([first, ...rest]: readonly string[], io: Io): Promise<nu
   if (command === undefined) throw unknownCommand(name);
   if (wantsHelp) return print(commandHelp(command));
   const input = new Arguments(command, rest);
+  // What programs read is not broken into rows.
+  if (input.flag("json")) io.stdout.exact();
   if (input.flag("help")) return print(commandHelp(command));
   if (input.flag("version")) return print(`greet ${config.version}`);
   return await command.run(input, io);
@@ -241,21 +244,41 @@ function stopSignal(): AbortController {
   return stop;
 }
 
+/** How lines are broken for a terminal. */
+function fitTo(stream: typeof Deno.stdout) {
+  if (!stream.isTerminal()) return undefined;
+  const columns = () => columnsOf(stream);
+  return (line: string) => rendered(line, { columns });
+}
+
+function columnsOf(stream: typeof Deno.stdout): number | undefined {
+  if (!stream.isTerminal()) return undefined;
+  try {
+    // A terminal that does not know its size says that it has none.
+    return Deno.consoleSize().columns || undefined;
+  } catch {
+    // It is gone.
+    return undefined;
+  }
+}
+
 /** Runs the program with the real world around it, and gives the exit code. */
 async function runProgram(): Promise<number> {
   const stop = stopSignal();
   let unwritable: GreetError | undefined;
-  const stderr = new Output(Deno.stderr);
-  const stdout = new Output(Deno.stdout, (error) => {
+  const stderr = new Output(Deno.stderr, undefined, fitTo(Deno.stderr));
+  const onBroken = (error: unknown) => {
     unwritable = GreetError.from(error);
     stop.abort();
-  });
+  };
+  const stdout = new Output(Deno.stdout, onBroken, fitTo(Deno.stdout));
   const io: Io = {
     stdout,
     stderr,
     stdin: Deno.stdin.readable,
     stdinIsTerminal: Deno.stdin.isTerminal(),
     stdoutIsTerminal: Deno.stdout.isTerminal(),
+    columns: () => columnsOf(Deno.stdout),
     env: (name) => Deno.env.get(name),
     signal: stop.signal,
   };

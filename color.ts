@@ -15,10 +15,27 @@ export type Look = "plain" | "dim" | number;
 export interface Span {
   readonly text: string;
   readonly look: Look;
+  /** Makes a slice of the text safe to show, where that is not what is done with any text. */
+  readonly safely?: (slice: string) => string;
 }
 
 /** Text, plain or made of pieces. */
 export type Styled = string | readonly Span[];
+
+/** The pieces of a text. */
+export function spansOf(styled: Styled): readonly Span[] {
+  return typeof styled === "string" ? [{ text: styled, look: "plain" }] : styled;
+}
+
+/** How many UTF-16 code units a text has. */
+export function lengthOf(styled: Styled): number {
+  return spansOf(styled).reduce((sum, { text }) => sum + text.length, 0);
+}
+
+/** The same text, all of it in one look. */
+export function inLook(styled: Styled, look: Look): Span[] {
+  return spansOf(styled).map((span) => ({ ...span, look }));
+}
 
 /**
  * Colours that are far apart from each other and can be read on black and on white: the

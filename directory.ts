@@ -10,7 +10,7 @@ import type { GreetError } from "./errors.ts";
 import { isSameHold, type NamedEntry, type Names, type NamesEvent } from "./names.ts";
 import type { NameNews } from "./names_server.ts";
 import type { Output } from "./output.ts";
-import { showable } from "./text.ts";
+import { showable, toJson } from "./text.ts";
 
 /** Where to print, and how. */
 export interface PrintOptions {
@@ -33,7 +33,7 @@ export async function printNames(names: Names, options: PrintOptions): Promise<v
   const { stdout, stderr, signal, json, quiet } = options;
   const entries = await names.list({ signal });
   if (json) {
-    for (const entry of entries) stdout.line(JSON.stringify(plain(entry)));
+    for (const entry of entries) stdout.line(toJson(plain(entry)));
     return;
   }
   const rows = entries.map((entry) => ({ ...entry, name: showable(entry.name) }));
@@ -121,11 +121,11 @@ function lostText({ message }: GreetError): string {
 function eventLine(event: NamesEvent): string {
   switch (event.type) {
     case "state":
-      return JSON.stringify({ type: "state", names: event.entries.map(plain) });
+      return toJson({ type: "state", names: event.entries.map(plain) });
     case "lost":
-      return JSON.stringify({ type: "error", ...event.error.toJSON() });
+      return toJson({ type: "error", ...event.error.toJSON() });
     default:
-      return JSON.stringify({ type: event.type, ...plain(event.entry) });
+      return toJson({ type: event.type, ...plain(event.entry) });
   }
 }
 
@@ -140,7 +140,7 @@ export function newsText({ kind, name, address }: NameNews): string {
 
 /** The same as a line of JSON. */
 export function newsLine({ at, kind, name, address, fingerprint }: NameNews): string {
-  return JSON.stringify({ type: kind, at: at.toISOString(), name, address, fingerprint });
+  return toJson({ type: kind, at: at.toISOString(), name, address, fingerprint });
 }
 
 /** `2026-11-23 17:24:05`, in local time. */

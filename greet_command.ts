@@ -8,8 +8,9 @@ import type { GreetError } from "./errors.ts";
 import { exitCode, type Io, renounce, reportError, warn } from "./io.ts";
 import type { Naming } from "./naming.ts";
 import { namingOf } from "./naming_options.ts";
+import { rendered } from "./rows.ts";
 import { isLocal, isTarget, parseTarget, type Target } from "./target.ts";
-import { parseName, showable } from "./text.ts";
+import { parseName, showable, toJson } from "./text.ts";
 import type { Outcome } from "./client_threads.ts";
 import { clientTls, EXPOSED } from "./tls_options.ts";
 
@@ -65,14 +66,19 @@ async function checkWhomToGreet(
 function tell(outcome: Outcome, io: Io): void {
   const { name } = outcome;
   if ("error" in outcome) return reportError(outcome.error, io, `[${name}] `);
-  const greeting = showable(outcome.greeting);
-  io.stdout.line(`[${name}] Message received from server: "${greeting}"`);
+  const { greeting } = outcome;
+  const line = [
+    { text: `[${name}] Message received from server: "`, look: "plain" },
+    { text: greeting, look: "plain", safely: showable },
+    { text: '"', look: "plain" },
+  ] as const;
+  io.stdout.print(rendered(line, { columns: io.columns }), greeting.length);
 }
 
 function outcomeLine(outcome: Outcome): string {
   const { name } = outcome;
   if ("error" in outcome) {
-    return JSON.stringify({ type: "error", name, ...outcome.error.toJSON() });
+    return toJson({ type: "error", name, ...outcome.error.toJSON() });
   }
-  return JSON.stringify({ type: "greeting", name, greeting: outcome.greeting });
+  return toJson({ type: "greeting", name, greeting: outcome.greeting });
 }

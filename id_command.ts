@@ -8,7 +8,7 @@ import { GreetError } from "./errors.ts";
 import { homeFolder } from "./home.ts";
 import { identitiesIn, type Identity, openIdentity, spokenCode } from "./identity.ts";
 import type { Io } from "./io.ts";
-import { parseName, showable } from "./text.ts";
+import { parseName, showable, toJson } from "./text.ts";
 
 /** Shows one identity, which is made where there is none, or all that there are. */
 export async function idCommand(input: Arguments, io: Io): Promise<number> {
@@ -34,5 +34,5 @@ function idText({ name, fingerprint }: Pick<Identity, "name" | "fingerprint">): 
 }
 
 function idLine({ name, fingerprint }: Pick<Identity, "name" | "fingerprint">): string {
-  return JSON.stringify({ type: "identity", name, fingerprint, code: spokenCode(fingerprint) });
+  return toJson({ type: "identity", name, fingerprint, code: spokenCode(fingerprint) });
 }

@@ -23,6 +23,8 @@ export interface Io {
   readonly stdinIsTerminal: boolean;
   /** Whether somebody reads what goes out. */
   readonly stdoutIsTerminal: boolean;
+  /** How wide the terminal is that stdout goes to; nothing where it is none. */
+  columns(): number | undefined;
   /** An environment variable. */
   env(name: string): string | undefined;
   /** Aborted when the program is asked to stop. */

@@ -2,28 +2,48 @@
  * A chat for programs: events out, messages in, one JSON object a line.
  *
  * What goes out is described in `docs/json.md` and by the schema beside it. What
- * comes in is a plain line, or an object with a `body`. Text is exact: nothing is made
- * showable, because JSON can say anything.
+ * comes in is a plain line, or an object with a `body`. Text is exact once it is parsed; what could
+ * steer a terminal is escaped, as JSON can escape anything.
  *
  * @module
  */
+import type { Span } from "./color.ts";
 import { GreetError } from "./errors.ts";
 import type { Addressee, Message } from "./journal.ts";
 import type { PeerEvent } from "./peer.ts";
+import { toJson } from "./text.ts";
 
 /**
  * An event as a line of JSON.
  *
- * @returns the line; `undefined` for what a program need not know
+ * @returns the line, in pieces; `undefined` for what a program need not know
  */
-export function toJsonLine(event: PeerEvent): string | undefined {
+export function toJsonLine(event: PeerEvent): Span[] | undefined {
   const object = toObject(event);
-  return object && JSON.stringify(object);
+  return object && inPieces(object);
+}
+
+/** Only the body of a message is long, so that is escaped slice by slice. */
+function inPieces(object: Record<string, unknown>): Span[] {
+  const members = Object.entries(object).filter(([, value]) => value !== undefined);
+  return members.flatMap(([key, value], i) => [
+    exactly(`${i === 0 ? "{" : ","}${toJson(key)}:`),
+    ...(key === "body" ? quoted(String(value)) : [exactly(toJson(value))]),
+  ]).concat(exactly("}"));
+}
+
+function exactly(text: string): Span {
+  return { text, look: "plain", safely: (slice) => slice };
+}
+
+function quoted(text: string): Span[] {
+  const body: Span = { text, look: "plain", safely: (slice) => toJson(slice).slice(1, -1) };
+  return [exactly('"'), body, exactly('"')];
 }
 
 /** An error as a line of JSON. */
 export function errorLine({ code, message, hint }: GreetError): string {
-  return JSON.stringify({ type: "error", code, message, hint });
+  return toJson({ type: "error", code, message, hint });
 }
 
 function toObject(event: PeerEvent): Record<string, unknown> | undefined {

@@ -8,7 +8,7 @@ import { newsLine, newsText, printChanges, printNames } from "./directory.ts";
 import { type Io, renounce, reportFault, reportSeldom, warn } from "./io.ts";
 import { placeOfNames, refuseIdleOptions, useNames } from "./naming_options.ts";
 import { isLoopback, LOOPBACK, parsePort } from "./target.ts";
-import { parseName } from "./text.ts";
+import { parseName, toJson } from "./text.ts";
 import { aborted } from "./time.ts";
 import { EXPOSED, serverTls } from "./tls_options.ts";
 
@@ -61,7 +61,7 @@ async function serveCommand(
   if (tls === undefined) renounce(["read"], []);
   if (tls === undefined && !isLoopback(host)) warn(EXPOSED, io);
   if (json) {
-    io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
+    io.stdout.line(toJson({ type: "listening", host, port: server.port }));
   } else if (!input.flag("quiet")) {
     io.stdout.line(`Naming server started, listening on ${server.port}`);
   }

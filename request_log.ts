@@ -4,7 +4,7 @@
  * @module
  */
 import type { GreetRequest } from "./greeter.ts";
-import { showable } from "./text.ts";
+import { showable, toJson } from "./text.ts";
 
 /** What a log looks like. */
 export type LogFormat = "text" | "json";
@@ -21,5 +21,5 @@ function asText({ name, from, error }: GreetRequest): string {
 
 function asJson({ at, name, from, error }: GreetRequest): string {
   const status = error?.code ?? "OK";
-  return JSON.stringify({ type: "request", at: at.toISOString(), name, from, status });
+  return toJson({ type: "request", at: at.toISOString(), name, from, status });
 }

@@ -3,15 +3,16 @@
  *
  * A {@link Screen} is a terminal, with a line that is being edited below the
  * conversation (`terminal.ts`), or a pipe, with plain lines in and out
- * ({@link openPipe}). It knows no network, and whatever it is given to show is
- * showable already.
+ * ({@link openPipe}). It knows no network, and makes whatever it is given safe to
+ * show (`rows.ts`).
  *
  * @module
  */
-import { paint, type Styled } from "./color.ts";
+import { inLook, lengthOf, type Styled } from "./color.ts";
 import type { Typist } from "./editor.ts";
 import type { Held } from "./layout.ts";
 import type { Output } from "./output.ts";
+import { rendered } from "./rows.ts";
 
 /** Where a conversation is shown. Disposing of it restores the terminal. */
 export interface Screen extends AsyncDisposable {
@@ -28,7 +29,7 @@ export interface Screen extends AsyncDisposable {
   /** Adds to the conversation. */
   show(text: Styled): void;
   /** Adds something that is not part of it: dim, where that is possible. */
-  note(text: string): void;
+  note(text: Styled): void;
   /** Says what does not work; a pipe has another one for that. */
   warn(text: string): void;
   /** Says what nobody must miss. */
@@ -55,20 +56,22 @@ export interface PipeOptions {
   err: Output;
   /** Whether there may be colours. */
   color: boolean;
+  /** How wide the terminal is that the conversation goes to, if it is one. */
+  columns: () => number | undefined;
   /** Whether a terminal that can do no more than echo is at both ends. */
   echoes: boolean;
 }
 
 /** Plain lines in and out. */
-export function openPipe({ input, out, err, color, echoes }: PipeOptions): Screen {
+export function openPipe({ input, out, err, color, columns, echoes }: PipeOptions): Screen {
   const closing = new AbortController();
-  const show = (text: Styled) => out.line(paint(text, color));
+  const show = (text: Styled) => out.print(rendered(text, { color, columns }), lengthOf(text));
   return {
     interactive: false,
     echoes,
     read: () => readLines(input, closing.signal),
     show,
-    note: (text) => show([{ text, look: "dim" }]),
+    note: (text) => show(inLook(text, "dim")),
     warn: (text) => err.line(text),
     alarm: (text) => err.line(text),
     ring: () => {},

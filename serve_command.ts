@@ -19,7 +19,7 @@ import { type LogFormat, logLine } from "./request_log.ts";
 import type { Server } from "./rpc_server.ts";
 import type { ServerTls } from "./secure.ts";
 import { formatEndpoint, isLoopback, LOOPBACK, parsePort } from "./target.ts";
-import { parseName } from "./text.ts";
+import { parseName, toJson } from "./text.ts";
 import { aborted } from "./time.ts";
 import { EXPOSED, serverTls } from "./tls_options.ts";
 
@@ -41,7 +41,7 @@ export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   if (readsNothing) renounce(["read"], [placeOfNames(input, io)]);
   if (tls === undefined && !isLoopback(host)) warn(EXPOSED, io);
   if (input.flag("json")) {
-    io.stdout.line(JSON.stringify({ type: "listening", host, port: server.port }));
+    io.stdout.line(toJson({ type: "listening", host, port: server.port }));
   } else if (!input.flag("quiet")) {
     io.stdout.line(`Server started, listening on ${server.port}`);
   }

@@ -9,11 +9,13 @@
  * @module
  */
 import { setImmediate } from "node:timers/promises";
-import { Canvas, NOTHING, type Size } from "./canvas.ts";
-import { ALARM, paint, type Span, type Styled } from "./color.ts";
+import { Canvas, NOTHING, type Size, WRAP } from "./canvas.ts";
+import { cellsOf } from "./cells.ts";
+import { ALARM, inLook, type Span, type Styled } from "./color.ts";
 import { type Editor, EMPTY, press, type Typist } from "./editor.ts";
 import { type Key, KeyReader, MARK_PASTES, WHERE_IS_CURSOR } from "./keys.ts";
 import { compose, type Held } from "./layout.ts";
+import { type Piece, RowQueue } from "./rows.ts";
 import type { Screen } from "./screen.ts";
 import { pause, within } from "./time.ts";
 
@@ -68,8 +70,9 @@ class Terminal implements Screen {
   #typist: Typist = { commands: [], names: () => [], earlier: () => [] };
   #editor: Editor = EMPTY;
   #held: readonly Held[] = [];
-  /** What is added to the conversation with the next frame. */
-  #added = MARK_PASTES.on as string;
+  /** What is written with the next frame, before the conversation goes on. */
+  #prefix = MARK_PASTES.on as string;
+  readonly #added: RowQueue;
   #size = currentSize();
   /** Set while the size changes. */
   #settling: ReturnType<typeof setTimeout> | undefined;
@@ -86,6 +89,8 @@ class Terminal implements Screen {
   constructor(options: TerminalOptions) {
     this.#options = options;
     this.#canvas = new Canvas(options.color);
+    const columns = () => this.#size.columns;
+    this.#added = new RowQueue({ color: options.color, columns, measure: piecesOf });
     setRaw(true);
     this.#undo.defer(() => this.#restore());
     for (const event of ["unload", "error", "unhandledrejection"]) {
@@ -113,12 +118,12 @@ class Terminal implements Screen {
   }
 
   show(text: Styled): void {
-    this.#added += paint(text, this.#options.color) + "\n";
+    this.#added.push(text);
     this.#repaint();
   }
 
-  note(text: string): void {
-    this.show([{ text, look: "dim" }]);
+  note(text: Styled): void {
+    this.show(inLook(text, "dim"));
   }
 
   warn(text: string): void {
@@ -130,7 +135,7 @@ class Terminal implements Screen {
   }
 
   ring(): void {
-    if (this.#options.bell) this.#added += "\x07";
+    if (this.#options.bell) this.#prefix += "\x07";
   }
 
   below(rows: readonly Held[]): void {
@@ -156,7 +161,7 @@ class Terminal implements Screen {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     clearTimeout(this.#settling);
-    this.#added += MARK_PASTES.off;
+    this.#prefix += MARK_PASTES.off;
     // From here on Ctrl-C is a signal again.
     setRaw(false);
     this.#lines.end();
@@ -196,7 +201,7 @@ class Terminal implements Screen {
       case "suspend":
         return void this.#suspend();
       case "redraw":
-        this.#added = this.#canvas.clear() + this.#added;
+        this.#prefix = this.#canvas.clear() + this.#prefix;
     }
     this.#repaint();
   }
@@ -214,10 +219,13 @@ class Terminal implements Screen {
     let awaiting: ((written: boolean) => void)[] = [];
     try {
       while (this.#isDirty && !this.#isHeld()) {
-        this.#isDirty = false;
-        awaiting = this.#awaitingFrame.splice(0);
-        await writeAll(new TextEncoder().encode(this.#frame()));
-        for (const resolve of awaiting) resolve(true);
+        const frame = this.#frame(this.#added.next());
+        this.#isDirty = !this.#added.isEmpty;
+        if (this.#added.isEmpty) awaiting = this.#awaitingFrame.splice(0);
+        await writeAll(new TextEncoder().encode(frame));
+        for (const resolve of awaiting.splice(0)) resolve(true);
+        // A write may be over at once.
+        if (this.#isDirty) await setImmediate();
       }
     } catch {
       this.#isGone = true;
@@ -236,7 +244,7 @@ class Terminal implements Screen {
     return this.#isSuspended || this.#settling !== undefined;
   }
 
-  #frame(): string {
+  #frame(rows: string): string {
     const { columns } = this.#size;
     const below = this.#isOpen
       ? compose(
@@ -244,9 +252,17 @@ class Terminal implements Screen {
         this.#size,
       )
       : NOTHING;
-    const added = this.#added;
-    this.#added = "";
-    return this.#canvas.draw(added, below, columns);
+    return this.#canvas.draw(this.#withPrefix(rows), below, columns);
+  }
+
+  /**
+   * What goes in front of the conversation, and rows of it. We have broken these; where the terminal
+   * thinks that one is wider than it is, it must not wrap it.
+   */
+  #withPrefix(rows: string): string {
+    const added = this.#prefix + (rows === "" ? "" : WRAP.off + rows + WRAP.on);
+    this.#prefix = "";
+    return added;
   }
 
   /** The size changes: once it no longer does, all is drawn anew. */
@@ -266,7 +282,7 @@ class Terminal implements Screen {
       this.#onCursor = () => {};
       clearTimeout(this.#settling);
       this.#settling = undefined;
-      this.#added = this.#canvas.erase(this.#size.columns, column) + this.#added;
+      this.#prefix = this.#canvas.erase(this.#size.columns, column) + this.#prefix;
       this.#repaint();
     };
     this.#settling = setTimeout(() => this.#onCursor(), ANSWER_MS);
@@ -297,10 +313,10 @@ class Terminal implements Screen {
     setRaw(true);
     if (!this.#isSuspended) {
       this.#canvas.forget();
-      this.#added = "\r\n" + this.#added;
+      this.#prefix = "\r\n" + this.#prefix;
     }
     this.#isSuspended = false;
-    this.#added = MARK_PASTES.on + this.#added;
+    this.#prefix = MARK_PASTES.on + this.#prefix;
     this.#size = currentSize();
     this.#repaint();
   }
@@ -310,8 +326,8 @@ class Terminal implements Screen {
     setRaw(false);
     // A terminal that takes nothing would keep us here.
     if (this.#isGone || this.#painting !== undefined) return;
-    const rest = this.#canvas.draw(this.#added, NOTHING, this.#size.columns);
-    this.#added = "";
+    const added = this.#withPrefix(this.#added.rest());
+    const rest = this.#canvas.draw(added, NOTHING, this.#size.columns);
     const text = this.#isOpen ? rest + MARK_PASTES.off : rest;
     try {
       if (text !== "") Deno.stdout.writeSync(new TextEncoder().encode(text));
@@ -319,6 +335,17 @@ class Terminal implements Screen {
       this.#isGone = true;
     }
   }
+}
+
+/**
+ * Cells, where pictograms are as wide as their parts: so they are shown whole also by a terminal that
+ * does not combine them.
+ */
+function piecesOf(line: string): Piece[] {
+  return cellsOf(line).map(({ text, columns }) => ({
+    text,
+    columns: /\p{Extended_Pictographic}/u.test(text) ? 2 * [...text].length : columns,
+  }));
 }
 
 function setRaw(raw: boolean): void {

@@ -14,6 +14,7 @@ import type { Addressee, Entry, Message, Waiting } from "./journal.ts";
 import type { Held } from "./layout.ts";
 import type { Peer, PeerEvent } from "./peer.ts";
 import type { RosterEvent } from "./roster.ts";
+import { bodyShowable } from "./rows.ts";
 import type { Screen } from "./screen.ts";
 import { CONTINUATION, showable, showableName } from "./text.ts";
 import type { TrustEvent } from "./trust.ts";
@@ -97,7 +98,7 @@ export class Transcript {
     for (const { message, taken } of entries) {
       this.#tellDay(taken);
       const isLate = taken.getTime() - message.at.getTime() > LATE_MS;
-      this.#screen.note(textOf(line(message, taken, isLate)));
+      this.#screen.note(line(message, taken, isLate));
     }
   }
 
@@ -134,7 +135,7 @@ export class Transcript {
     if (queue.length === 0) return;
     const unprinted = [...this.#pending.values()].filter(({ isPrinted }) => !isPrinted);
     for (const pending of unprinted.slice(-HELD)) {
-      this.#screen.note(textOf(lineOf(pending.message)) + waitingMark(pending));
+      this.#screen.note([...lineOf(pending.message), plain(waitingMark(pending))]);
     }
     this.#screen.warn(kept(queue));
   }
@@ -232,7 +233,7 @@ export class Transcript {
         });
       case "cancelled":
         this.#pending.delete(event.message.id);
-        return this.#screen.note(`${textOf(lineOf(event.message))} (cancelled)`);
+        return this.#screen.note([...lineOf(event.message), plain(" (cancelled)")]);
     }
   }
 
@@ -326,7 +327,8 @@ function line({ at, from, body }: Message, day: Date, isLate: boolean): Span[] {
   return [
     plain(`[${when}] `),
     { text: showableName(from), look: hueOf(from) },
-    plain(`${isLate ? ` (sent ${sent})` : ""}> ${showable(body, CONTINUATION)}`),
+    plain(`${isLate ? ` (sent ${sent})` : ""}> `),
+    { text: body, look: "plain", safely: bodyShowable },
   ];
 }
 
@@ -340,7 +342,10 @@ function plain(text: string): Span {
 }
 
 function textOf(line: readonly Span[]): string {
-  return paint(line, false);
+  return paint(
+    line.map((span) => ({ ...span, text: span.safely?.(span.text) ?? span.text })),
+    false,
+  );
 }
 
 function waitingMark({ waitingFor, isWithSome }: Pending): string {

@@ -52,9 +52,9 @@ Deno.test("every event is as the schema says, and every kind of event occurs", a
   {
     await using bob = new Bot(["Bob", b, `${port}`]);
     await bob.until("message");
-    await bob.say("Hello,\nAlice \u202e\x1b[2J 👩‍🚀!");
+    await bob.say("Hello,\nAlice \u202e\x9b\x1b[2J 👩‍🚀!");
     const [{ body, from, at }] = await alice.until("message");
-    assert.equal(body, "Hello,\nAlice \u202e\x1b[2J 👩‍🚀!");
+    assert.equal(body, "Hello,\nAlice \u202e\x9b\x1b[2J 👩‍🚀!");
     assert.equal(from, "Bob");
     assert(Math.abs(Date.now() - Date.parse(`${at}`)) < 60_000);
     await alice.until("delivered");
@@ -80,6 +80,8 @@ Deno.test("every event is as the schema says, and every kind of event occurs", a
   const known = schema.oneOf.map(({ properties }) => properties.type.const).sort();
   assert.deepEqual([...kindsOf(alice), ...WHO_IS_WHO].sort(), known);
   assert.equal(alice.program.err.text, "");
+  // What could steer a terminal is escaped.
+  assert(alice.program.out.text.includes("\\u202e\\u009b\\u001b[2J 👩‍🚀"));
 });
 
 Deno.test("who is met, who is not who they say, and what looks alike is told as the schema says", async () => {

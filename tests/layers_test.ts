@@ -37,6 +37,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "naming_place.ts",
     "reasons.ts",
     "registry.ts",
+    "rows.ts",
     "rpc.ts",
     "rpc_admission.ts",
     "rpc_credentials.ts",

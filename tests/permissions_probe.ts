@@ -22,6 +22,7 @@ const code = await main(Deno.args, {
   stdin: new ReadableStream(),
   stdinIsTerminal: false,
   stdoutIsTerminal: false,
+  columns: () => undefined,
   env: () => undefined,
   signal: stop.signal,
 });

@@ -157,6 +157,11 @@ export function terminalTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `${name} (needs tmux)`, ignore: !hasTmux, fn });
 }
 
+/** The rows of a screen, with rows put together again that belong to one line. */
+export function unbroken(screen: string): string {
+  return screen.replaceAll(/\n {8}/g, "");
+}
+
 /** The rows of a screen, with another time of day. */
 export function untimed(screen: string): string[] {
   return screen.replaceAll(/\[\d\d:\d\d\]/g, "[17:24]").split("\n").map((line) => line.trimEnd());

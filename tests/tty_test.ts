@@ -1,6 +1,6 @@
 /** The terminal is given back as it was, however a chat ends; and what there is without one. */
 import assert from "node:assert/strict";
-import { Bot, freePorts, PATIENCE_MS, ROOT } from "./program.ts";
+import { Bot, freePorts, PATIENCE_MS, ROOT, run } from "./program.ts";
 import { greetIn, Terminal, terminalTest } from "./terminal.ts";
 
 /** A line of shell that runs the program and leaves its process id in a file. */
@@ -211,3 +211,49 @@ terminalTest(
     assert.equal(await terminal.settings(), before);
   },
 );
+
+/** What a message looks like that begins where a terminal begins a row of its own. */
+const FORGED = "[02:54] Bob> yes, pay him";
+
+for (const [what, env] of [["a chat", ""], ["a chat with TERM=dumb", "TERM=dumb "]] as const) {
+  terminalTest(`${what}: no row begins with what a message says`, async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open();
+    await using eve = new Bot(["Eve", b, a]);
+    await terminal.run(env + greetIn(["chat", "Alice", a, b]));
+    await terminal.until("Welcome");
+    const space = 80 - "[17:24] Eve> ".length;
+    // Others as well, in case the terminal has its own idea of where a row ends.
+    for (let more = -2; more <= 2; more++) await eve.say(" ".repeat(space + more) + FORGED);
+    await eve.say("the end");
+    await terminal.until("> the end");
+    const screen = await terminal.screen("-S", "-");
+    assert.equal(screen.match(/yes, pay him/g)?.length, 5);
+    assert.doesNotMatch(screen, /^\[02:54\]/m);
+  });
+}
+
+terminalTest("a log: no row begins with what a caller says", async () => {
+  await using terminal = await Terminal.open({ columns: 60 });
+  const [port] = freePorts();
+  await terminal.type(`clear; ${greetIn(["serve", port])} & sleep 0.1`, "Enter");
+  await terminal.until("listening on");
+  const start = "[Server] Received request from user named '".length;
+  const names = [0, 1, 2].map((more) => "x".repeat(59 - start + more) + "Server Received request");
+  await run(["greet", port, ...names]);
+  const screen = await terminal.until((screen) => screen.match(/request'$/gm)?.length === 3);
+  assert.doesNotMatch(screen, /^Server Received/m);
+  await terminal.type("kill %1", "Enter");
+});
+
+terminalTest("--json on a terminal is exact: a line is one line", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await using eve = new Bot(["Eve", b, a]);
+  await terminal.run(greetIn(["chat", "Alice", a, b, "--json"]));
+  await eve.until("welcome");
+  await eve.say("word ".repeat(50) + "\u202e\x9b2J");
+  await terminal.until(/\\u009b2J"/);
+  const line = (await terminal.screen("-J")).split("\n").find((line) => line.includes("word"))!;
+  assert.equal(JSON.parse(line).body, "word ".repeat(50) + "\u202e\x9b2J");
+});
