@@ -244,8 +244,8 @@ async function showEvents(
   view: View,
   failures: GreetError[],
 ): Promise<void> {
-  // Leaving a `for await` would mean that the last event is dealt with. It is not, where the
-  // reader is gone: then a message stays in the journal and is shown at the next start.
+  // Leaving a `for await` would mean that the last event was shown. If nobody reads any more it was
+  // not: then the message stays in the journal, and nothing more is acknowledged.
   const events = peer.events[Symbol.asyncIterator]();
   for (;;) {
     const { done, value: event } = await events.next();
@@ -253,7 +253,7 @@ async function showEvents(
     view.show(event);
     if (event.type === "failed") failures.push(event.error);
     if (event.type !== "message") await screen.ready();
-    else if (!await screen.written()) return;
+    else if (!await screen.written()) return void await events.throw?.();
   }
 }
 

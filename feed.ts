@@ -48,6 +48,9 @@ export class Feed<Item> implements AsyncIterable<Item> {
         await this.#more.promise;
         this.#more = Promise.withResolvers();
       }
+    } catch {
+      // The reader threw: it could not deal with what it had.
+      current?.done(false);
     } finally {
       // Whoever stops reading is done with what they have, and does not want the rest.
       current?.done(true);

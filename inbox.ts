@@ -18,8 +18,8 @@ const BACKLOG = 1_000;
 /** From when on a message is late. */
 const LATE_MS = 60_000;
 
-/** How long the reader has for what is left when we leave; the rest is for the next start. */
-const LAST_WORDS_MS = 1_000;
+/** How long a leaving inbox waits for its reader to take another message before it gives up. */
+const STALLED_MS = 1_000;
 
 /** The pause before a journal that cannot be read is read again. */
 const RETRY_MS = 1_000;
@@ -34,11 +34,15 @@ export interface InboxOptions {
   readonly onTrouble: (error: GreetError) => void;
 }
 
-/** Takes and hands over. Disposing of it gives the reader a moment for what is left. */
+/**
+ * Takes and hands over. Disposing of it hands over what is left, unless the reader stalls; until
+ * then {@link Inbox.take} answers only for what the reader has, and after that for nothing.
+ */
 export class Inbox implements AsyncDisposable {
   readonly #options: InboxOptions;
   readonly #running: Promise<void>;
-  readonly #born = Date.now();
+  /** The last place that a former run filled. The clock may be set back; places only grow. */
+  readonly #leftBehindUpTo: number;
   readonly #opened = Promise.withResolvers<void>();
   #woken = Promise.withResolvers<void>();
   #shownUpTo: number;
@@ -49,6 +53,7 @@ export class Inbox implements AsyncDisposable {
   constructor(options: InboxOptions) {
     this.#options = options;
     this.#shownUpTo = options.journal.shownUpTo();
+    this.#leftBehindUpTo = options.journal.lastPlace();
     this.#running = this.#run();
   }
 
@@ -60,39 +65,53 @@ export class Inbox implements AsyncDisposable {
   /**
    * Stores what was not stored before.
    *
-   * @returns when it is safe: on disk, or, where nothing is, with the reader
+   * @returns when it is safe: on disk and going to be shown in this run, or with the reader
    * @throws {GreetError} `FAILED` where it cannot be stored, `UNAVAILABLE` where the reader is gone
    */
   async take(messages: readonly Message[]): Promise<void> {
+    if (this.#isClosed) throw readerGone();
     const { journal } = this.#options;
     const last = await journal.take(messages);
     this.#woken.resolve();
-    if (last === undefined) return;
-    await this.#shown(journal.durable ? last - BACKLOG : last);
-    if (!journal.durable && last > this.#shownUpTo) {
-      throw new GreetError("UNAVAILABLE", "the reader has left");
-    }
+    const mayWait = journal.durable && this.#state === "open";
+    await this.#shown(mayWait ? last - BACKLOG : last);
+    const willBeShown = journal.durable && !this.#isClosed;
+    if (!willBeShown && last > this.#shownUpTo) throw readerGone();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#state = "closing";
+    if (this.#state === "open") this.#state = "closing";
     this.open();
     this.#woken.resolve();
-    await within(LAST_WORDS_MS, this.#running);
+    let before: number;
+    do {
+      before = this.#shownUpTo;
+      await within(STALLED_MS, this.#running);
+    } while (this.#state === "closing" && this.#shownUpTo > before);
+    this.#close();
+  }
+
+  get #isClosed(): boolean {
+    return this.#state === "closed";
+  }
+
+  #close(): void {
     this.#state = "closed";
     this.#letGo(Infinity);
   }
 
   async #shown(place: number): Promise<void> {
-    if (place <= this.#shownUpTo || this.#state === "closed") return;
+    if (place <= this.#shownUpTo || this.#isClosed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.push({ place, resolve });
     await promise;
   }
 
   async #run(): Promise<void> {
-    for (;;) {
+    while (!this.#isClosed) {
       const { promise: woken } = this.#woken = Promise.withResolvers();
+      // Seen before looking, so that nothing comes between the last look and the end.
+      const isLeaving = this.#state === "closing";
       try {
         await this.#handOver();
       } catch (error) {
@@ -100,7 +119,7 @@ export class Inbox implements AsyncDisposable {
         await within(RETRY_MS, woken);
         continue;
       }
-      if (this.#state !== "open") return;
+      if (isLeaving) return this.#close();
       await woken;
     }
   }
@@ -118,11 +137,12 @@ export class Inbox implements AsyncDisposable {
   /** Hands one over, and says whether the next one can follow. */
   async #show(entry: Entry): Promise<boolean> {
     const { place, message, taken } = entry;
-    const isLeftBehind = taken.getTime() < this.#born;
+    const isLeftBehind = place <= this.#leftBehindUpTo;
     if (!isLeftBehind) await this.#opened.promise;
     const isLate = isLeftBehind || taken.getTime() - message.at.getTime() > LATE_MS;
     const isRead = await this.#options.show(entry, isLate);
-    if (!isRead || this.#state === "closed") return false;
+    if (!isRead) this.#close();
+    if (this.#isClosed) return false;
     // Within one run nothing is shown twice, whatever becomes of the mark.
     this.#shownUpTo = place;
     try {
@@ -139,4 +159,8 @@ export class Inbox implements AsyncDisposable {
     for (const { resolve } of this.#waiters.filter(isDue)) resolve();
     this.#waiters = this.#waiters.filter((waiter) => !isDue(waiter));
   }
+}
+
+function readerGone(): GreetError {
+  return new GreetError("UNAVAILABLE", "the reader has left");
 }

@@ -223,14 +223,25 @@ export class Journal implements Disposable {
    * Takes what somebody else said. What it has already (the same sender, the same
    * id) is not taken again.
    *
-   * @returns the place of the last one that is new, if any, when it is on disk
+   * @returns the highest place that any of them has, new or not, once all are on disk; 0 for none
    */
-  take(messages: readonly Message[]): Promise<number | undefined> {
+  take(messages: readonly Message[]): Promise<number> {
     return this.#durably(() => {
-      let last: number | undefined;
-      for (const message of messages) last = this.#insert(message, 0) ?? last;
+      let last = 0;
+      for (const message of messages) {
+        last = Math.max(last, this.#insert(message, 0) ?? this.#placeOf(message));
+      }
       return last;
     });
+  }
+
+  #placeOf({ id, from }: Message): number {
+    const [{ place }] = this.#all(
+      "SELECT place FROM message WHERE sender = ? AND id = ? AND id <> ''",
+      from,
+      id,
+    );
+    return Number(place);
   }
 
   #insert({ id, from, body, at }: Message, shown: 0 | 1): number | undefined {
@@ -262,6 +273,12 @@ export class Journal implements Disposable {
       `SELECT coalesce((SELECT min(place) - 1 FROM message WHERE shown = 0),
                        (SELECT max(place) FROM message), 0) AS place`,
     );
+    return Number(place);
+  }
+
+  /** The place of the newest message, whoever wrote it; 0 if there is none. */
+  lastPlace(): number {
+    const [{ place }] = this.#all("SELECT coalesce(max(place), 0) AS place FROM message");
     return Number(place);
   }
 

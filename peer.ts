@@ -125,6 +125,9 @@ const CALL_BACK_MS = 500;
 /** How long what somebody says waits for the end of what is on its way to them. */
 const OVERTAKEN_MS = 50;
 
+/** How long calls that are being answered keep us from leaving. */
+const LAST_ANSWERS_MS = 1_000;
+
 /** How long our last words keep us from leaving. */
 const LAST_WORDS_MS = 1_000;
 
@@ -547,9 +550,9 @@ export class Peer implements AsyncDisposable {
     await within(CALL_BACK_MS, this.#reception.asked(this.#namesHere().length));
     this.#roster[Symbol.dispose]();
     await Promise.all(this.#connections.map(({ link }) => link[Symbol.asyncDispose]()));
-    const stopped = this.#reception.stop();
+    // In this order: once nothing more is acknowledged, what was is shown.
+    await this.#reception.stop(LAST_ANSWERS_MS);
     await this.#inbox[Symbol.asyncDispose]();
-    await stopped;
     this.#feed.end();
     await Promise.all(outboxes.map((outbox) => outbox[Symbol.asyncDispose]()));
     await Promise.all([unregistered, ...this.#following]);

@@ -88,9 +88,13 @@ export class Reception {
     return this.#server!.port;
   }
 
-  /** Takes no more calls; resolves when those in flight are answered. */
-  async stop(): Promise<void> {
-    await this.#server?.stop();
+  /**
+   * Takes no more calls. Once it resolves, nothing more is answered.
+   *
+   * @param graceMs how many milliseconds calls in flight may still take
+   */
+  async stop(graceMs?: number): Promise<void> {
+    await this.#server?.stop(graceMs);
   }
 
   /** Resolves when we were asked that often who we are. */
