@@ -120,6 +120,23 @@ Deno.test("without a journal nothing is written, and what cannot be delivered is
   assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
 });
 
+Deno.test("when two pipes end at the same moment, what one calls delivered the other has shown", async () => {
+  for (let round = 0; round < 15; round++) {
+    const [a, b] = freePorts();
+    await using alice = new Bot(["Alice", a, b]);
+    await using bob = new Bot(["Bob", b, a]);
+    await Promise.all([alice, bob].map(async (bot) => {
+      await bot.say("hi");
+      await bot.program.end();
+      assert.equal(await bot.program.code(), 0);
+    }));
+    for (const [sender, receiver] of [[alice, bob], [bob, alice]]) {
+      assert.equal(sender.all("delivered").length, 1);
+      assert.equal(receiver.all("message").length, 1, `round ${round}`);
+    }
+  }
+});
+
 /** A peer written elsewhere, Bob, which answers each message as it likes and takes one at a time. */
 async function foreignPeer(answer: (body: string) => void) {
   const received: string[] = [];
