@@ -9,7 +9,9 @@
  *
  * @module
  */
+import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
 import type { KeyPair } from "./certificates.ts";
+import { DELIVERY_TIMEOUT, DeliveryPace, type Load } from "./delivery_pace.ts";
 import { GreetError } from "./errors.ts";
 import type { Message } from "./journal.ts";
 import { type Channel, dial, isNobodyThere } from "./rpc_client.ts";
@@ -17,8 +19,11 @@ import type { Target } from "./target.ts";
 import { pause, within } from "./time.ts";
 import { CHAT, type ChatMessage, LISTENING_PORT } from "./wire.ts";
 
-/** How long a peer may take to say who it is when we dial. */
-const DIAL_TIMEOUT_MS = 5_000;
+/**
+ * How long a peer may take to say who it is when we dial. That includes connecting: several round
+ * trips before any of them can be measured, so each dial that times out gives the next one longer.
+ */
+const DIAL_TIMEOUT = { leastMs: 5_000, mostMs: 20_000 };
 
 /**
  * A peer that was stopped, or whose cable was pulled, says nothing, and the
@@ -28,14 +33,10 @@ const DIAL_TIMEOUT_MS = 5_000;
  * (grpc/grpc `doc/keepalive.md`).
  */
 const SILENCE_MS = 5_000;
-const SIGN_OF_LIFE_TIMEOUT_MS = 3_000;
+const SIGN_OF_LIFE_TIMEOUT = { leastMs: 3_000, mostMs: 20_000 };
 
 /** How large an answer may be, in bytes: it holds a name at most. */
 const MAX_ANSWER_BYTES = 64 * 1024;
-
-/** How long a delivery may take: so long, and longer the more there is to carry. */
-const DELIVERY_TIMEOUT_MS = 5_000;
-const SLOWEST_CHARACTERS_PER_S = 50_000;
 
 /**
  * The pauses between dials while nobody listens there: the first, the longest, and how
@@ -126,7 +127,10 @@ export class Link implements AsyncDisposable {
   #takesSeveral = true;
   #hasDropped = false;
   #lastSign = 0;
-  #carryingMs = 0;
+  readonly #timeout = new AnswerTimeout();
+  readonly #pace = new DeliveryPace();
+  /** By how much the call under way may take longer than usual: the peer may be busy with it. */
+  #extraMs = 0;
   #doubted = Promise.withResolvers<void>();
   #closed = false;
 
@@ -195,7 +199,7 @@ export class Link implements AsyncDisposable {
   }
 
   /**
-   * Delivers messages, in order: in one call, or as many as the other side takes in one.
+   * Delivers messages, in order: as many in one call as the other side takes, and not too slowly.
    *
    * @param to who is to get them, and nobody else
    * @param messages at least one
@@ -204,10 +208,11 @@ export class Link implements AsyncDisposable {
    */
   async deliver(to: string, messages: readonly Message[]): Promise<number> {
     const channel = await this.#channelTo(to);
-    if (this.#takesSeveral && messages.length > 1) {
+    const batch = messages.slice(0, this.#takesSeveral ? this.#pace.batch : 1);
+    if (batch.length > 1) {
       try {
-        await this.#send(channel, "SendMessages", { messages: messages.map(toWire) }, messages);
-        return messages.length;
+        await this.#send(channel, "SendMessages", { messages: batch.map(toWire) }, batch);
+        return batch.length;
       } catch (error) {
         if (!isTooMuch(error)) throw error;
         this.#takesSeveral = false;
@@ -232,17 +237,20 @@ export class Link implements AsyncDisposable {
     request: NonNullable<typeof CHAT.calls>[Name]["request"],
     messages: readonly Message[],
   ): Promise<void> {
-    const length = messages.reduce((sum, { body }) => sum + body.length, 0);
-    this.#carryingMs = 1_000 * Math.floor(length / SLOWEST_CHARACTERS_PER_S);
+    const characters = messages.reduce((sum, { body }) => sum + body.length, 0);
+    const load = { messages: messages.length, characters };
+    const timeoutMs = this.#pace.timeoutMs(load);
+    this.#extraMs = timeoutMs - DELIVERY_TIMEOUT.leastMs;
+    const began = performance.now();
     try {
-      const timeoutMs = DELIVERY_TIMEOUT_MS + this.#carryingMs;
       await channel.call(CHAT, name, request, { timeoutMs });
       this.#lastSign = performance.now();
+      this.#pace.delivered(load, this.#lastSign - began, this.#timeout.quickestMs);
     } catch (error) {
-      if (GreetError.from(error).code === "DEADLINE_EXCEEDED") this.#doubt();
+      if (isExpired(error)) this.#doubt(load);
       throw error;
     } finally {
-      this.#carryingMs = 0;
+      this.#extraMs = 0;
     }
   }
 
@@ -293,12 +301,12 @@ export class Link implements AsyncDisposable {
     this.#place = place;
     const options = { own: this.#options.own, maxAnswerBytes: MAX_ANSWER_BYTES };
     using first = this.#channel = dial(place, options);
-    let presence = await this.#ask(first, DIAL_TIMEOUT_MS);
+    let presence = await this.#ask(first, DIAL_TIMEOUT);
     // A process that is ending may still take a connection, and drop it: that tells nothing.
     const isTelling = !this.#hasDropped || presence.state !== "away" ||
       isNobodyThere(presence.error);
     using channel = this.#channel = isTelling ? first : dial(place, options);
-    if (!isTelling) presence = await this.#ask(channel, DIAL_TIMEOUT_MS);
+    if (!isTelling) presence = await this.#ask(channel, DIAL_TIMEOUT);
     this.#hasDropped = false;
     this.#takesSeveral = true;
     this.#change(presence);
@@ -321,27 +329,32 @@ export class Link implements AsyncDisposable {
       // The connection is gone; whether the peer is, the next dial tells.
       if (!isOpen || this.#closed) return { state: "connecting" };
       if (performance.now() - this.#lastSign < SILENCE_MS) continue;
-      const presence = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT_MS + this.#carryingMs);
+      const presence = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
       if (presence.state !== "here") return isOpen ? presence : { state: "connecting" };
     }
   }
 
-  /** Somebody who should have answered did not: ask now whether they are there. */
-  #doubt(): void {
+  /** A delivery was not answered in time: ask at once whether the peer is still there. */
+  #doubt(load: Load): void {
+    this.#pace.timedOut(load);
     this.#lastSign = -Infinity;
     this.#doubted.resolve();
   }
 
-  async #ask(channel: Channel, timeoutMs: number): Promise<Presence> {
+  async #ask(channel: Channel, range: TimeoutRange): Promise<Presence> {
+    const timeoutMs = this.#timeout.within(range) + this.#extraMs;
+    const began = performance.now();
     try {
       const headers = { [LISTENING_PORT]: `${this.#options.port}` };
       const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs, headers });
       const { fingerprint } = channel;
       this.#options.check(sender, fingerprint, this.#place!);
       this.#lastSign = performance.now();
+      this.#timeout.answered(this.#lastSign - began);
       this.#doubted = Promise.withResolvers();
       return { state: "here", name: sender, fingerprint };
     } catch (error) {
+      if (isExpired(error)) this.#timeout.expired();
       return { state: "away", error: GreetError.from(error) };
     }
   }
@@ -351,6 +364,10 @@ export class Link implements AsyncDisposable {
     this.#presence = presence;
     this.#options.onChange(presence);
   }
+}
+
+function isExpired(error: unknown): boolean {
+  return GreetError.from(error).code === "DEADLINE_EXCEEDED";
 }
 
 /** Whether several messages in one call are more than the other side can take. */

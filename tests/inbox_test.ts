@@ -12,7 +12,7 @@ function message(body: string): Message {
 }
 
 /** An inbox that is open, on a journal on disk, and what its reader was shown. */
-async function openInbox(read: (entry: Entry) => boolean | Promise<boolean> = () => true) {
+function openInbox(read: (entry: Entry) => boolean | Promise<boolean> = () => true) {
   const home = temporaryHome();
   const journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
   const shown: string[] = [];
@@ -39,7 +39,7 @@ async function openInbox(read: (entry: Entry) => boolean | Promise<boolean> = ()
 }
 
 Deno.test("a message that is stored as the inbox closes is shown, or not acknowledged", async () => {
-  await using alice = await openInbox();
+  await using alice = openInbox();
   const taken = alice.inbox.take([message("too late")]);
   const closed = alice.inbox[Symbol.asyncDispose]();
   await assert.rejects(taken, { code: "UNAVAILABLE" });
@@ -48,7 +48,7 @@ Deno.test("a message that is stored as the inbox closes is shown, or not acknowl
 });
 
 Deno.test("a closed inbox stores nothing", async () => {
-  await using alice = await openInbox();
+  await using alice = openInbox();
   await alice.inbox[Symbol.asyncDispose]();
   await assert.rejects(alice.inbox.take([message("too late")]), { code: "UNAVAILABLE" });
   assert.equal(alice.journal.lastPlace(), 0);
@@ -56,7 +56,7 @@ Deno.test("a closed inbox stores nothing", async () => {
 
 Deno.test("a message that comes again is acknowledged only when the first one may be", async () => {
   const reader = Promise.withResolvers<boolean>();
-  await using alice = await openInbox(() => reader.promise);
+  await using alice = openInbox(() => reader.promise);
   await alice.inbox.take([message("first")]);
   const closed = alice.inbox[Symbol.asyncDispose]();
   let isAcknowledged = false;
@@ -72,7 +72,7 @@ Deno.test("a message that comes again is acknowledged only when the first one ma
 });
 
 Deno.test("nothing is acknowledged once the reader is gone", async () => {
-  await using alice = await openInbox(() => false);
+  await using alice = openInbox(() => false);
   await alice.inbox.take([message("acknowledged before anyone knew")]);
   await inTime(
     assert.rejects(
@@ -86,7 +86,7 @@ Deno.test("nothing is acknowledged once the reader is gone", async () => {
 });
 
 Deno.test("a slow reader gets everything that was acknowledged before we leave", async () => {
-  await using alice = await openInbox(async () => {
+  await using alice = openInbox(async () => {
     await pause(400);
     return true;
   });
@@ -97,7 +97,7 @@ Deno.test("a slow reader gets everything that was acknowledged before we leave",
 });
 
 Deno.test("a reader that has stalled does not keep us from leaving, and keeps its messages", async () => {
-  await using alice = await openInbox(() => Promise.withResolvers<boolean>().promise);
+  await using alice = openInbox(() => Promise.withResolvers<boolean>().promise);
   await alice.inbox.take([message("for the next start")]);
   await inTime(alice.inbox[Symbol.asyncDispose](), "the end", 5_000);
   assert.equal(alice.journal.unshown(0).length, 1);

@@ -4,6 +4,7 @@ import { ROOT } from "./program.ts";
 
 const LAYERS: readonly (readonly string[])[] = [
   [
+    "answer_timeout.ts",
     "color.ts",
     "errors.ts",
     "feed.ts",
@@ -18,6 +19,7 @@ const LAYERS: readonly (readonly string[])[] = [
   [
     "arguments.ts",
     "certificates.ts",
+    "delivery_pace.ts",
     "home.ts",
     "journal_file.ts",
     "rpc_reader.ts",
