@@ -45,8 +45,8 @@ const MAX_ANSWER_BYTES = 64 * 1024;
  */
 const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
 
-/** The pause where something else is wrong: when a network heals, nobody need call. */
-const UNREACHABLE_PAUSE_MS = 5_000;
+/** Where something else is wrong, dials begin this far apart: when a network heals, nobody need call. */
+const UNREACHABLE_EVERY_MS = 5_000;
 
 /**
  * The least time between two dials. Somebody who floods us with calls must not
@@ -268,6 +268,7 @@ export class Link implements AsyncDisposable {
     await Promise.resolve();
     while (!this.#closed) {
       const paused = pause(DIAL_PAUSE_MS);
+      const began = performance.now();
       // Who knocks from here on wants a dial that begins later than this one.
       const attempt = this.#next;
       this.#next = new Attempt();
@@ -281,7 +282,8 @@ export class Link implements AsyncDisposable {
         await within(backOffMs, this.#next.wanted);
         backOffMs = Math.min(backOffMs * BACK_OFF.factor, BACK_OFF.maxMs);
       } else {
-        if (presence.state === "away") await within(UNREACHABLE_PAUSE_MS, this.#next.wanted);
+        const restMs = Math.max(0, UNREACHABLE_EVERY_MS - (performance.now() - began));
+        if (presence.state === "away") await within(restMs, this.#next.wanted);
         backOffMs = BACK_OFF.firstMs;
       }
       await paused;
