@@ -170,6 +170,11 @@ export class Link implements AsyncDisposable {
     return !(whereabouts instanceof GreetError) && whereabouts.endpoint?.port === port;
   }
 
+  /** How many messages the other side can be expected to handle in one call. */
+  get batch(): number {
+    return this.#takesSeveral ? this.#pace.batch : 1;
+  }
+
   /**
    * Somebody called us, perhaps the one we wait for: dial.
    *
@@ -199,20 +204,19 @@ export class Link implements AsyncDisposable {
   }
 
   /**
-   * Delivers messages, in order: as many in one call as the other side takes, and not too slowly.
+   * Delivers messages, in order: in one call, or as many as the other side takes in one.
    *
    * @param to who is to get them, and nobody else
-   * @param messages at least one
+   * @param messages at least one, and at most {@link Link.batch}
    * @returns how many of them, from the first, were delivered
    * @throws {GreetError} where none was, because the other side is away or refuses it
    */
   async deliver(to: string, messages: readonly Message[]): Promise<number> {
     const channel = await this.#channelTo(to);
-    const batch = messages.slice(0, this.#takesSeveral ? this.#pace.batch : 1);
-    if (batch.length > 1) {
+    if (this.#takesSeveral && messages.length > 1) {
       try {
-        await this.#send(channel, "SendMessages", { messages: batch.map(toWire) }, batch);
-        return batch.length;
+        await this.#send(channel, "SendMessages", { messages: messages.map(toWire) }, messages);
+        return messages.length;
       } catch (error) {
         if (!isTooMuch(error)) throw error;
         this.#takesSeveral = false;

@@ -98,7 +98,7 @@ export class Outbox implements AsyncDisposable {
         const isReachable = link.name !== undefined || !journal.durable;
         const entries = isReachable ? journal.waitingFor(this.#recipient) : [];
         if (entries.length > 0) {
-          await this.#deliver(this.#recipient, entries);
+          await this.#deliver(this.#recipient, entries.slice(0, link.batch));
         } else {
           this.#letRest();
           await this.#woken.promise;
