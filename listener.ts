@@ -3,68 +3,15 @@
  *
  * grpc-js can listen by itself, but then it waits for every connection when it
  * stops, even for one that never said a word, and its errors carry no code. Here those who
- * say nothing are sent away, and strangers who say too much; and a {@link Connection} tells how much
- * of what was written to it is still here, which the runtime's HTTP/2 streams do not.
+ * say nothing are sent away, and strangers who say too much.
  *
  * @module
  */
 import net from "node:net";
+import { Backlog, Connection } from "./connection.ts";
 import { GreetError } from "./errors.ts";
 import { gatherWrites } from "./gather.ts";
 import { formatEndpoint } from "./target.ts";
-import { pause } from "./time.ts";
-
-/** How much may wait in this process for the other side of a connection before more is written, in bytes. */
-const ROOM = 1_000_000;
-
-/** How often it is looked at whether a full connection has room again. */
-const LOOK_AGAIN_MS = 50;
-
-/**
- * One connection that was accepted.
- *
- * HTTP/2 keeps what its flow control does not let out yet, and the runtime says of it
- * only that it was written. What has reached the socket is known exactly, so the
- * rest is what was announced here and has not reached it.
- */
-export class Connection {
-  readonly #socket: net.Socket;
-  #owed = 0;
-  #sent = 0;
-
-  constructor(socket: net.Socket) {
-    this.#socket = socket;
-  }
-
-  /**
-   * Resolves when there is room for so many bytes, which are going to be written then; or when
-   * that is over, because the connection is closed or the signal is aborted.
-   */
-  async room(bytes: number, signal: AbortSignal): Promise<void> {
-    const isOver = () => signal.aborted || this.#socket.destroyed;
-    while (!isOver() && this.#waiting() > ROOM) await pause(LOOK_AGAIN_MS, signal);
-    // At once, before anybody else finds that there is room.
-    this.#owed += bytes;
-  }
-
-  /** How many bytes have not left this process. */
-  #waiting(): number {
-    this.#settle();
-    return this.#owed + this.#socket.writableLength;
-  }
-
-  /** Frames and headers reach the socket, too, so nothing can be owed that was not announced. */
-  #settle(): void {
-    const { bytesWritten } = this.#socket;
-    this.#owed = Math.max(0, this.#owed - (bytesWritten - this.#sent));
-    this.#sent = bytesWritten;
-  }
-
-  /** Ends it at once. */
-  destroy(): void {
-    this.#socket.destroy();
-  }
-}
 
 /** How much it is at least that HTTP/2 begins with. Source: RFC 9113, section 3.4. */
 const PREFACE_BYTES = 24;
@@ -111,6 +58,7 @@ export interface ListenerOptions {
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #connections = new Map<string, Connection>();
+  readonly #backlog = new Backlog();
   /** Those that had said nothing when they were last looked at, oldest first. */
   readonly #speechless = new Set<net.Socket>();
   /** Strangers, oldest first, and what closes their connections unless they are known by now. */
@@ -152,7 +100,7 @@ export class Listener {
   /** Takes a connection; again when it is secure, and another socket stands for it. */
   #take(socket: net.Socket): void {
     const from = `${socket.remoteAddress}:${socket.remotePort}`;
-    const connection = new Connection(socket);
+    const connection = new Connection(socket, this.#backlog);
     this.#connections.set(from, connection);
     socket.once("close", () => {
       if (this.#connections.get(from) === connection) this.#connections.delete(from);

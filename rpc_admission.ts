@@ -33,9 +33,17 @@ export interface AdmissionOptions {
   readonly toStatus: (error: unknown) => { code: grpc.status; details: string };
 }
 
+/** What is used of the HTTP/2 stream of a call. */
+export interface Http2Stream {
+  readonly id?: number;
+  readonly closed: boolean;
+  readonly session?: { readonly socket: TLSSocket };
+  once(event: "close", listener: () => void): void;
+}
+
 /** What grpc-js keeps private about an incoming call. */
 interface Internals {
-  readonly stream: { readonly session?: { readonly socket: TLSSocket } };
+  readonly stream: Http2Stream;
   /** The value of the header `grpc-encoding`. */
   readonly incomingEncoding: string;
 }
@@ -107,4 +115,13 @@ export function callerOf(headers: grpc.Metadata): Caller | undefined {
   };
   callers.set(session, caller);
   return caller;
+}
+
+/**
+ * The HTTP/2 stream of a call.
+ *
+ * @param headers the headers of the call, as its handler gets them
+ */
+export function streamOf(headers: grpc.Metadata): Http2Stream | undefined {
+  return calls.get(headers)?.stream;
 }

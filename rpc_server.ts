@@ -18,9 +18,16 @@ import * as grpc from "@grpc/grpc-js";
 import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
   type: "text",
 };
+import type { Connection } from "./connection.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
-import { type Connection, Listener } from "./listener.ts";
-import { admission, type AdmissionOptions, callerOf } from "./rpc_admission.ts";
+import { Listener } from "./listener.ts";
+import {
+  admission,
+  type AdmissionOptions,
+  callerOf,
+  type Http2Stream,
+  streamOf,
+} from "./rpc_admission.ts";
 import { Handshakes, type PeersTls, type ServerTls } from "./secure.ts";
 import { aborted, within } from "./time.ts";
 import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from "./wire.ts";
@@ -105,7 +112,7 @@ export function implement<C extends Calls>(type: ServiceType<C>, handlers: Handl
             name,
             definition[name].responseStream
               ? streamMethod(handler as StreamHandler, definition[name], running)
-              : unaryMethod(handler as UnaryHandler, running),
+              : unaryMethod(handler as UnaryHandler, definition[name], running),
           ]),
         ),
     },
@@ -116,12 +123,31 @@ type UnaryHandler = (request: unknown, call: IncomingCall) => unknown;
 
 function unaryMethod(
   handler: UnaryHandler,
-  { answering, onFault }: Running,
-): grpc.handleUnaryCall<unknown, unknown> {
+  { responseSerialize }: ServiceDefinition[string],
+  running: Running,
+): grpc.handleUnaryCall<unknown, Uint8Array> {
+  const { answering, onFault } = running;
+  const answered = async (call: grpc.ServerUnaryCall<unknown, unknown>) => {
+    const signal = cancellation(call);
+    const outlet = new Outlet(call, running, signal);
+    // Waiting even for nothing would let all calls that arrive together find room.
+    const room = outlet.turn();
+    if (room !== undefined) {
+      await room;
+      if (signal().aborted) throw new GreetError("CANCELLED", "the caller has given up");
+    }
+    const response = handler(call.request, incoming(call, signal));
+    const bytes = responseSerialize(
+      (response instanceof Promise ? await response : response) as object,
+    );
+    outlet.owe(bytes);
+    return bytes;
+  };
   return (call, answer) => {
-    const answered = answerWith(handler, call, answer, onFault)
-      .finally(() => answering.delete(answered));
-    answering.add(answered);
+    const done = answered(call)
+      .then((bytes) => answer(null, bytes), (error) => answer(toStatus(error, onFault)))
+      .finally(() => answering.delete(done));
+    answering.add(done);
   };
 }
 
@@ -131,42 +157,78 @@ function streamMethod(
   handler: StreamHandler,
   { responseSerialize }: ServiceDefinition[string],
   running: Running,
-): grpc.handleServerStreamingCall<unknown, unknown> {
+): grpc.handleServerStreamingCall<unknown, Uint8Array> {
   return (stream) => {
-    keepOpen(stream, running);
-    const ended = new AbortController();
-    const end = () => ended.abort();
-    stream.on("cancelled", end).on("error", end).on("close", end);
-    const from = stream.getPeer();
-    const connection = running.connection(from);
+    const signal = keepOpen(stream, running);
+    const outlet = new Outlet(stream, running, () => signal);
     const pour = async () => {
       try {
-        for await (const answer of handler(stream.request, incoming(stream, () => ended.signal))) {
-          await connection?.room(responseSerialize(answer as object).length, ended.signal);
-          if (ended.signal.aborted) return;
-          stream.write(answer);
+        for await (const answer of handler(stream.request, incoming(stream, () => signal))) {
+          await outlet.room();
+          if (signal.aborted) return;
+          const bytes = responseSerialize(answer as object);
+          outlet.owe(bytes);
+          stream.write(bytes);
         }
         stream.end();
       } catch (error) {
-        if (!ended.signal.aborted) stream.emit("error", toStatus(error, running.onFault));
+        if (!signal.aborted) stream.emit("error", toStatus(error, running.onFault));
       }
     };
     void pour();
   };
 }
 
-async function answerWith(
-  handler: UnaryHandler,
-  call: grpc.ServerUnaryCall<unknown, unknown>,
-  answer: grpc.sendUnaryData<unknown>,
-  onFault: (error: unknown) => void,
-): Promise<void> {
-  try {
-    answer(null, await handler(call.request, incoming(call, cancellation(call))));
-  } catch (error) {
-    answer(toStatus(error, onFault));
+/** Where the answers of one call go: into what waits on its connection, or out of the process. */
+class Outlet {
+  readonly #connection: Connection | undefined;
+  readonly #signal: () => AbortSignal;
+  readonly #stream: Http2Stream | undefined;
+  #isOwing = false;
+
+  constructor(
+    call: { getPeer(): string; readonly metadata: grpc.Metadata },
+    running: Running,
+    signal: () => AbortSignal,
+  ) {
+    this.#connection = running.connection(call.getPeer());
+    this.#signal = signal;
+    this.#stream = streamOf(call.metadata);
+  }
+
+  /** Nothing where an answer can be made now; otherwise resolves when it can, or the call is over. */
+  room(): Promise<void> | undefined {
+    return this.#connection?.room(this.#signal);
+  }
+
+  /**
+   * Like {@link Outlet.room}, unless too many answers wait already.
+   *
+   * @throws {GreetError} `RESOURCE_EXHAUSTED` where they do
+   */
+  turn(): Promise<void> | undefined {
+    const waiting = this.#connection?.queued ?? 0;
+    if (waiting < MAX_WAITING) return this.room();
+    const message = `${waiting} answers on this connection are waiting to be read`;
+    throw new GreetError("RESOURCE_EXHAUSTED", message);
+  }
+
+  /** Counts an answer that is going to be written at once. */
+  owe(answer: Uint8Array): void {
+    const [connection, stream] = [this.#connection, this.#stream];
+    const id = stream?.id;
+    if (connection === undefined || id === undefined || stream!.closed) return;
+    if (!this.#isOwing) stream!.once("close", () => connection.forget(id));
+    this.#isOwing = true;
+    connection.owe(id, PREFIX_BYTES + answer.length);
   }
 }
+
+/** How many calls with a single answer may wait on one connection for earlier answers to be read. */
+const MAX_WAITING = 100;
+
+/** What gRPC puts before each message. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
+const PREFIX_BYTES = 5;
 
 /** A call as handlers get to know it; what few of them ask for is found out when they do. */
 function incoming(
@@ -262,32 +324,62 @@ export async function reflection(services: readonly Service[]): Promise<readonly
   const described = new ReflectionV1Implementation(
     Object.assign({}, ...protos.map((proto) => fromJSON(parseProto(proto).toJSON()))),
   );
-  const implementation = (running: Running) => ({
-    ServerReflectionInfo(
-      stream: grpc.ServerDuplexStream<
-        Parameters<typeof described.handleServerReflectionRequest>[0],
-        ReturnType<typeof described.handleServerReflectionRequest>
-      >,
-    ) {
-      keepOpen(stream, running);
-      stream.on(
-        "data",
-        (request) => stream.write(described.handleServerReflectionRequest(request)),
-      );
-      stream.on("end", () => stream.end());
-    },
+  return versions.map(({ name, ...description }) => {
+    const { responseSerialize } = description.definition.ServerReflectionInfo;
+    const answerTo = (request: ReflectionRequest) =>
+      responseSerialize(described.handleServerReflectionRequest(request));
+    const implementation = (running: Running) => ({
+      ServerReflectionInfo: (stream: ReflectionStream) => answerEach(stream, answerTo, running),
+    });
+    return { name, [parts]: { ...description, implementation } };
   });
-  return versions.map(({ name, ...description }) => ({
-    name,
-    [parts]: { ...description, implementation },
-  }));
 }
 
-function keepOpen(stream: OpenStream, { streams }: Running): void {
+type ReflectionRequest = Parameters<
+  InstanceType<
+    typeof import("@grpc/reflection/build/src/implementations/reflection-v1.js")[
+      "ReflectionV1Implementation"
+    ]
+  >["handleServerReflectionRequest"]
+>[0];
+
+type ReflectionStream = grpc.ServerDuplexStream<ReflectionRequest, Uint8Array>;
+
+/** Answers one request at a time: none is read while the answer to the one before has to wait. */
+function answerEach(
+  stream: ReflectionStream,
+  answerTo: (request: ReflectionRequest) => Uint8Array,
+  running: Running,
+): void {
+  const signal = keepOpen(stream, running);
+  const outlet = new Outlet(stream, running, () => signal);
+  stream.on("data", async (request) => {
+    stream.pause();
+    await outlet.room();
+    if (signal.aborted) return;
+    try {
+      const answer = answerTo(request);
+      outlet.owe(answer);
+      stream.write(answer);
+      stream.resume();
+    } catch (error) {
+      stream.emit("error", toStatus(error, running.onFault));
+    }
+  });
+  stream.on("end", () => stream.end());
+}
+
+/** @returns aborted when the stream is over */
+function keepOpen(stream: OpenStream, { streams }: Running): AbortSignal {
+  const over = new AbortController();
   streams.add(stream);
-  const forget = () => streams.delete(stream);
+  const forget = () => {
+    streams.delete(stream);
+    over.abort();
+  };
   // A throw out of a stream's listener would end the process; all of these end the stream.
   stream.on("cancelled", forget).on("error", forget).on("close", forget).on("finish", forget);
+  return over.signal;
 }
 
 /** How to serve. */
@@ -364,12 +456,22 @@ export async function serve(options: ServeOptions): Promise<Server> {
   };
   for (const service of services) {
     const { definition, implementation } = service[parts];
-    server.addService(definition, implementation(running));
+    server.addService(encoded(definition), implementation(running));
   }
   const port = await listener.listen(host, options.port);
   let stopped: Promise<void> | undefined;
   const stop = (graceMs = 5000) => stopped ??= shutDown(server, listener, running, graceMs);
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
+}
+
+/** A service whose answers are bytes by the time gRPC gets them: their size had to be known. */
+function encoded(definition: ServiceDefinition): grpc.ServiceDefinition {
+  return Object.fromEntries(
+    Object.entries(definition).map(([name, call]) => [
+      name,
+      { ...call, responseSerialize: (bytes: Buffer) => bytes },
+    ]),
+  );
 }
 
 /** Somebody speaks TLS where nobody else does. */

@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "arguments.ts",
     "certificates.ts",
     "delivery_pace.ts",
+    "connection.ts",
     "home.ts",
     "journal_file.ts",
     "rpc_reader.ts",
