@@ -4,13 +4,14 @@
  * Claims are made and given back; watchers get the present state and then every
  * change, each with a revision one higher than the one before. A watcher that
  * does not keep up costs no more than a bounded queue: it gets the whole state again.
- * There is no network here, and no clock but for telling since when.
+ * There is no network here.
  *
  * @module
  */
 import { GreetError } from "./errors.ts";
 import { isEndpoint } from "./target.ts";
 import { isFingerprint, nameProblem } from "./text.ts";
+import { pause } from "./time.ts";
 import type { NameChange, NameChanges, NameClaim, NameEntry } from "./wire.ts";
 
 /** How much of everything there may be. */
@@ -19,16 +20,22 @@ export const LIMITS = {
   namesOfOne: 1_000,
   /** Watches of one connection. */
   watchesOfOne: 1_000,
+  /** Those of them that are of all names: each may hold on to all there was when it began. */
+  watchesOfAllOfOne: 10,
   /** Addresses of one name: all of them fit into one answer. */
   addressesOfOne: 1_000,
   /** Names in all. */
   names: 100_000,
+  /** Watches in all. */
+  watches: 50_000,
+  /** Characters in what a holder is known by: a UUID has 36. */
+  holder: 128,
   /** Changes that wait for one watcher. */
   waiting: 1_000,
-  /** Changes in one answer. */
-  changes: 1_000,
-  /** Bytes in one answer: gRPC takes 4 MiB. */
-  bytes: 3_000_000,
+  /** Entries in one piece of a state. */
+  changes: 500,
+  /** Bytes in one page of a list, unless a single name takes more. */
+  bytes: 200_000,
 } as const;
 
 /** A name that is held, for as long as it is not released. */
@@ -52,9 +59,19 @@ export interface Held extends Disposable {
 export class Registry {
   readonly #holds = new Map<string, Set<Hold>>();
   readonly #watchers = new Map<string, Set<Watcher>>();
-  readonly #counts = { names: new Map<string, number>(), watches: new Map<string, number>() };
+  readonly #counts = {
+    names: new Map<string, number>(),
+    watches: new Map<string, number>(),
+    watchesOfAll: new Map<string, number>(),
+  };
+  /** The names that are held, in order. */
+  readonly #sorted: string[] = [];
+  /** All there was at a revision, shared by those who watch all names. */
+  #snapshot: { revision: number; entries: readonly NameEntry[] } | undefined;
+  readonly #paces = new Map<string, Pace>();
   readonly #onChange: (change: NameChange & { entry: NameEntry }) => void;
   #size = 0;
+  #watches = 0;
   #revision = 0;
 
   /** @param onChange gets every change, when it is made */
@@ -72,9 +89,9 @@ export class Registry {
    *
    * @param claim who wants to hold what; from somebody else
    * @param owner whose share of the limits it counts against
-   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, address or fingerprint and for a
-   *   fingerprint with a shared name, `ALREADY_EXISTS` where somebody else holds the name,
-   *   `RESOURCE_EXHAUSTED` where there are too many
+   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, address or fingerprint, for a `holder`
+   *   that is too long and for a fingerprint with a shared name, `ALREADY_EXISTS` where somebody
+   *   else holds the name, `RESOURCE_EXHAUSTED` where there are too many
    */
   claim({ name, address, shared, holder, fingerprint }: NameClaim, owner: string): Held {
     checkName(name);
@@ -82,6 +99,10 @@ export class Registry {
       throw new GreetError("INVALID_ARGUMENT", "the address is not host:port or [v6]:port");
     }
     checkFingerprint(fingerprint, shared);
+    if (holder.length > LIMITS.holder) {
+      const message = `the holder is longer than ${LIMITS.holder} characters`;
+      throw new GreetError("INVALID_ARGUMENT", message);
+    }
     const former = this.#former(name, address, shared, holder);
     if (former === undefined) this.#checkRoom(name, owner);
     const sinceMs = former?.entry.sinceMs ?? Date.now();
@@ -134,8 +155,10 @@ export class Registry {
   #add(hold: Hold): void {
     const { name } = hold.entry;
     const holds = this.#holds.get(name);
-    if (holds === undefined) this.#holds.set(name, new Set([hold]));
-    else holds.add(hold);
+    if (holds === undefined) {
+      this.#holds.set(name, new Set([hold]));
+      this.#sorted.splice(positionOf(name, this.#sorted), 0, name);
+    } else holds.add(hold);
     this.#size++;
     count(this.#counts.names, hold.owner, 1);
   }
@@ -144,7 +167,10 @@ export class Registry {
     const { name } = hold.entry;
     const holds = this.#holds.get(name);
     if (!holds?.delete(hold)) return false;
-    if (holds.size === 0) this.#holds.delete(name);
+    if (holds.size === 0) {
+      this.#holds.delete(name);
+      this.#sorted.splice(positionOf(name, this.#sorted), 1);
+    }
     this.#size--;
     count(this.#counts.names, hold.owner, -1);
     return true;
@@ -174,26 +200,37 @@ export class Registry {
     return entries;
   }
 
-  /** What is held under a name or, for the empty one, all there is, ordered by name. */
   #entries(name: string): NameEntry[] {
-    if (name !== "") return [...this.#holds.get(name) ?? []].map(({ entry }) => entry);
-    const names = [...this.#holds.keys()].sort();
-    return names.flatMap((name) => [...this.#holds.get(name)!].map(({ entry }) => entry));
+    return [...this.#holds.get(name) ?? []].map(({ entry }) => entry);
+  }
+
+  /** All there is, ordered by name. */
+  #all(): readonly NameEntry[] {
+    if (this.#snapshot?.revision !== this.#revision) {
+      const entries = this.#sorted.flatMap((name) => this.#entries(name));
+      this.#snapshot = { revision: this.#revision, entries };
+    }
+    return this.#snapshot.entries;
   }
 
   /**
    * As many names as fit into one answer, after one, ordered.
    *
    * @param after the last one of the answer before; empty for the first
+   * @throws {GreetError} `INVALID_ARGUMENT` where it cannot be a name
    */
   list(after: string): { entries: NameEntry[]; nextPageToken: string } {
-    const names = [...this.#holds.keys()].filter((name) => name > after).sort();
+    if (after !== "" && nameProblem(after) !== undefined) {
+      throw new GreetError("INVALID_ARGUMENT", "the page token is not from an answer of List");
+    }
     const entries: NameEntry[] = [];
-    let bytes = 0;
-    for (const [i, name] of names.entries()) {
-      const held = this.#entries(name);
+    const first = positionOf(after, this.#sorted) + (this.#holds.has(after) ? 1 : 0);
+    for (let i = first, bytes = 0; i < this.#sorted.length; i++) {
+      const held = this.#entries(this.#sorted[i]);
       bytes += sizeOf(held);
-      if (bytes > LIMITS.bytes && i > 0) return { entries, nextPageToken: names[i - 1] };
+      if (bytes > LIMITS.bytes && i > first) {
+        return { entries, nextPageToken: this.#sorted[i - 1] };
+      }
       entries.push(...held);
     }
     return { entries, nextPageToken: "" };
@@ -210,33 +247,61 @@ export class Registry {
    */
   async *watch(name: string, owner: string, signal: AbortSignal): AsyncGenerator<NameChanges> {
     if (name !== "") checkName(name);
-    if ((this.#counts.watches.get(owner) ?? 0) >= LIMITS.watchesOfOne) {
-      const message = `one connection may watch ${LIMITS.watchesOfOne} times, and this one does`;
-      throw new GreetError("RESOURCE_EXHAUSTED", message);
-    }
+    this.#checkWatches(name, owner);
     const watcher = new Watcher();
-    count(this.#counts.watches, owner, 1);
+    this.#countWatch(name, owner, 1);
+    const pace = this.#paces.get(owner) ?? new Pace();
+    this.#paces.set(owner, pace);
     const watchers = this.#watchers.get(name) ?? new Set();
     this.#watchers.set(name, watchers.add(watcher));
     signal.addEventListener("abort", () => watcher.wake(), { once: true });
     try {
       while (!signal.aborted) {
+        if (!watcher.hasMore) {
+          await watcher.more;
+          continue;
+        }
+        const isOneOfMany = this.#counts.watches.get(owner)! > UNPACED;
+        // What changes until it is this watcher's turn is told together.
+        if (isOneOfMany) await pace.turn(signal);
         const changes = watcher.take();
         if (changes === "too many") yield* this.#state(name);
-        else if (changes.length === 0) await watcher.more;
         else yield { state: false, more: false, revision: changes.at(-1)!.revision, changes };
       }
     } finally {
-      count(this.#counts.watches, owner, -1);
+      this.#countWatch(name, owner, -1);
+      if (!this.#counts.watches.has(owner)) this.#paces.delete(owner);
       watchers.delete(watcher);
       if (watchers.size === 0) this.#watchers.delete(name);
     }
   }
 
+  #checkWatches(name: string, owner: string): void {
+    const exhausted = (message: string) => new GreetError("RESOURCE_EXHAUSTED", message);
+    const { watches, watchesOfAll } = this.#counts;
+    const { watchesOfOne, watchesOfAllOfOne } = LIMITS;
+    if ((watches.get(owner) ?? 0) >= watchesOfOne) {
+      throw exhausted(`one connection may watch ${watchesOfOne} times, and this one does`);
+    }
+    if (name === "" && (watchesOfAll.get(owner) ?? 0) >= watchesOfAllOfOne) {
+      const message = `one connection may watch all names ${watchesOfAllOfOne} times`;
+      throw exhausted(`${message}, and this one does`);
+    }
+    if (this.#watches >= LIMITS.watches) {
+      throw exhausted(`this server may have ${LIMITS.watches} watches, and it does`);
+    }
+  }
+
+  #countWatch(name: string, owner: string, by: 1 | -1): void {
+    this.#watches += by;
+    count(this.#counts.watches, owner, by);
+    if (name === "") count(this.#counts.watchesOfAll, owner, by);
+  }
+
   /** All there is now, in as many pieces as it takes; what changes meanwhile comes after them. */
   *#state(name: string): Generator<NameChanges> {
     const revision = this.#revision;
-    const entries = this.#entries(name);
+    const entries = name === "" ? this.#all() : this.#entries(name);
     for (let from = 0; from === 0 || from < entries.length; from += LIMITS.changes) {
       const piece = entries.slice(from, from + LIMITS.changes);
       yield {
@@ -262,6 +327,10 @@ class Watcher {
     this.wake();
   }
 
+  get hasMore(): boolean {
+    return this.#changes?.length !== 0;
+  }
+
   take(): NameChange[] | "too many" {
     const taken = this.#changes;
     this.#changes = [];
@@ -277,6 +346,41 @@ class Watcher {
     this.#more.resolve();
     this.#more = Promise.withResolvers();
   }
+}
+
+/** How many watches of one connection are told at once, whatever happens. */
+const UNPACED = 10;
+
+/** Where there are more: how many answers in a row their connection gets at once. */
+const BURST = 100;
+
+/** After that many, how many milliseconds apart the next ones are. */
+const STEP_MS = 2;
+
+/**
+ * When the watches of one connection are told, so that a name that changes all the time costs not
+ * much more when it is watched a thousand times.
+ */
+class Pace {
+  #dueMs = 0;
+
+  /** Resolves when one more answer is due, or the signal is aborted. */
+  async turn(signal: AbortSignal): Promise<void> {
+    const now = performance.now();
+    this.#dueMs = Math.max(this.#dueMs, now - BURST * STEP_MS) + STEP_MS;
+    if (this.#dueMs > now) await pause(this.#dueMs - now, signal);
+  }
+}
+
+/** Where a name is in a list of names in order, or would be. */
+function positionOf(name: string, sorted: readonly string[]): number {
+  let [low, high] = [0, sorted.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (sorted[middle] < name) low = middle + 1;
+    else high = middle;
+  }
+  return low;
 }
 
 function checkName(name: string): void {

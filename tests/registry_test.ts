@@ -196,6 +196,27 @@ Deno.test("bad names and addresses are refused, in one sentence each", () => {
   assert.deepEqual(said(), []);
 });
 
+Deno.test("a holder that is too long is refused, and nothing is kept of it", () => {
+  const { names, claim } = registry();
+  assert.throws(() => claim("Bob", { holder: "x".repeat(LIMITS.holder + 1) }), {
+    code: "INVALID_ARGUMENT",
+    message: "the holder is longer than 128 characters",
+  });
+  assert.equal(names.size, 0);
+  claim("Bob", { holder: "x".repeat(LIMITS.holder) });
+  assert.equal(names.size, 1);
+});
+
+Deno.test("a page token that is no name is refused", () => {
+  const { names } = registry();
+  for (const token of ["a/b", "x".repeat(65), "x".repeat(60_000)]) {
+    assert.throws(() => names.list(token), {
+      code: "INVALID_ARGUMENT",
+      message: "the page token is not from an answer of List",
+    });
+  }
+});
+
 Deno.test("a bad fingerprint is refused, and so is one for a name that is shared", () => {
   const { names, claim, said } = registry();
   const [, base64] = KEY.split(":");
@@ -271,18 +292,45 @@ Deno.test("a server keeps so many names in all, and has room again when one is g
 Deno.test("one connection watches so often, and again when a watch has ended", async () => {
   const { names } = registry();
   await using stack = new AsyncDisposableStack();
-  const first = watcher(names);
-  await first.read();
-  for (let i = 1; i < LIMITS.watchesOfOne; i++) {
-    await stack.use(watcher(names, i % 2 ? "Bob" : "")).read();
-  }
+  const ofAll = Array.from({ length: LIMITS.watchesOfAllOfOne }, () => stack.use(watcher(names)));
+  for (const one of ofAll) await one.read();
   await assert.rejects(stack.use(watcher(names)).read(), {
+    code: "RESOURCE_EXHAUSTED",
+    message: "one connection may watch all names 10 times, and this one does",
+  });
+  const rest = LIMITS.watchesOfOne - LIMITS.watchesOfAllOfOne;
+  const ofBob = Array.from({ length: rest }, () => stack.use(watcher(names, "Bob")));
+  await Promise.all(ofBob.map((one) => one.read()));
+  await assert.rejects(stack.use(watcher(names, "Bob")).read(), {
     code: "RESOURCE_EXHAUSTED",
     message: "one connection may watch 1000 times, and this one does",
   });
   await stack.use(watcher(names, "", "another")).read();
-  await first[Symbol.asyncDispose]();
+  await ofAll[0][Symbol.asyncDispose]();
   await stack.use(watcher(names)).read();
+});
+
+Deno.test("many watches of one connection hear together of a name that keeps changing", async () => {
+  const { names, claim } = registry();
+  await using stack = new AsyncDisposableStack();
+  const watchers = Array.from({ length: 500 }, () => stack.use(watcher(names, "Bob")));
+  const few = stack.use(watcher(names, "Bob", "another"));
+  await Promise.all([few, ...watchers].map((one) => one.read()));
+  const last = 200;
+  const answersTo = async (one: typeof few) => {
+    for (let answers = 1;; answers++) {
+      if ((await one.read()).revision === last) return answers;
+    }
+  };
+  const counts = Promise.all([few, ...watchers].map(answersTo));
+  for (let i = 0; i < last / 2; i++) {
+    claim("Bob")[Symbol.dispose]();
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  const [alone, ...together] = await inTime(counts, "the last change");
+  assert(alone > last / 4, `whoever watches once is told at once, not in ${alone} answers`);
+  const total = together.reduce((sum, count) => sum + count);
+  assert(total < last * 500 / 20, `${total} answers`);
 });
 
 // ---------------------------------------------------------------- listing
