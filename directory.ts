@@ -7,7 +7,7 @@
  * @module
  */
 import type { GreetError } from "./errors.ts";
-import { isSameHold, type NamedEntry, type Names, type NamesEvent } from "./names.ts";
+import { checkCount, Known, type NamedEntry, type Names, type NamesEvent } from "./names.ts";
 import type { NameNews } from "./names_server.ts";
 import type { Output } from "./output.ts";
 import { showable, toJson } from "./text.ts";
@@ -46,7 +46,7 @@ export async function printNames(names: Names, options: PrintOptions): Promise<v
 }
 
 function widest(entries: readonly NamedEntry[], column: "name" | "address"): number {
-  return Math.max(0, ...entries.map((entry) => entry[column].length));
+  return entries.reduce((width, entry) => Math.max(width, entry[column].length), 0);
 }
 
 /**
@@ -61,19 +61,15 @@ export async function printChanges(
   options: PrintOptions,
 ): Promise<void> {
   const { stdout, stderr, signal, json } = options;
-  let known: readonly NamedEntry[] = [];
+  const known = new Known();
   for await (const event of names.watch(name, signal)) {
     if (json) stdout.line(eventLine(event));
     else if (event.type === "lost") stderr.line(lostText(event.error));
     else {
       for (const change of changesOf(known, event)) stdout.line(changeText(change));
     }
-    if (event.type === "state") known = event.entries;
-    else if (event.type === "held") known = [...without(known, event.entry), event.entry];
-    else if (event.type === "freed") {
-      const { entry } = event;
-      known = known.filter((one) => !isSameHold(one, entry));
-    }
+    known.apply(event);
+    checkCount(known.size, name, names.address);
     await stdout.ready();
   }
 }
@@ -85,25 +81,20 @@ interface Change {
 
 /** People who have seen the state want to know what is different when they get it again. */
 function changesOf(
-  known: readonly NamedEntry[],
+  known: Known,
   event: Exclude<NamesEvent, { type: "lost" }>,
 ): Change[] {
   if (event.type !== "state") return [event];
-  const isIn = (entries: readonly NamedEntry[]) => (one: NamedEntry) =>
-    entries.some((other) => other.name === one.name && other.address === one.address);
-  const [before, now] = [isIn(known), isIn(event.entries)];
+  const now = new Known();
+  now.apply(event);
+  const isIn = (entries: Known) => (one: NamedEntry) =>
+    entries.of(one.name).some(({ address }) => address === one.address);
+  const [wasThere, isThere] = [isIn(known), isIn(now)];
+  const changed = (type: Change["type"]) => (entry: NamedEntry): Change => ({ type, entry });
   return [
-    ...known.filter((entry) => !now(entry)).map((entry): Change => ({ type: "freed", entry })),
-    ...event.entries.filter((entry) => !before(entry)).map((entry): Change => ({
-      type: "held",
-      entry,
-    })),
+    ...known.all().filter((entry) => !isThere(entry)).map(changed("freed")),
+    ...event.entries.filter((entry) => !wasThere(entry)).map(changed("held")),
   ];
-}
-
-/** An exclusive holder has no others beside it. */
-function without(entries: readonly NamedEntry[], { name, address, shared }: NamedEntry) {
-  return entries.filter((one) => one.name !== name || (shared && one.address !== address));
 }
 
 function changeText({ type, entry: { name, address } }: Change): string {

@@ -10,7 +10,7 @@
 import { GreetError } from "./errors.ts";
 import { EtcdClient, type EtcdOptions } from "./etcd_client.ts";
 import { after, encode, EtcdLayout, keyOf, newLeaseId, sinceOf, toValue } from "./etcd_keys.ts";
-import { isPassing } from "./names.ts";
+import { checkCount, isPassing } from "./names.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
 import { parseEtcdPlace } from "./naming_place.ts";
 import { aborted, within } from "./time.ts";
@@ -208,11 +208,13 @@ export class Etcd implements NamingService {
   ): Promise<NamedEntry[]> {
     const { kvs } = await this.#client.read(this.#layout.range(name), bound);
     const entries = kvs.flatMap((kv) => this.#layout.entry(kv) ?? []);
+    checkCount(entries.length, name, this.address);
     return entries.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
   }
 
   watch(name?: string): NamesWatch {
-    return new EtcdWatch(this.#client, this.#layout, this.#layout.range(name));
+    const check = (count: number) => checkCount(count, name, this.address);
+    return new EtcdWatch(this.#client, this.#layout, this.#layout.range(name), check);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -305,15 +307,23 @@ class EtcdWatch implements NamesWatch {
   readonly #client: EtcdClient;
   readonly #layout: EtcdLayout;
   readonly #range: EtcdRange;
+  readonly #checkCount: (count: number) => void;
   /** What is held, by key: etcd does not say what it was that was deleted. */
   #known = new Map<string, NamedEntry>();
   /** The first revision that was not told; none where the state is to be told. */
   #next: string | undefined;
 
-  constructor(client: EtcdClient, layout: EtcdLayout, range: EtcdRange) {
+  /** @param checkCount fails where so many entries are too many */
+  constructor(
+    client: EtcdClient,
+    layout: EtcdLayout,
+    range: EtcdRange,
+    checkCount: (count: number) => void,
+  ) {
     this.#client = client;
     this.#layout = layout;
     this.#range = range;
+    this.#checkCount = checkCount;
   }
 
   async *run(signal: AbortSignal): AsyncGenerator<Told> {
@@ -340,7 +350,19 @@ class EtcdWatch implements NamesWatch {
       const entry = this.#layout.entry(kv);
       if (entry !== undefined) this.#known.set(keyOf(kv), entry);
     }
+    this.#check();
     return { type: "state", entries: [...this.#known.values()] };
+  }
+
+  /** Where there are too many, nothing of them is kept: the watch begins again with the state. */
+  #check(): void {
+    try {
+      this.#checkCount(this.#known.size);
+    } catch (error) {
+      this.#known.clear();
+      this.#next = undefined;
+      throw error;
+    }
   }
 
   *#changes({ events, compactRevision }: EtcdWatched): Generator<Told> {
@@ -352,6 +374,7 @@ class EtcdWatch implements NamesWatch {
       const entry = type === "PUT" ? this.#layout.entry(kv) : undefined;
       if (entry !== undefined) this.#known.set(key, entry);
       else this.#known.delete(key);
+      this.#check();
       // A lease that was renewed puts the same again.
       if (entry !== undefined && entry.address !== former?.address) yield { type: "held", entry };
       if (entry === undefined && former !== undefined) yield { type: "freed", entry: former };

@@ -8,7 +8,7 @@
  * @module
  */
 import { GreetError } from "./errors.ts";
-import { isPassing } from "./names.ts";
+import { checkTime, isPassing, MAX_ENTRIES, STATE_MS } from "./names.ts";
 import type { EtcdPlace } from "./naming_place.ts";
 import { type CallOptions, type Channel, dial, type DialOptions } from "./rpc_client.ts";
 import type { Target } from "./target.ts";
@@ -99,28 +99,44 @@ export class EtcdClient implements Disposable {
   /**
    * All keys of a range, as they are at one revision. Errors are like those of
    * {@link EtcdClient.call}.
+   *
+   * @param bound for each of the calls; all of them together may take as long, or
+   *   {@link STATE_MS}
+   * @throws {GreetError} `INTERNAL` where there are more than {@link MAX_ENTRIES}`.inAll`
    */
   async read(range: EtcdRange, bound: Bound): Promise<{ kvs: EtcdKeyValue[]; revision: string }> {
-    const { kvs, header: { revision }, ...first } = await this.call(
-      ETCD_KV,
-      "Range",
-      { ...range, limit: PAGE },
-      bound,
-    );
-    try {
-      for (let { more } = first; more;) {
-        const key = new Uint8Array([...kvs.at(-1)!.key, 0]);
-        const rest = { ...range, key, limit: PAGE, revision };
-        const page = await this.call(ETCD_KV, "Range", rest, bound);
-        kvs.push(...page.kvs);
-        more = page.more;
+    const deadline = Date.now() + (bound.timeoutMs ?? STATE_MS);
+    for (;;) {
+      try {
+        return await this.#readAll(range, bound, deadline);
+      } catch (error) {
+        // The revision was forgotten meanwhile.
+        if (GreetError.from(error).code !== "OUT_OF_RANGE") throw error;
+        checkTime(deadline, this.#node);
       }
-    } catch (error) {
-      // The revision was forgotten meanwhile.
-      if (GreetError.from(error).code !== "OUT_OF_RANGE") throw error;
-      return await this.read(range, bound);
     }
-    return { kvs, revision };
+  }
+
+  async #readAll(
+    range: EtcdRange,
+    bound: Bound,
+    deadline: number,
+  ): Promise<{ kvs: EtcdKeyValue[]; revision: string }> {
+    const kvs: EtcdKeyValue[] = [];
+    for (let rest = { ...range, limit: PAGE };;) {
+      const page = await this.call(ETCD_KV, "Range", rest, bound);
+      kvs.push(...page.kvs.slice(0, PAGE));
+      const { revision } = page.header;
+      const last = page.kvs.at(-1);
+      if (!page.more || last === undefined) return { kvs, revision: rest.revision ?? revision };
+      if (kvs.length > MAX_ENTRIES.inAll) {
+        const message = `${this.#node}: it has sent more than ${MAX_ENTRIES.inAll} keys`;
+        throw new GreetError("INTERNAL", message);
+      }
+      checkTime(deadline, this.#node);
+      const key = new Uint8Array([...last.key, 0]);
+      rest = { ...range, key, limit: PAGE, revision: rest.revision ?? revision };
+    }
   }
 
   /**

@@ -103,17 +103,33 @@ export class GreeterClient implements Disposable {
   }
 }
 
-/** Where those are who serve under a name, and again whenever that changes. */
+/** How many servers of one name a client is connected to; of more, it calls these only. */
+const MAX_SERVERS = 100;
+
+/**
+ * Where those are who serve under a name, and again whenever that changes. Of more than
+ * {@link MAX_SERVERS}, a choice at random, which stays the same for as long as they are there.
+ */
 async function* servers(
   names: Names,
   name: string,
   signal: AbortSignal,
 ): AsyncGenerator<Target[]> {
-  let known = "";
+  let chosen: string[] | undefined;
   for await (const { entries } of names.follow(name, signal)) {
-    const addresses = entries.map(({ address }) => address);
-    if (known === addresses.join()) continue;
-    known = addresses.join();
-    yield addresses.map(parseTarget);
+    const next = chooseServers(entries.map(({ address }) => address), chosen ?? []);
+    if (next.join() === chosen?.join()) continue;
+    chosen = next;
+    yield chosen.map(parseTarget);
   }
+}
+
+function chooseServers(addresses: readonly string[], before: readonly string[]): string[] {
+  if (addresses.length <= MAX_SERVERS) return [...addresses];
+  const there = new Set(addresses);
+  const kept = before.filter((address) => there.delete(address));
+  // Not the first ones, or all clients would call the same hundred.
+  const others = [...there].map((address) => ({ address, order: Math.random() }));
+  others.sort((a, b) => a.order - b.order);
+  return [...kept, ...others.map(({ address }) => address)].slice(0, MAX_SERVERS);
 }

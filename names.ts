@@ -99,12 +99,39 @@ export interface NamesWatch {
 /** The pauses before the service is tried again: the first, the longest, and how they grow. */
 const RETRY = { firstMs: 100, maxMs: 2_000, factor: 1.6 };
 
-/** How many seconds looking something up may take. */
-const LOOKUP_SECONDS = 5;
+/** How many seconds it may take by default to look up a name, and to list all. */
+const LOOKUP_SECONDS = { one: 5, all: 30 };
+
+/** How many entries a naming service may tell of: as many as the server of `greet names` keeps. */
+export const MAX_ENTRIES = { ofOneName: 1_000, inAll: 100_000 };
+
+/** How long it may take to tell a watcher all there is, in milliseconds. */
+export const STATE_MS = 30_000;
+
+/**
+ * Makes sure that a naming service that tells of names without end is not listened to for ever.
+ *
+ * @param count how many entries it has told of
+ * @param name of which name; of all where it is missing or empty
+ * @param address what the service is called in errors
+ * @throws {GreetError} `INTERNAL` where those are too many
+ */
+export function checkCount(count: number, name: string | undefined, address: string): void {
+  const max = name ? MAX_ENTRIES.ofOneName : MAX_ENTRIES.inAll;
+  if (count <= max) return;
+  const what = name ? `addresses for ${name}` : "names";
+  throw new GreetError("INTERNAL", `${address}: it has sent more than ${max} ${what}`);
+}
+
+/** Like {@link checkCount}, for the time that something with an end has taken. */
+export function checkTime(deadlineMs: number, address: string): void {
+  if (Date.now() <= deadlineMs) return;
+  throw new GreetError("DEADLINE_EXCEEDED", `${address}: it has sent names and not come to an end`);
+}
 
 /** How to look something up. */
 export interface LookupOptions {
-  /** How many seconds it may take (default 5). */
+  /** How many seconds it may take (default 5 for one name, 30 for all). */
   maxTime?: number;
   /** Gives up. */
   signal?: AbortSignal;
@@ -188,7 +215,7 @@ export class Names implements AsyncDisposable {
 
   async #list(
     name: string | undefined,
-    { maxTime = LOOKUP_SECONDS, signal }: LookupOptions,
+    { maxTime = LOOKUP_SECONDS[name === undefined ? "all" : "one"], signal }: LookupOptions,
   ): Promise<NamedEntry[]> {
     try {
       return await this.#service.list(name, { timeoutMs: maxTime * 1_000, signal });
@@ -236,6 +263,7 @@ export class Names implements AsyncDisposable {
     let entries: readonly NamedEntry[] = [];
     for await (const event of this.watch(name, signal)) {
       entries = after(entries, event);
+      checkCount(entries.length, name, this.address);
       yield event.type === "lost" ? { entries, error: event.error } : { entries };
     }
   }
@@ -247,7 +275,45 @@ export class Names implements AsyncDisposable {
   }
 }
 
-/** What is held after something has happened. */
+/** What is held, by name, as far as a watcher of all names was told. */
+export class Known {
+  readonly #entries = new Map<string, readonly NamedEntry[]>();
+  #size = 0;
+
+  /** What is held under a name. */
+  of(name: string): readonly NamedEntry[] {
+    return this.#entries.get(name) ?? [];
+  }
+
+  /** Everything. */
+  all(): NamedEntry[] {
+    return [...this.#entries.values()].flat();
+  }
+
+  get size(): number {
+    return this.#size;
+  }
+
+  /** Takes note of what has happened. */
+  apply(event: NamesEvent): void {
+    if (event.type === "lost") return;
+    if (event.type !== "state") return this.#set(event.entry.name, event);
+    this.#entries.clear();
+    this.#size = 0;
+    const byName = Map.groupBy(event.entries, ({ name }) => name);
+    for (const [name, entries] of byName) this.#set(name, { type: "state", entries });
+  }
+
+  #set(name: string, event: NamesEvent): void {
+    const before = this.of(name);
+    const now = after(before, event);
+    this.#size += now.length - before.length;
+    if (now.length === 0) this.#entries.delete(name);
+    else this.#entries.set(name, now);
+  }
+}
+
+/** What is held under one name after something has happened. */
 function after(entries: readonly NamedEntry[], event: NamesEvent): readonly NamedEntry[] {
   switch (event.type) {
     case "state":

@@ -8,7 +8,7 @@
  * @module
  */
 import { GreetError } from "./errors.ts";
-import { nobody } from "./names.ts";
+import { checkCount, checkTime, nobody, STATE_MS } from "./names.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
 import { type Channel, dial } from "./rpc_client.ts";
 import type { ClientTls } from "./rpc_credentials.ts";
@@ -83,9 +83,12 @@ export class NamesServer implements NamingService {
     { timeoutMs, signal }: { timeoutMs: number; signal?: AbortSignal },
   ): Promise<NamedEntry[]> {
     const channel = this.#dial();
-    const call = { timeoutMs, signal };
+    const call = { timeoutMs: Math.min(timeoutMs, ANSWER_TIMEOUT_MS), signal };
+    const deadline = Date.now() + timeoutMs;
+    const { address } = this;
     async function* pages() {
       for (let pageToken = "";;) {
+        checkTime(deadline, address);
         const page = await channel.call(NAMES, "List", { pageToken }, call);
         yield page.entries;
         if ((pageToken = page.nextPageToken) === "") return;
@@ -97,7 +100,8 @@ export class NamesServer implements NamingService {
     const entries: NamedEntry[] = [];
     try {
       for await (const page of this.#using(() => name === undefined ? pages() : one(name))) {
-        entries.push(...page.flatMap(toEntry));
+        for (const entry of page) entries.push(...toEntry(entry, name));
+        checkCount(entries.length, name, address);
       }
     } catch (error) {
       if (name === undefined || (error as GreetError).code !== "NOT_FOUND") throw error;
@@ -110,7 +114,11 @@ export class NamesServer implements NamingService {
     const options = (signal: AbortSignal) => ({ timeoutMs: ANSWER_TIMEOUT_MS, signal });
     return {
       run: (signal) =>
-        told(this.#using((channel) => channel.stream(NAMES, "Watch", { name }, options(signal)))),
+        told(
+          this.#using((channel) => channel.stream(NAMES, "Watch", { name }, options(signal))),
+          name,
+          this.address,
+        ),
     };
   }
 
@@ -120,33 +128,56 @@ export class NamesServer implements NamingService {
   }
 }
 
-/** Answers as events; the pieces of a state are put together. */
-async function* told(answers: AsyncIterable<NameChanges>): AsyncGenerator<Told> {
+/**
+ * Answers as events; the pieces of a state are put together.
+ *
+ * @param name which name was asked for; all where it is empty
+ * @param address what the server is called in errors
+ */
+async function* told(
+  answers: AsyncIterable<NameChanges>,
+  name: string,
+  address: string,
+): AsyncGenerator<Told> {
   let state: NamedEntry[] | undefined;
+  let deadline = 0;
   for await (const answer of answers) {
-    if (answer.state) state = [];
+    if (answer.state) [state, deadline] = [[], Date.now() + STATE_MS];
     if (state === undefined) {
       for (const { kind, entry } of answer.changes) {
-        for (const one of toEntry(entry)) {
+        for (const one of toEntry(entry, name)) {
           yield { type: kind === "HELD" ? "held" : "freed", entry: one };
         }
       }
       continue;
     }
-    state.push(...answer.changes.flatMap(({ entry }) => toEntry(entry)));
-    if (answer.more) continue;
+    for (const { entry } of answer.changes) state.push(...toEntry(entry, name));
+    checkCount(state.length, name, address);
+    if (answer.more) {
+      checkTime(deadline, address);
+      continue;
+    }
     yield { type: "state", entries: state };
     state = undefined;
   }
 }
 
-/** An entry that came over the wire; none where it breaks the rules, which no server of ours would let in. */
-function toEntry(entry: NameEntry | null): NamedEntry[] {
+/**
+ * An entry that came over the wire; none where it breaks the rules, or is not what was asked for,
+ * which no server of ours would send.
+ */
+function toEntry(entry: NameEntry | null, wanted = ""): NamedEntry[] {
   if (entry === null || nameProblem(entry.name) !== undefined || !isEndpoint(entry.address)) {
     return [];
   }
+  if (wanted !== "" && entry.name !== wanted) return [];
   const { name, address, shared, sinceMs, fingerprint } = entry;
-  const since = new Date(sinceMs);
-  if (fingerprint === "") return [{ name, address, shared, since }];
-  return isFingerprint(fingerprint) ? [{ name, address, shared, since, fingerprint }] : [];
+  const held = { name, address, shared, ...isDate(sinceMs) && { since: new Date(sinceMs) } };
+  if (fingerprint === "") return [held];
+  return isFingerprint(fingerprint) ? [{ ...held, fingerprint }] : [];
+}
+
+/** Whether a number of milliseconds since 1970 is in a year that has four digits. */
+function isDate(ms: number): boolean {
+  return ms >= 0 && ms < Date.UTC(10_000);
 }
