@@ -31,6 +31,9 @@ const MAX_REQUEST_BYTES = 64_000;
 /** More than the registry lets one connection have open, so that it is the one to refuse them. */
 const MAX_CALLS = 2 * (LIMITS.namesOfOne + LIMITS.watchesOfOne);
 
+/** How many on all of them: each name is held by one. */
+const MAX_OPEN_CALLS = 100_000;
+
 /** What became of a name: held at an address, or freed. */
 export interface NameNews {
   readonly at: Date;
@@ -101,6 +104,7 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
     onRefused,
     maxRequestBytes: MAX_REQUEST_BYTES,
     maxCalls: MAX_CALLS,
+    maxOpenCalls: MAX_OPEN_CALLS,
   });
 }
 

@@ -117,7 +117,7 @@ export async function whyUnconnected(
   protection: Protection,
 ): Promise<Reason> {
   // What `rpc_credentials.ts` says of a certificate needs no other words.
-  const [found] = /the other side shows [^.]+/.exec(details) ?? [];
+  const [found] = /the other side (?:shows|sent) [^.]+/.exec(details) ?? [];
   if (found !== undefined) return { reason: found };
   const known = UNCONNECTED.find(([pattern]) => pattern.test(details));
   if (known !== undefined) return { reason: known[1], hint: known[2]?.[protection] };

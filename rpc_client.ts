@@ -8,12 +8,19 @@
  * @module
  */
 import { definitionOf, type Keepalive, keepaliveOptions, type ServiceDefinition } from "./rpc.ts";
-import { isIP } from "node:net";
+import { isIP, type Socket } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import type { KeyPair } from "./certificates.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
+import { HeaderLimits } from "./header_limits.ts";
 import { isRefusal, type Protection, whyBroken, whyUnconnected } from "./reasons.ts";
-import { type ClientTls, PeerCredentials, serverCredentials } from "./rpc_credentials.ts";
+import {
+  type ClientTls,
+  PeerCredentials,
+  REFUSED_HEADERS,
+  serverCredentials,
+  WithLimits,
+} from "./rpc_credentials.ts";
 import type { Target } from "./target.ts";
 import { aborted, pause } from "./time.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./wire.ts";
@@ -129,6 +136,9 @@ function protectionOf({ tls, own }: DialOptions): Protection {
 /** How long the second server may take to be connected when the first is. */
 const TOGETHER_MS = 20;
 
+/** Our own calls count only if they are answered with large headers. */
+const LIMITS = new HeaderLimits({ side: "client", maxOpenCalls: Infinity });
+
 /** A channel to one target. Disposing of it closes it and fails the calls on it. */
 export class Channel implements Disposable {
   readonly #target: Target;
@@ -137,6 +147,8 @@ export class Channel implements Disposable {
   readonly #tries: "once" | "again";
   readonly #client: grpc.Client;
   readonly #servers: Servers | undefined;
+  /** Whether we closed the latest connection because of the headers on it. */
+  #hasRefused = false;
 
   /** Use {@link dial} or {@link dialAll}. */
   constructor(
@@ -153,7 +165,8 @@ export class Channel implements Disposable {
     const hasName = this.#servers === undefined && namesHost(target);
     const credentials = this.#peer ??
       (tls ? serverCredentials(tls, hasName) : grpc.credentials.createInsecure());
-    this.#client = new grpc.Client(this.#servers?.uri ?? target.address, credentials, {
+    const limited = new WithLimits(credentials, (socket) => this.#limit(socket));
+    this.#client = new grpc.Client(this.#servers?.uri ?? target.address, limited, {
       "grpc.initial_reconnect_backoff_ms": firstMs,
       "grpc.max_reconnect_backoff_ms": maxMs,
       // A pool shared with other channels would share their pauses between attempts, too.
@@ -165,6 +178,11 @@ export class Channel implements Disposable {
       ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
       ...this.#servers === undefined ? {} : { "grpc.service_config": IN_TURN },
     });
+  }
+
+  #limit(socket: Socket): boolean {
+    this.#hasRefused = false;
+    return LIMITS.limit(socket, () => this.#hasRefused = true);
   }
 
   /** Among peers, the fingerprint of the other one's key; nothing before the first call. */
@@ -221,6 +239,10 @@ export class Channel implements Disposable {
     const isLeft = this.#tries === "once" && !failure.wasConnected &&
       failure.error.code === grpc.status.UNAVAILABLE;
     if (isLeft) this[Symbol.dispose]();
+    if (this.#hasRefused && isDisconnect(failure.error.code, failure.error.details)) {
+      const message = `${this.#target.address}: ${REFUSED_HEADERS}`;
+      return Promise.resolve(new GreetError("UNAVAILABLE", message, { cause: failure.error }));
+    }
     return fromStatus(failure, this.#target, timeoutMs, this.#protection);
   }
 

@@ -74,6 +74,43 @@ abstract class Credentials extends grpc.ChannelCredentials {
   }
 }
 
+/** Why a connection is closed by the side that limits headers. */
+export const REFUSED_HEADERS = "the other side sent headers that are malformed or too large";
+
+/** Any credentials, with a limit to the headers on each connection before gRPC uses it. */
+export class WithLimits extends Credentials {
+  readonly #credentials: grpc.ChannelCredentials;
+  readonly #limit: (socket: Socket) => boolean;
+
+  /**
+   * @param credentials what to connect with
+   * @param limit gets each connection, and says whether gRPC may use it
+   */
+  constructor(credentials: grpc.ChannelCredentials, limit: (socket: Socket) => boolean) {
+    super();
+    this.#credentials = credentials;
+    this.#limit = limit;
+  }
+
+  override _isSecure(): boolean {
+    return this.#credentials._isSecure();
+  }
+
+  override _createSecureConnector(...args: ConnectorArguments): Connector {
+    const connector = this.#credentials._createSecureConnector(...args);
+    return {
+      waitForReady: () => connector.waitForReady(),
+      getCallCredentials: () => connector.getCallCredentials(),
+      destroy: () => connector.destroy(),
+      connect: async (socket) => {
+        const connection = await connector.connect(socket);
+        if (this.#limit(connection.socket as Socket)) return connection;
+        throw new Error(REFUSED_HEADERS);
+      },
+    };
+  }
+}
+
 /**
  * TLS where a target has no name, or stands for several servers: a certificate that is good for one of
  * them proves nothing about another.

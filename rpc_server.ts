@@ -20,6 +20,7 @@ import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/ref
 };
 import type { Connection } from "./connection.ts";
 import { GreetError, STATUS_NAMES } from "./errors.ts";
+import { HeaderLimits } from "./header_limits.ts";
 import { Listener } from "./listener.ts";
 import {
   admission,
@@ -407,6 +408,8 @@ export interface ServeOptions {
   maxRequestBytes?: number;
   /** How many calls may be open at the same time on one connection (default 1000). */
   maxCalls?: number;
+  /** How many calls may be open on all connections; fewer if their headers are large (default 10,000). */
+  maxOpenCalls?: number;
   /** Shares its port with others that do; Linux shares the connections out among them. */
   sharesPort?: boolean;
 }
@@ -433,6 +436,7 @@ export interface Server extends AsyncDisposable {
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
   const { tls, onRefused = () => {}, maxRequestBytes, maxCalls = 1_000, sharesPort } = options;
+  const { maxOpenCalls = 10_000 } = options;
   const toCaller = (error: unknown) => toStatus(error, onFault);
   const server = new grpc.Server({
     ...keepaliveOptions(options.keepalive),
@@ -441,8 +445,11 @@ export async function serve(options: ServeOptions): Promise<Server> {
     ...maxRequestBytes === undefined ? {} : { "grpc.max_receive_message_length": maxRequestBytes },
   });
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+  const limits = new HeaderLimits({ side: "server", maxOpenCalls });
   const listener = new Listener({
-    onConnection: (socket) => injector.injectConnection(socket),
+    onConnection(socket) {
+      if (limits.limit(socket)) injector.injectConnection(socket);
+    },
     secure: tls &&
       ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
     onTls: () => onRefused(unwantedTls()),
@@ -477,7 +484,7 @@ function encoded(definition: ServiceDefinition): grpc.ServiceDefinition {
 /** Somebody speaks TLS where nobody else does. */
 function unwantedTls(): GreetError {
   return new GreetError("UNAUTHENTICATED", "a caller speaks TLS, and this side does not", {
-    hint: "turn it on here: --tls for a chat, --cert and --key for a server",
+    hint: "turn it on here, or off over there: --plaintext",
   });
 }
 

@@ -1,0 +1,175 @@
+/**
+ * Measures the headers that arrive on one HTTP/2 connection and those that its open streams hold.
+ *
+ * @module
+ */
+import {
+  CLIENT_PREFACE_BYTES,
+  CONTINUATION,
+  DATA,
+  END_HEADERS,
+  END_STREAM,
+  type Frame,
+  FRAME_HEADER_BYTES,
+  type FrameHandler,
+  FrameReader,
+  HEADERS,
+  PADDED,
+  PRIORITY,
+  PUSH_PROMISE,
+  RST_STREAM,
+} from "./frames.ts";
+import { HpackGauge, MAX_BLOCK_BYTES } from "./hpack_gauge.ts";
+import { OpenStreams } from "./open_streams.ts";
+
+/** The priority that HEADERS may carry. Source: RFC 9113, section 6.2. */
+const PRIORITY_BYTES = 5;
+
+/** Which side of a connection we are. */
+export type Side = "client" | "server";
+
+/** Checks what arrives on a connection. */
+class Incoming implements FrameHandler {
+  readonly #side: Side;
+  readonly #streams: OpenStreams;
+  readonly #hpack = new HpackGauge();
+  /** The stream of the block at hand, and the flags that it began with. */
+  #block: { stream: number; flags: number } | undefined;
+  /** What the block takes on the wire: padding and empty frames count as well. */
+  #wireBytes = 0;
+  #isPadLengthNext = false;
+  #priorityLeft = 0;
+  #fragmentLeft = 0;
+
+  constructor(side: Side, streams: OpenStreams) {
+    this.#side = side;
+    this.#streams = streams;
+  }
+
+  begin(frame: Frame): boolean {
+    const { type, stream } = frame;
+    if (this.#block !== undefined) return this.#continueBlock(frame);
+    if (type === HEADERS) return this.#beginBlock(frame);
+    if (type === RST_STREAM) this.#streams.close(stream);
+    // Only a block that has begun can be continued, and gRPC does not push.
+    return type !== CONTINUATION && type !== PUSH_PROMISE;
+  }
+
+  #beginBlock({ length, flags, stream }: Frame): boolean {
+    if (this.#side === "server") this.#streams.open(stream);
+    this.#block = { stream, flags };
+    this.#wireBytes = 0;
+    this.#hpack.begin();
+    this.#isPadLengthNext = (flags & PADDED) !== 0;
+    this.#priorityLeft = (flags & PRIORITY) === 0 ? 0 : PRIORITY_BYTES;
+    this.#fragmentLeft = length - this.#priorityLeft - (this.#isPadLengthNext ? 1 : 0);
+    return this.#fragmentLeft >= 0 && this.#countFrame(length);
+  }
+
+  /** The frames of a block follow each other with no other in between. */
+  #continueBlock({ length, type, stream }: Frame): boolean {
+    this.#fragmentLeft = length;
+    return type === CONTINUATION && stream === this.#block?.stream && this.#countFrame(length);
+  }
+
+  #countFrame(length: number): boolean {
+    this.#wireBytes += FRAME_HEADER_BYTES + length;
+    return this.#wireBytes <= MAX_BLOCK_BYTES;
+  }
+
+  payload(_: Frame, chunk: Uint8Array, start: number, end: number): boolean {
+    if (this.#block === undefined) return true;
+    let at = start;
+    if (this.#isPadLengthNext) {
+      this.#isPadLengthNext = false;
+      this.#fragmentLeft -= chunk[at++];
+      if (this.#fragmentLeft < 0) return false;
+    }
+    const skipped = Math.min(this.#priorityLeft, end - at);
+    this.#priorityLeft -= skipped;
+    at += skipped;
+    const fragment = Math.min(this.#fragmentLeft, end - at);
+    this.#fragmentLeft -= fragment;
+    const before = this.#hpack.bytes;
+    const isAcceptable = this.#hpack.read(chunk, at, at + fragment);
+    this.#streams.hold(this.#block.stream, this.#hpack.bytes - before);
+    return isAcceptable;
+  }
+
+  end({ type, flags, stream }: Frame): boolean {
+    if (this.#block !== undefined) {
+      if ((flags & END_HEADERS) === 0) return true;
+      if ((this.#block.flags & END_STREAM) !== 0) this.#streams.end(stream, "far");
+      this.#block = undefined;
+      return this.#hpack.isBetweenFields;
+    }
+    if (type === DATA && (flags & END_STREAM) !== 0) this.#streams.end(stream, "far");
+    return true;
+  }
+}
+
+/** Follows what we send: it opens, ends and closes streams as well. */
+class Outgoing implements FrameHandler {
+  readonly #side: Side;
+  readonly #streams: OpenStreams;
+
+  constructor(side: Side, streams: OpenStreams) {
+    this.#side = side;
+    this.#streams = streams;
+  }
+
+  begin({ type, flags, stream }: Frame): boolean {
+    if (type === RST_STREAM) this.#streams.close(stream);
+    if (type !== HEADERS && type !== DATA) return true;
+    if (type === HEADERS && this.#side === "client") this.#streams.open(stream);
+    if ((flags & END_STREAM) !== 0) this.#streams.end(stream, "near");
+    return true;
+  }
+
+  payload(): boolean {
+    return true;
+  }
+
+  end(): boolean {
+    return true;
+  }
+}
+
+/** Follows one connection in both directions. */
+export class HeaderGauge {
+  readonly #streams: OpenStreams;
+  readonly #incoming: FrameReader;
+  readonly #outgoing: FrameReader;
+
+  /**
+   * @param side which one we are
+   * @param callBytes what an ordinary call counts; one with large headers counts what it takes
+   */
+  constructor(side: Side, callBytes: number) {
+    this.#streams = new OpenStreams(callBytes);
+    const isServer = side === "server";
+    const incoming = new Incoming(side, this.#streams);
+    const outgoing = new Outgoing(side, this.#streams);
+    this.#incoming = new FrameReader(incoming, isServer ? CLIENT_PREFACE_BYTES : 0);
+    this.#outgoing = new FrameReader(outgoing, isServer ? 0 : CLIENT_PREFACE_BYTES);
+  }
+
+  /** What the open streams count, in bytes. */
+  get held(): number {
+    return this.#streams.bytes;
+  }
+
+  /**
+   * Measures what arrived.
+   *
+   * @returns false if a block is malformed or exceeds a limit; then nothing more may be measured
+   */
+  receive(chunk: Uint8Array): boolean {
+    return this.#incoming.read(chunk);
+  }
+
+  /** Notes which streams begin and end by what is sent. */
+  send(chunk: Uint8Array): void {
+    this.#outgoing.read(chunk);
+  }
+}
