@@ -7,7 +7,8 @@
  *
  * @module
  */
-import net from "node:net";
+import type net from "node:net";
+import { Acceptor } from "./acceptor.ts";
 import { Backlog, Connection } from "./connection.ts";
 import { GreetError } from "./errors.ts";
 import { gatherWrites } from "./gather.ts";
@@ -21,9 +22,6 @@ const PREFACE_MS = 10_000;
 
 /** How many connections may be there that have not; of more than that, the oldest are closed. */
 const SPEECHLESS = 1_000;
-
-/** How many may wait to be taken, while many come at once; of more, the system drops some. */
-const BACKLOG = 4_096;
 
 /** What strangers may cost: so many of them, for so long, saying so much. */
 const STRANGERS = { connections: 100, ms: 10_000, bytes: 1_000_000 };
@@ -50,6 +48,8 @@ export interface ListenerOptions {
   ) => { begin(socket: net.Socket): void };
   /** Where it is not: somebody began to speak it. */
   readonly onTls?: () => void;
+  /** Called when a connection has taken the last file descriptor. */
+  readonly onExhausted?: () => void;
   /** Shares its port with others that do; Linux shares the connections out among them. */
   readonly sharesPort?: boolean;
 }
@@ -63,7 +63,7 @@ export class Listener {
   readonly #speechless = new Set<net.Socket>();
   /** Strangers, oldest first, and what closes their connections unless they are known by now. */
   readonly #strangers = new Map<net.Socket, () => void>();
-  readonly #listener: net.Server;
+  readonly #acceptor: Acceptor;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
@@ -72,10 +72,14 @@ export class Listener {
       if (isStranger?.()) this.#expectAcquaintance(socket, isStranger);
       this.#hand(socket);
     });
-    this.#listener = net.createServer({ noDelay: true }, (socket) => {
-      this.#take(socket);
-      if (handshakes === undefined) this.#listenFor(socket);
-      else handshakes.begin(socket);
+    this.#acceptor = new Acceptor({
+      onConnection: (socket) => {
+        this.#take(socket);
+        if (handshakes === undefined) this.#listenFor(socket);
+        else handshakes.begin(socket);
+      },
+      onExhausted: () => options.onExhausted?.(),
+      sharesPort: options.sharesPort,
     });
   }
 
@@ -165,17 +169,11 @@ export class Listener {
    * @throws {GreetError} `FAILED` where the port or the host cannot be had
    */
   async listen(host: string, port: number): Promise<number> {
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
-    this.#listener.once("error", reject);
-    const reusePort = this.#options.sharesPort;
-    this.#listener.listen({ host, port, backlog: BACKLOG, reusePort }, resolve);
     try {
-      await promise;
+      return await this.#acceptor.listen(host, port);
     } catch (error) {
       throw listenError(error as NodeJS.ErrnoException, host, port);
     }
-    this.#listener.off("error", reject);
-    return (this.#listener.address() as net.AddressInfo).port;
   }
 
   /** The connection from an address, such as `127.0.0.1:41234`, while there is one. */
@@ -185,7 +183,7 @@ export class Listener {
 
   /** Takes no more connections; resolves when those that there are have ended. */
   async close(): Promise<void> {
-    await new Promise<void>((resolve) => this.#listener.close(() => resolve()));
+    await this.#acceptor.close();
   }
 
   /** Ends the connections that are left. */

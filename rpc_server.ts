@@ -400,7 +400,10 @@ export interface ServeOptions {
   keepalive?: Keepalive;
   /** Speaks TLS, and nothing else. */
   tls?: ServerTls | PeersTls;
-  /** Gets who could not be understood, because one side speaks TLS or not as it should be. */
+  /**
+   * Gets who could not be understood, because one side speaks TLS or not as it should be; and what
+   * keeps the server from accepting connections.
+   */
   onRefused?: (error: GreetError) => void;
   /** Refuses calls before any of their requests is read (default: none is refused). */
   admit?: AdmissionOptions["admit"];
@@ -453,6 +456,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
     secure: tls &&
       ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
     onTls: () => onRefused(unwantedTls()),
+    onExhausted: () => onRefused(outOfDescriptors()),
     sharesPort,
   });
   const running: Running = {
@@ -486,6 +490,14 @@ function unwantedTls(): GreetError {
   return new GreetError("UNAUTHENTICATED", "a caller speaks TLS, and this side does not", {
     hint: "turn it on here, or off over there: --plaintext",
   });
+}
+
+function outOfDescriptors(): GreetError {
+  return new GreetError(
+    "RESOURCE_EXHAUSTED",
+    "out of file descriptors: new connections have to wait until others close",
+    { hint: "to allow for more, raise the limit (ulimit -n) and start again" },
+  );
 }
 
 /** How long connections may take to end, and the last answers to get out, when no call is left. */

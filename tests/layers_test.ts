@@ -20,6 +20,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "time.ts",
   ],
   [
+    "acceptor.ts",
     "arguments.ts",
     "certificates.ts",
     "delivery_pace.ts",
