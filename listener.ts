@@ -14,14 +14,24 @@ import { GreetError } from "./errors.ts";
 import { gatherWrites } from "./gather.ts";
 import { formatEndpoint } from "./target.ts";
 
-/** How much it is at least that HTTP/2 begins with. Source: RFC 9113, section 3.4. */
-const PREFACE_BYTES = 24;
+/**
+ * The length of the shortest client connection preface: 24 bytes and an empty SETTINGS frame.
+ * Source: RFC 9113, section 3.4.
+ */
+const PREFACE_BYTES = 33;
 
-/** How long a connection may take to send it. */
+/** How long a client may take from connecting to the end of its preface, TLS handshake included. */
 const PREFACE_MS = 10_000;
 
-/** How many connections may be there that have not; of more than that, the oldest are closed. */
-const SPEECHLESS = 1_000;
+/** How many connections may be that far; when there are more, the oldest are closed. */
+const NEWCOMERS = 1_000;
+
+/** A connection whose client may not have sent its whole preface yet. */
+interface Newcomer {
+  readonly socket: net.Socket;
+  /** The socket to read HTTP/2 from: the same one or, with TLS, the secured one; unset before. */
+  http2?: net.Socket;
+}
 
 /** What strangers may cost: so many of them, for so long, saying so much. */
 const STRANGERS = { connections: 100, ms: 10_000, bytes: 1_000_000 };
@@ -59,8 +69,8 @@ export class Listener {
   readonly #options: ListenerOptions;
   readonly #connections = new Map<string, Connection>();
   readonly #backlog = new Backlog();
-  /** Those that had said nothing when they were last looked at, oldest first. */
-  readonly #speechless = new Set<net.Socket>();
+  /** By the client's address, oldest first. */
+  readonly #newcomers = new Map<string, Newcomer>();
   /** Strangers, oldest first, and what closes their connections unless they are known by now. */
   readonly #strangers = new Map<net.Socket, () => void>();
   readonly #acceptor: Acceptor;
@@ -75,6 +85,7 @@ export class Listener {
     this.#acceptor = new Acceptor({
       onConnection: (socket) => {
         this.#take(socket);
+        this.#expectPreface(socket);
         if (handshakes === undefined) this.#listenFor(socket);
         else handshakes.begin(socket);
       },
@@ -97,13 +108,15 @@ export class Listener {
   }
 
   #hand(socket: net.Socket): void {
+    const newcomer = this.#newcomers.get(addressOf(socket));
+    if (newcomer !== undefined) newcomer.http2 = socket;
     gatherWrites(socket);
     this.#options.onConnection(socket);
   }
 
   /** Takes a connection; again when it is secure, and another socket stands for it. */
   #take(socket: net.Socket): void {
-    const from = `${socket.remoteAddress}:${socket.remotePort}`;
+    const from = addressOf(socket);
     const connection = new Connection(socket, this.#backlog);
     this.#connections.set(from, connection);
     socket.once("close", () => {
@@ -111,20 +124,21 @@ export class Listener {
     });
     // Connections break; what was on them has noticed, and there is nobody else to tell.
     socket.on("error", () => {});
-    this.#expectWords(socket);
   }
 
-  /** Whoever connects costs us something, and nobody knows who they are before they speak. */
-  #expectWords(socket: net.Socket): void {
-    this.#speechless.add(socket);
-    const timer = setTimeout(() => this.#dismiss(socket), PREFACE_MS);
+  /** Bounds how many connections there are that have not begun to speak HTTP/2, and for how long. */
+  #expectPreface(socket: net.Socket): void {
+    const from = addressOf(socket);
+    const newcomer: Newcomer = { socket };
+    this.#newcomers.set(from, newcomer);
+    const timer = setTimeout(() => this.#dismiss(from, newcomer), PREFACE_MS);
     socket.once("close", () => {
       clearTimeout(timer);
-      this.#speechless.delete(socket);
+      if (this.#newcomers.get(from) === newcomer) this.#newcomers.delete(from);
     });
-    for (const oldest of this.#speechless) {
-      if (this.#speechless.size <= SPEECHLESS) return;
-      this.#dismiss(oldest);
+    for (const [from, oldest] of this.#newcomers) {
+      if (this.#newcomers.size <= NEWCOMERS) return;
+      this.#dismiss(from, oldest);
     }
   }
 
@@ -156,10 +170,13 @@ export class Listener {
     }
   }
 
-  /** Closes a connection, unless it has spoken meanwhile. */
-  #dismiss(socket: net.Socket): void {
-    this.#speechless.delete(socket);
-    if (socket.bytesRead < PREFACE_BYTES) socket.destroy();
+  /** Closes a connection, unless its client has sent its preface meanwhile. */
+  #dismiss(from: string, newcomer: Newcomer): void {
+    if (this.#newcomers.get(from) !== newcomer) return;
+    this.#newcomers.delete(from);
+    const { socket, http2 } = newcomer;
+    if (http2 === undefined) socket.destroy();
+    else if (http2.bytesRead < PREFACE_BYTES) http2.destroy();
   }
 
   /**
@@ -190,6 +207,11 @@ export class Listener {
   destroy(): void {
     for (const connection of this.#connections.values()) connection.destroy();
   }
+}
+
+/** Where a connection comes from, such as `127.0.0.1:41234`; the same for its secured socket. */
+function addressOf({ remoteAddress, remotePort }: net.Socket): string {
+  return `${remoteAddress}:${remotePort}`;
 }
 
 /** Says something and closes the connection, whether or not the other side does the same. */

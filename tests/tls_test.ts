@@ -288,6 +288,45 @@ tlsTest("who has finished a handshake and says nothing is sent away as well", as
   await inTime(closed.promise, "the end", 12_000);
 });
 
+/** Resolves when a connection has ended. */
+function end(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) =>
+    socket.resume().on("error", () => {}).on("close", () => resolve())
+  );
+}
+
+tlsTest(
+  "1,000 clients may be before the end of their preface, and the oldest make room",
+  async () => {
+    await using authority = await Authority.create();
+    await using server = await serveGreeter({ tls: await authority.issue("server") });
+    const to = { port: server.port, host: "127.0.0.1" };
+    // Ten that have finished their handshakes, then more that have begun it.
+    const secured = Array.from({ length: 10 }, (_, i) => {
+      const client = tls.connect({ ...to, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+      // Some go on, but not to the end: SETTINGS are missing.
+      if (i % 2 === 0) client.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+      return client;
+    });
+    const ends = secured.map(end);
+    await inTime(
+      Promise.all(secured.map((client) => new Promise((r) => client.once("secureConnect", r)))),
+      "ten handshakes",
+    );
+    const begun = Array.from({ length: 1_490 }, () => {
+      const client = net.connect(to);
+      client.write(new Uint8Array([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, ...Array(20).fill(7)]));
+      return client;
+    });
+    ends.push(...begun.slice(0, 490).map(end));
+    // Before their time is up.
+    await inTime(Promise.all(ends), "500 ends", 8_000);
+    const rest = begun.slice(490).map(end);
+    for (const client of begun) client.destroy();
+    await Promise.all(rest);
+  },
+);
+
 tlsTest("greetings by name over TLS, from a naming server that speaks it as well", async () => {
   await using authority = await Authority.create();
   const { cert, key } = await authority.issue("server");
