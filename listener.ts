@@ -26,6 +26,9 @@ const PREFACE_MS = 10_000;
 /** How many connections may be that far; when there are more, the oldest are closed. */
 const NEWCOMERS = 1_000;
 
+/** How many connections may be open by default; each takes 35 kB. */
+const MAX_CONNECTIONS = 10_000;
+
 /** A connection whose client may not have sent its whole preface yet. */
 interface Newcomer {
   readonly socket: net.Socket;
@@ -58,8 +61,10 @@ export interface ListenerOptions {
   ) => { begin(socket: net.Socket): void };
   /** Where it is not: somebody began to speak it. */
   readonly onTls?: () => void;
-  /** Called when a connection has taken the last file descriptor. */
-  readonly onExhausted?: () => void;
+  /** Gets why connections cannot be accepted. */
+  readonly onOverload?: (error: GreetError) => void;
+  /** How many connections may be open at the same time (default 10,000); more are closed at once. */
+  readonly maxConnections?: number;
   /** Shares its port with others that do; Linux shares the connections out among them. */
   readonly sharesPort?: boolean;
 }
@@ -84,14 +89,22 @@ export class Listener {
     });
     this.#acceptor = new Acceptor({
       onConnection: (socket) => {
+        if (this.#isFull()) return socket.destroy();
         this.#take(socket);
         this.#expectPreface(socket);
         if (handshakes === undefined) this.#listenFor(socket);
         else handshakes.begin(socket);
       },
-      onExhausted: () => options.onExhausted?.(),
+      onExhausted: () => options.onOverload?.(outOfDescriptors()),
       sharesPort: options.sharesPort,
     });
+  }
+
+  #isFull(): boolean {
+    const { maxConnections = MAX_CONNECTIONS, onOverload } = this.#options;
+    const isFull = this.#connections.size >= maxConnections;
+    if (isFull) onOverload?.(tooManyConnections(maxConnections));
+    return isFull;
   }
 
   /** Whoever comes with TLS where it is not spoken is to be told, and so are we. */
@@ -219,6 +232,22 @@ function dismissWith(words: Uint8Array, socket: net.Socket): void {
   socket.end(words);
   const timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
   socket.once("close", () => clearTimeout(timer));
+}
+
+function outOfDescriptors(): GreetError {
+  return new GreetError(
+    "RESOURCE_EXHAUSTED",
+    "out of file descriptors: new connections have to wait until others close",
+    { hint: "to allow for more, raise the limit (ulimit -n) and start again" },
+  );
+}
+
+function tooManyConnections(count: number): GreetError {
+  return new GreetError(
+    "RESOURCE_EXHAUSTED",
+    `${count.toLocaleString("en")} connections are open: new ones are refused`,
+    { hint: "they are accepted again when others close" },
+  );
 }
 
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): GreetError {

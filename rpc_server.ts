@@ -29,6 +29,7 @@ import {
   type Http2Stream,
   streamOf,
 } from "./rpc_admission.ts";
+import { Arrivals } from "./rpc_arrivals.ts";
 import { Handshakes, type PeersTls, type ServerTls } from "./secure.ts";
 import { aborted, within } from "./time.ts";
 import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from "./wire.ts";
@@ -409,6 +410,10 @@ export interface ServeOptions {
   admit?: AdmissionOptions["admit"];
   /** How large a request may be, in bytes (default 4 MiB). Compressed ones are refused. */
   maxRequestBytes?: number;
+  /** How long a request may take to arrive, in milliseconds (default 30,000). */
+  maxRequestMs?: number;
+  /** How many connections may be open at the same time (default 10,000). */
+  maxConnections?: number;
   /** How many calls may be open at the same time on one connection (default 1000). */
   maxCalls?: number;
   /** How many calls may be open on all connections; fewer if their headers are large (default 10,000). */
@@ -439,12 +444,15 @@ export interface Server extends AsyncDisposable {
 export async function serve(options: ServeOptions): Promise<Server> {
   const { host, services, onFault = (error) => console.error(error) } = options;
   const { tls, onRefused = () => {}, maxRequestBytes, maxCalls = 1_000, sharesPort } = options;
-  const { maxOpenCalls = 10_000 } = options;
+  const { maxConnections, maxRequestMs = 30_000, maxOpenCalls = 10_000 } = options;
   const toCaller = (error: unknown) => toStatus(error, onFault);
   const server = new grpc.Server({
     ...keepaliveOptions(options.keepalive),
     "grpc.max_concurrent_streams": maxCalls,
-    interceptors: [admission({ admit: options.admit, toStatus: toCaller })],
+    interceptors: [
+      new Arrivals(maxRequestMs).intercept,
+      admission({ admit: options.admit, toStatus: toCaller }),
+    ],
     ...maxRequestBytes === undefined ? {} : { "grpc.max_receive_message_length": maxRequestBytes },
   });
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
@@ -456,7 +464,8 @@ export async function serve(options: ServeOptions): Promise<Server> {
     secure: tls &&
       ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
     onTls: () => onRefused(unwantedTls()),
-    onExhausted: () => onRefused(outOfDescriptors()),
+    onOverload: onRefused,
+    maxConnections,
     sharesPort,
   });
   const running: Running = {
@@ -490,14 +499,6 @@ function unwantedTls(): GreetError {
   return new GreetError("UNAUTHENTICATED", "a caller speaks TLS, and this side does not", {
     hint: "turn it on here, or off over there: --plaintext",
   });
-}
-
-function outOfDescriptors(): GreetError {
-  return new GreetError(
-    "RESOURCE_EXHAUSTED",
-    "out of file descriptors: new connections have to wait until others close",
-    { hint: "to allow for more, raise the limit (ulimit -n) and start again" },
-  );
 }
 
 /** How long connections may take to end, and the last answers to get out, when no call is left. */

@@ -49,6 +49,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "rows.ts",
     "rpc.ts",
     "rpc_admission.ts",
+    "rpc_arrivals.ts",
     "rpc_credentials.ts",
     "secure.ts",
   ],

@@ -1,6 +1,7 @@
 /** What every server of ours promises, whatever it serves, and whoever calls. */
 import assert from "node:assert/strict";
 import http from "node:http";
+import http2 from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
 import * as grpc from "@grpc/grpc-js";
@@ -9,7 +10,7 @@ import protobuf from "protobufjs";
 import healthProto from "../proto/health.proto" with { type: "text" };
 import { greet, GreetError, serveGreeter, type Server } from "../mod.ts";
 import { dial } from "../rpc_client.ts";
-import { implement, serve } from "../rpc_server.ts";
+import { implement, serve, type ServeOptions } from "../rpc_server.ts";
 import { CHAT, GREETER } from "../wire.ts";
 import { parseTarget } from "../target.ts";
 import { inTime } from "./program.ts";
@@ -252,6 +253,82 @@ Deno.test("a thousand idle connections: the server goes on, and stops at once", 
 });
 
 // ---------------------------------------------------------------- whomever we call
+
+/** A greeting server with limits of its own. */
+function limited(options: Partial<ServeOptions>): Promise<Server> {
+  const greeter = implement(GREETER, { Greet: ({ name }) => ({ greeting: `Hello, ${name}.` }) });
+  return serve({ host: "127.0.0.1", port: 0, services: [greeter], ...options });
+}
+
+/** Begins a request that never ends; resolves with the error code of its reset. */
+function unfinished(session: http2.ClientHttp2Session): Promise<number> {
+  const request = session.request({
+    ":method": "POST",
+    ":path": "/greet.v1.Greeter/Greet",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  return new Promise((resolve) =>
+    request.on("error", () => {}).on("close", () => resolve(request.rstCode))
+  );
+}
+
+/** Source: RFC 9113, section 7. */
+const ENHANCE_YOUR_CALM = 11;
+
+async function end(session: http2.ClientHttp2Session): Promise<void> {
+  await new Promise<void>((resolve) => session.once("close", () => resolve()).destroy());
+}
+
+Deno.test("a request that does not arrive in time is reset, and its connection goes on", async () => {
+  await using server = await limited({ maxRequestMs: 300 });
+  const session = http2.connect(`http://127.0.0.1:${server.port}`);
+  assert.equal(await inTime(unfinished(session), "a reset"), ENHANCE_YOUR_CALM);
+  assert.equal(await inTime(unfinished(session), "another one"), ENHANCE_YOUR_CALM);
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+  await end(session);
+});
+
+Deno.test("of 2,100 requests that do not end, the oldest 100 are reset", async () => {
+  await using server = await limited({});
+  const sessions = Array.from(
+    { length: 3 },
+    () => http2.connect(`http://127.0.0.1:${server.port}`).on("error", () => {}),
+  );
+  const resets = sessions.map((session) => Array.from({ length: 700 }, () => unfinished(session)));
+  await inTime(Promise.any(resets.flat()), "a reset");
+  assert.equal(await inTime(greet(`${server.port}`, "Bob"), "an answer", 2_000), "Hello, Bob.");
+  await Promise.all(sessions.map(end));
+  const codes = await Promise.all(resets.flat());
+  assert(codes.filter((code) => code === ENHANCE_YOUR_CALM).length >= 100);
+});
+
+Deno.test("connections beyond the limit are refused and reported, until others close", async () => {
+  const reports: string[] = [];
+  const onRefused = ({ message }: GreetError) => void reports.push(message);
+  await using server = await limited({ maxConnections: 2, onRefused });
+  const connect = async () => {
+    const session = http2.connect(`http://127.0.0.1:${server.port}`).on("error", () => {});
+    const isIn = await new Promise<boolean>((resolve) =>
+      session.once("remoteSettings", () => resolve(true)).once("close", () => resolve(false))
+    );
+    return { session, isIn };
+  };
+  const first = await connect();
+  const second = await connect();
+  assert(first.isIn && second.isIn);
+  assert(!(await connect()).isIn);
+  assert.deepEqual(reports, ["2 connections are open: new ones are refused"]);
+  await end(first.session);
+  const served = async () => {
+    for (;;) {
+      const { session, isIn } = await connect();
+      if (isIn) return await end(session);
+    }
+  };
+  await inTime(served(), "a connection");
+  await end(second.session);
+});
 
 interface Stranger extends AsyncDisposable {
   port: number;
