@@ -30,6 +30,9 @@ const HEADER = `# Who has which key, remembered when they were first met.
 # in who has a new key, remove their line; to let them use both, add one.
 `;
 
+/** How long another process may keep us from adding a peer, in milliseconds; it needs about one. */
+const LOCK_TIMEOUT_MS = 200;
+
 /** How coarse the times of files may be, in milliseconds: on FAT as coarse as that. */
 const TICK_MS = 2_000;
 
@@ -82,23 +85,32 @@ export class KnownPeers {
   }
 
   /**
-   * Remembers somebody.
+   * Binds a name to a key, unless the name is already bound. Of several processes that share the
+   * file, one wins.
    *
-   * @throws {GreetError} `FAILED` where it cannot be written; then they are known all the same, until
-   *   the end
+   * @returns whether the name was free
+   * @throws {GreetError} `FAILED` where it cannot be written; then it is bound all the same, until
+   *   the end of the process. `UNAVAILABLE` where another process has locked the file; then it is not
    */
-  remember(peer: KnownPeer): void {
-    this.#refresh();
-    if (this.file === undefined) return void this.#unkept.push(peer);
+  remember(peer: KnownPeer): boolean {
+    if (this.keysOf(peer.name).length > 0) return false;
+    if (this.file === undefined) this.#unkept.push(peer);
+    else return this.#append(this.file, peer);
+    return true;
+  }
+
+  #append(file: string, peer: KnownPeer): boolean {
     try {
-      begin(this.file);
-      const gap = Deno.readTextFileSync(this.file).endsWith("\n") ? "" : "\n";
-      // One write, so that what several processes add does not mix.
-      const line = `${gap}${peer.fingerprint} ${peer.name}\n`;
-      Deno.writeTextFileSync(this.file, line, { append: true });
+      begin(file);
+      using _lock = lock(file);
+      if (this.keysOf(peer.name).length > 0) return false;
+      const gap = Deno.readTextFileSync(file).endsWith("\n") ? "" : "\n";
+      Deno.writeTextFileSync(file, `${gap}${peer.fingerprint} ${peer.name}\n`, { append: true });
+      return true;
     } catch (cause) {
+      if (cause instanceof GreetError) throw cause;
       this.#unkept.push(peer);
-      throw unusable(this.file, "written", cause);
+      throw unusable(file, "written", cause);
     }
   }
 
@@ -135,6 +147,26 @@ function begin(file: string): void {
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   }
+}
+
+/**
+ * Keeps other processes from adding peers. The lock is on a file of its own, because editors put a
+ * new file in the place of the one that they have read.
+ *
+ * @returns what releases the lock when it is disposed of
+ */
+function lock(file: string): Disposable {
+  const handle = Deno.openSync(`${file}.lock`, { create: true, write: true, mode: 0o600 });
+  const deadline = performance.now() + LOCK_TIMEOUT_MS;
+  const clock = new Int32Array(new SharedArrayBuffer(4));
+  while (!handle.tryLockSync(true)) {
+    if (performance.now() > deadline) {
+      handle.close();
+      throw new GreetError("UNAVAILABLE", `another process has locked ${file}`);
+    }
+    Atomics.wait(clock, 0, 0, 1);
+  }
+  return handle;
 }
 
 function parse(file: string): KnownPeer[] {

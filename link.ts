@@ -96,6 +96,9 @@ class Attempt {
   }
 }
 
+/** Decides about a peer by its name, its key, and where it is. */
+type Judge = (name: string, fingerprint: string | undefined, place: Place) => void;
+
 /** How to open a link. */
 export interface LinkOptions {
   /** What the other peer goes by, for as long as there is no name to call it by. */
@@ -106,8 +109,13 @@ export interface LinkOptions {
   readonly port: number;
   /** What we show, to speak TLS; without it, nothing is encrypted. */
   readonly own?: KeyPair;
-  /** Throws a {@link GreetError} where whoever is at a place cannot be whom we are to talk to. */
-  readonly check: (name: string, fingerprint: string | undefined, place: Place) => void;
+  /** Throws a {@link GreetError} where the peer at a place may no longer be talked to. */
+  readonly check: Judge;
+  /**
+   * Admits a peer, or throws a {@link GreetError}. {@link LinkOptions.onChange} follows in the same
+   * synchronous step, so what is decided here still holds when the link shows the peer.
+   */
+  readonly admit: Judge;
   /** Gets every change of presence. */
   readonly onChange: (presence: Presence) => void;
 }
@@ -305,14 +313,15 @@ export class Link implements AsyncDisposable {
   /** Dials once and, where somebody is there, waits until that is over. */
   async #dial(place: Place, attempt: Attempt): Promise<Presence> {
     this.#place = place;
-    const options = { own: this.#options.own, maxAnswerBytes: MAX_ANSWER_BYTES };
+    const { own, admit } = this.#options;
+    const options = { own, maxAnswerBytes: MAX_ANSWER_BYTES };
     using first = this.#channel = dial(place, options);
-    let presence = await this.#ask(first, DIAL_TIMEOUT);
+    let presence = this.#judge(await this.#ask(first, DIAL_TIMEOUT), admit);
     // A process that is ending may still take a connection, and drop it: that tells nothing.
     const isTelling = !this.#hasDropped || presence.state !== "away" ||
       isNobodyThere(presence.error);
     using channel = this.#channel = isTelling ? first : dial(place, options);
-    if (!isTelling) presence = await this.#ask(channel, DIAL_TIMEOUT);
+    if (!isTelling) presence = this.#judge(await this.#ask(channel, DIAL_TIMEOUT), admit);
     this.#hasDropped = false;
     this.#takesSeveral = true;
     this.#change(presence);
@@ -335,8 +344,11 @@ export class Link implements AsyncDisposable {
       // The connection is gone; whether the peer is, the next dial tells.
       if (!isOpen || this.#closed) return { state: "connecting" };
       if (performance.now() - this.#lastSign < SILENCE_MS) continue;
-      const presence = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
+      const answer = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
+      const presence = this.#judge(answer, this.#options.check);
       if (presence.state !== "here") return isOpen ? presence : { state: "connecting" };
+      // A peer that has changed its name has to be admitted again.
+      if (presence.name !== this.name) return { state: "connecting" };
     }
   }
 
@@ -353,14 +365,23 @@ export class Link implements AsyncDisposable {
     try {
       const headers = { [LISTENING_PORT]: `${this.#options.port}` };
       const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs, headers });
-      const { fingerprint } = channel;
-      this.#options.check(sender, fingerprint, this.#place!);
       this.#lastSign = performance.now();
       this.#timeout.answered(this.#lastSign - began);
       this.#doubted = Promise.withResolvers();
-      return { state: "here", name: sender, fingerprint };
+      return { state: "here", name: sender, fingerprint: channel.fingerprint };
     } catch (error) {
       if (isExpired(error)) this.#timeout.expired();
+      return { state: "away", error: GreetError.from(error) };
+    }
+  }
+
+  /** The presence as it is once a peer that is not accepted counts as away. */
+  #judge(presence: Presence, judge: Judge): Presence {
+    if (presence.state !== "here") return presence;
+    try {
+      judge(presence.name, presence.fingerprint, this.#place!);
+      return presence;
+    } catch (error) {
       return { state: "away", error: GreetError.from(error) };
     }
   }

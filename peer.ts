@@ -29,7 +29,7 @@ import { Roster, type RosterEvent } from "./roster.ts";
 import { formatEndpoint, LOOPBACK } from "./target.ts";
 import { nameProblem, parseName } from "./text.ts";
 import { within } from "./time.ts";
-import { Trust, type TrustEvent } from "./trust.ts";
+import { type Seen, Trust, type TrustEvent } from "./trust.ts";
 
 /**
  * What happens to a peer, besides what {@link RosterEvent} says of who comes and goes, and
@@ -260,10 +260,11 @@ export class Peer implements AsyncDisposable {
       port: this.port,
       own: this.#identity,
       check: (name, fingerprint, place) => {
-        const problem = nameProblem(name) ?? this.#whyNot(name, address, expected);
-        if (problem !== undefined) throw wrongName(place, problem);
-        const { address: target, fingerprint: registered } = place;
-        this.#trust.check(name, { target, fingerprint, registered });
+        this.#check({ name, fingerprint }, place, address, expected);
+      },
+      admit: (name, fingerprint, place) => {
+        this.#check({ name, fingerprint }, place, address, expected);
+        this.#trust.meet(name, seenAt(place, fingerprint));
       },
       onChange: (presence) => this.#presenceChanged(address, presence),
     });
@@ -326,8 +327,6 @@ export class Peer implements AsyncDisposable {
     const connection = this.#connections.find(({ link }) => link.address === address)!;
     if (presence.state === "here") {
       connection.lastName = presence.name;
-      const { name, fingerprint } = presence;
-      this.#trust.meet(name, { target: address, fingerprint });
       this.#remember(address, presence.name);
       this.#isAlone = false;
       this.#someone.resolve(presence.name);
@@ -349,6 +348,20 @@ export class Peer implements AsyncDisposable {
 
   #namesHere(): string[] {
     return this.#connections.flatMap(({ link }) => link.name ?? []);
+  }
+
+  #check(
+    { name, fingerprint }: { name: string; fingerprint?: string },
+    place: Place,
+    address: string,
+    expected?: string,
+  ): void {
+    const problem = nameProblem(name);
+    if (problem !== undefined) throw wrongName(place, problem);
+    // Before names are compared: a wrong key must not pass for a mere mix-up.
+    this.#trust.check(name, seenAt(place, fingerprint));
+    const mismatch = this.#whyNot(name, address, expected);
+    if (mismatch !== undefined) throw wrongName(place, mismatch);
   }
 
   /** Why somebody of that name cannot be who we chat with at a target. */
@@ -558,6 +571,10 @@ export class Peer implements AsyncDisposable {
     await Promise.all([unregistered, ...this.#following]);
     await this.#resources.disposeAsync();
   }
+}
+
+function seenAt({ address: target, fingerprint: registered }: Place, fingerprint?: string): Seen {
+  return { target, fingerprint, registered };
 }
 
 function wrongName({ address }: Place, problem: string): GreetError {

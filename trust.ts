@@ -92,7 +92,7 @@ export class Trust {
   }
 
   /**
-   * Makes sure that somebody may be who they say.
+   * Makes sure that somebody may be who they say. Remembers nothing.
    *
    * @throws {GreetError} `UNAUTHENTICATED` where the key is not the one that is known or registered,
    *   `RESOURCE_EXHAUSTED` where somebody is new and too many others were before them at the same
@@ -149,26 +149,37 @@ export class Trust {
     return error;
   }
 
-  /** Somebody is there who may be who they say: remembers them, and says what is new. */
-  meet(name: string, { target, fingerprint }: Seen): void {
-    const isNew = !this.#names.has(name);
-    this.#names.add(name);
-    try {
-      const { known } = this.#options;
-      const isKnown = known.keysOf(name).length > 0;
-      if (isNew && !isKnown) void this.#compare(name, known.peers.map(({ name }) => name));
-      if (fingerprint === undefined || isKnown) return;
-      this.#new.set(target, (this.#new.get(target) ?? 0) + 1);
-      this.#remember(name, fingerprint);
-    } catch (error) {
-      this.#options.onTrouble(error as GreetError);
+  /**
+   * Takes a peer for the one it says it is: checks that, and remembers a new one. It is one
+   * synchronous step, so that of two keys that claim the same new name, one is refused.
+   *
+   * @throws {GreetError} as {@link Trust.check} does, and `UNAVAILABLE` where another process keeps
+   *   a new peer from being remembered
+   */
+  meet(name: string, seen: Seen): void {
+    this.check(name, seen);
+    const { known } = this.#options;
+    const others = known.peers.map(({ name }) => name);
+    const isKnown = others.includes(name);
+    if (!isKnown && seen.fingerprint !== undefined) {
+      this.#remember(name, seen.fingerprint, seen.target);
+      // Another process may have met someone of that name a moment earlier.
+      this.check(name, seen);
     }
+    if (!isKnown && !this.#names.has(name)) void this.#compare(name, others);
+    this.#names.add(name);
   }
 
-  #remember(name: string, fingerprint: string): void {
-    const { known, announce } = this.#options;
+  #remember(name: string, fingerprint: string, target: string): void {
+    const { known, announce, onTrouble } = this.#options;
     const aliases = known.namesOf(fingerprint);
-    known.remember({ name, fingerprint });
+    try {
+      if (!known.remember({ name, fingerprint })) return;
+    } catch (error) {
+      if (!known.keysOf(name).includes(fingerprint)) throw error;
+      onTrouble(error as GreetError);
+    }
+    this.#new.set(target, (this.#new.get(target) ?? 0) + 1);
     announce({ type: "met", name, fingerprint, aliases });
   }
 

@@ -47,18 +47,23 @@ async function open(options: PeerOptions) {
 
 /** Somebody whose answers to the calls of a chat are made up. */
 async function pretend(
-  { name, port, identity, got = [] }: {
+  { name, port, identity, got = [], answer = () => {} }: {
     name: string;
     port: number;
     identity?: Identity;
     got?: ChatMessage[];
+    /** Runs before each answer to the question who is there. */
+    answer?: () => void | Promise<void>;
   },
 ): Promise<Server> {
   return await serve({
     host: "127.0.0.1",
     port,
     services: [implement(CHAT, {
-      GetInfo: () => ({ id: "", sender: name, body: "", timestamp: null }),
+      GetInfo: async () => {
+        await answer();
+        return { id: "", sender: name, body: "", timestamp: null };
+      },
       SendMessage: (message) => (got.push(message), {}),
       SendMessages: ({ messages }) => (got.push(...messages), {}),
     })],
@@ -252,6 +257,36 @@ attack(
     await bob.witness.until("welcome");
     const [, met] = await alice.witness.until("met", 2);
     assert.equal(met.fingerprint, renewed.fingerprint);
+  },
+);
+
+attack(
+  "of two that answer as Bob at the same moment, one is Bob and the other gets nothing",
+  async () => {
+    for (let round = 0; round < 12; round++) {
+      const got: ChatMessage[] = [];
+      const bothAsked = Promise.withResolvers<void>();
+      let asked = 0;
+      const answer = async () => {
+        if (++asked === 2) bothAsked.resolve();
+        await bothAsked.promise;
+      };
+      const pretenders = await Promise.all(
+        [BOB, MALLORY].map((identity) => pretend({ name: "Bob", port: 0, identity, got, answer })),
+      );
+      {
+        const targets = pretenders.map(({ port }) => `${port}`);
+        await using alice = await open({ name: "Alice", targets, identity: ALICE });
+        const [[met], [impostor]] = await Promise.all([
+          alice.witness.until("met"),
+          alice.witness.until("impostor"),
+        ]);
+        assert.notEqual(met.fingerprint, impostor.fingerprint);
+        await alice.peer.send("for one Bob");
+      }
+      assert.deepEqual(got.map(({ body }) => body), ["for one Bob"], `round ${round}`);
+      await Promise.all(pretenders.map((pretender) => pretender.stop()));
+    }
   },
 );
 

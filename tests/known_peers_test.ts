@@ -104,9 +104,9 @@ Deno.test({
     assert.equal(known.file, undefined);
     assert.deepEqual(known.peers, []);
     known.remember(BOB);
-    known.remember({ ...BOB, fingerprint: key(3) });
-    assert.deepEqual(known.keysOf("Bob"), [key(1), key(3)]);
-    assert.deepEqual(known.namesOf(key(3)), ["Bob"]);
+    known.remember({ ...BOB, name: "Bobby" });
+    assert.deepEqual(known.keysOf("Bob"), [key(1)]);
+    assert.deepEqual(known.namesOf(key(1)), ["Bob", "Bobby"]);
     assert.deepEqual(KnownPeers.inMemory().peers, []);
   },
 });
@@ -324,6 +324,33 @@ knownTest("two that add to the same file lose nobody", (home, file) => {
   assert.equal(Deno.readTextFileSync(file).match(/^# Who has/gm)?.length, 1);
 });
 
+knownTest("a name that has a key gets no other one, in memory or in a file", (home, file) => {
+  for (const known of [KnownPeers.inMemory(), KnownPeers.in(home)]) {
+    assert.equal(known.remember(BOB), true);
+    for (const number of [1, 2]) {
+      assert.equal(known.remember({ ...BOB, fingerprint: key(number) }), false);
+    }
+    assert.deepEqual(known.peers, [BOB]);
+  }
+  assert.equal(KnownPeers.in(home).remember({ ...BOB, fingerprint: key(2) }), false);
+  assert.equal(Deno.readTextFileSync(file).match(/ Bob\n/g)?.length, 1);
+});
+
+knownTest("while another process has the file locked, nobody new is known", (home, file) => {
+  const known = KnownPeers.in(home);
+  known.remember(CAROL);
+  {
+    using lock = Deno.openSync(`${file}.lock`, { write: true });
+    lock.lockSync(true);
+    assert.throws(() => known.remember(BOB), {
+      code: "UNAVAILABLE",
+      message: `another process has locked ${file}`,
+    });
+    assert.deepEqual(known.peers, [CAROL]);
+  }
+  assert.equal(known.remember(BOB), true);
+});
+
 /** Remembers, whenever a number is typed, a hundred peers in the folder of that number. */
 const WRITER = `
   import { createInterface } from "node:readline";
@@ -334,7 +361,7 @@ const WRITER = `
     const known = KnownPeers.in(home + round);
     for (let i = 0; i < Number(count); i++) {
       const fingerprint = "SHA256:" + who + String(i).padStart(42, "0");
-      known.remember({ fingerprint, name: who + " " + i });
+      known.remember({ fingerprint, name: Deno.args[3] ?? who + " " + i });
     }
     console.log("done " + round);
   }
@@ -343,12 +370,20 @@ const WRITER = `
 /** Lets processes add to the same files at the same moment, and gives what is in each file then. */
 async function together(
   home: string,
-  { writers, rounds, count }: { writers: string[]; rounds: number; count: number },
+  { writers, rounds, count, name }: {
+    writers: string[];
+    rounds: number;
+    count: number;
+    name?: string;
+  },
 ): Promise<KnownPeer[][]> {
   await using stack = new AsyncDisposableStack();
   const programs = writers.map((who) =>
     stack.use(
-      new Program([Deno.execPath(), "eval", "--ext=ts", WRITER, "--", home, who, `${count}`]),
+      new Program([
+        ...[Deno.execPath(), "eval", "--ext=ts", WRITER, "--", home, who, `${count}`],
+        ...(name === undefined ? [] : [name]),
+      ]),
     )
   );
   await Promise.all(programs.map(({ out }) => out.until("ready\n")));
@@ -384,4 +419,11 @@ knownTest("processes that begin the same file at once lose nobody", async (home)
     const names = peers.map(({ name }) => name).sort();
     assert.deepEqual(names, writers.map((who) => `${who} 0`));
   }
+});
+
+knownTest("of processes that bind a name at once, one wins", async (home) => {
+  const writers = ["A", "B", "C", "D"];
+  const winners = await together(home, { writers, rounds: 300, count: 1, name: "Bob" });
+  for (const peers of winners) assert.equal(peers.length, 1, JSON.stringify(peers));
+  assert(new Set(winners.flat().map(({ fingerprint }) => fingerprint)).size > 1);
 });

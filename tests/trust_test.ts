@@ -4,7 +4,7 @@ import { GreetError } from "../errors.ts";
 import { KnownPeers } from "../known_peers.ts";
 import { lookalikeOf } from "../lookalikes.ts";
 import { Trust, type TrustEvent, type TrustOptions } from "../trust.ts";
-import { inTime } from "./program.ts";
+import { homeTest, inTime } from "./program.ts";
 
 /** A fingerprint for each number. */
 function key(number: number): string {
@@ -40,8 +40,7 @@ class Told {
 
   /** Somebody answers at a target, and may be there. */
   arrive(name: string, fingerprint: string | undefined, registered?: string): void {
-    this.trust.check(name, { target: TARGET, fingerprint, registered });
-    this.trust.meet(name, { target: TARGET, fingerprint });
+    this.trust.meet(name, { target: TARGET, fingerprint, registered });
   }
 
   /** Somebody answers at a target, and is refused. */
@@ -178,17 +177,46 @@ Deno.test("what to do about a new key names the file with the old one", async ()
   }
 });
 
-Deno.test("a second key that is added by hand is as good as the first, and no third one is", () => {
+homeTest(
+  "a second key that is added by hand is as good as the first, and no third one is",
+  (home) => {
+    const told = new Told({ known: KnownPeers.in(home) });
+    told.arrive("Bob", OTHER);
+    Deno.writeTextFileSync(told.known.file!, `${THIRD} Bob\n`, { append: true });
+    told.arrive("Bob", THIRD);
+    told.arrive("Bob", OTHER);
+    assert.equal(told.known.peers.length, 2);
+    assert.equal(told.of("met").length, 1);
+    const { message } = told.refused("Bob", OURS);
+    assert(message.endsWith(`Bob has ${OTHER} or ${THIRD}`), message);
+    assert.deepEqual(told.of("impostor")[0].known, [OTHER, THIRD]);
+  },
+);
+
+Deno.test("of two keys that claim a new name at the same moment, one is refused and announced", () => {
   const told = new Told();
-  told.arrive("Bob", OTHER);
-  told.known.remember({ name: "Bob", fingerprint: THIRD });
+  const seen = [OTHER, THIRD].map((fingerprint) => ({ target: TARGET, fingerprint }));
+  // Both answer before either is met.
+  for (const one of seen) told.trust.check("Bob", one);
+  told.trust.meet("Bob", seen[0]);
+  assert.throws(() => told.trust.meet("Bob", seen[1]), { code: "UNAUTHENTICATED" });
+  assert.deepEqual(told.events.map(({ type }) => type), ["met", "impostor"]);
+  assert.deepEqual(told.known.keysOf("Bob"), [OTHER]);
+});
+
+homeTest("a name that another process has bound in the meantime is bound here, too", (home) => {
+  const told = new Told({ known: KnownPeers.in(home) });
+  const remember = told.known.remember.bind(told.known);
+  told.known.remember = (peer) => {
+    // What another process does after this one has checked the name.
+    KnownPeers.in(home).remember({ name: "Bob", fingerprint: THIRD });
+    return remember(peer);
+  };
+  assert.throws(() => told.arrive("Bob", OTHER), { code: "UNAUTHENTICATED" });
+  assert.deepEqual(told.events.map(({ type }) => type), ["impostor"]);
+  // The same key is no contradiction, and no news.
   told.arrive("Bob", THIRD);
-  told.arrive("Bob", OTHER);
-  assert.equal(told.known.peers.length, 2);
-  assert.equal(told.of("met").length, 1);
-  const { message } = told.refused("Bob", OURS);
-  assert(message.endsWith(`Bob has ${OTHER} or ${THIRD}`), message);
-  assert.deepEqual(told.of("impostor")[0].known, [OTHER, THIRD]);
+  assert.deepEqual(told.known.peers, [{ name: "Bob", fingerprint: THIRD }]);
 });
 
 Deno.test("a key that is not the registered one is refused, whether the name is known or not", () => {
@@ -283,10 +311,10 @@ Deno.test("where it cannot be read who is known, nobody is taken for anybody", a
       });
     }
     assert(!trust.isKnown(OTHER));
+    assert.throws(() => trust.meet("Carol", { target: TARGET, fingerprint: THIRD }), {
+      code: "FAILED",
+    });
     assert.deepEqual(troubles, []);
-    // Who is there all the same is trouble, and no crash.
-    trust.meet("Carol", { target: TARGET, fingerprint: THIRD });
-    assert.deepEqual(troubles.map(({ code }) => code), ["FAILED"]);
     assert.deepEqual(events.map(({ type }) => type), ["met"]);
   });
 });
