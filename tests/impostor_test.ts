@@ -12,6 +12,7 @@ import {
   type PeerOptions,
   spokenCode,
 } from "../mod.ts";
+import { Link } from "../link.ts";
 import { dial } from "../rpc_client.ts";
 import { implement, serve, type Server } from "../rpc_server.ts";
 import { parseTarget } from "../target.ts";
@@ -261,9 +262,31 @@ attack(
 );
 
 attack(
+  "a peer is shown in the step in which it is admitted, so nothing comes in between",
+  async () => {
+    await using bob = await pretend({ name: "Bob", port: 0 });
+    const steps: string[] = [];
+    const target = parseTarget(`${bob.port}`);
+    await using link = new Link({
+      address: target.address,
+      whereabouts: target,
+      port: 1,
+      check: () => {},
+      admit: () => {
+        steps.push("admitted");
+        queueMicrotask(() => steps.push("later"));
+      },
+      onChange: ({ state }) => steps.push(state),
+    });
+    await link.settled();
+    assert.deepEqual(steps, ["admitted", "here", "later"]);
+  },
+);
+
+attack(
   "of two that answer as Bob at the same moment, one is Bob and the other gets nothing",
   async () => {
-    for (let round = 0; round < 12; round++) {
+    for (let round = 0; round < 4; round++) {
       const got: ChatMessage[] = [];
       const bothAsked = Promise.withResolvers<void>();
       let asked = 0;
