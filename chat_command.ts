@@ -16,7 +16,7 @@ import {
   useNames,
 } from "./naming_options.ts";
 import type { PeerOptions } from "./peer.ts";
-import { isTarget, LOOPBACK, parsePort, parseTarget } from "./target.ts";
+import { isTarget, LOOPBACK, parsePort, parseTarget, splitName } from "./target.ts";
 import { parseName } from "./text.ts";
 import { chatTls, EXPOSED } from "./tls_options.ts";
 
@@ -67,7 +67,8 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
 function placeOf(input: Arguments, targets: readonly string[], hasNames: boolean) {
   const host = input.string("host") ?? LOOPBACK;
   const advertise = hasNames ? advertised(input, host) : undefined;
-  const typed = hasNames ? targets.filter(isTarget) : targets;
+  const typed = (hasNames ? targets.filter(isTarget) : targets)
+    .map((text) => splitName(text).target);
   const tls = chatTls(input, [host, advertise ?? host], typed);
   return { host, advertise, plaintext: input.flag("plaintext"), ...tls };
 }
@@ -138,10 +139,10 @@ function refuseOurselves(
 ): void {
   for (const target of targets) {
     const isName = hasNames && !isTarget(target);
-    const endpoint = isName ? undefined : parseTarget(target).endpoint;
-    const isOurs = isName
-      ? parseName(target) === name
-      : endpoint?.port === port && endpoint.host === host;
+    const typed = isName ? { name: target, target: undefined } : splitName(target);
+    const endpoint = typed.target === undefined ? undefined : parseTarget(typed.target).endpoint;
+    const isOurs = typed.name !== undefined && parseName(typed.name) === name ||
+      endpoint?.port === port && endpoint.host === host;
     if (!isOurs) continue;
     throw new GreetError("USAGE", `the peer ${isName ? "" : "at "}${target} would be ${name}`, {
       hint: "NAME and PORT are ours, PEER is somebody else's",

@@ -11,7 +11,7 @@
 import { GreetError } from "./errors.ts";
 import type { Link, Place, Whereabouts } from "./link.ts";
 import { type NamedEntry, type Names, nobody } from "./names.ts";
-import { isLocal, isLoopback, isTarget, parseTarget } from "./target.ts";
+import { isLocal, isLoopback, isTarget, parseTarget, splitName } from "./target.ts";
 import { parseName } from "./text.ts";
 
 /** Another peer, as we were told of it. */
@@ -29,7 +29,7 @@ export type Reach = "everywhere" | "this machine";
 /**
  * Whom we are to chat with.
  *
- * @param targets ports, addresses and, where there is a naming service, names
+ * @param targets ports, addresses, each of them with `NAME@` in front or without, and, where there is a naming service, names
  * @throws {GreetError} `USAGE` for a target or name that is none or out of reach, and for none at all
  */
 export function expectedOf(
@@ -40,9 +40,11 @@ export function expectedOf(
   if (targets.length === 0) throw new GreetError("USAGE", "a chat needs somebody to chat with");
   const others = targets.map((text): Expected => {
     if (names === undefined || isTarget(text)) {
-      const target = parseTarget(text);
+      const typed = splitName(text);
+      const target = parseTarget(typed.target);
       if (!isWithin(reach, target)) throw outOfReach("USAGE", target.address);
-      return { address: target.address, whereabouts: target };
+      const name = typed.name === undefined ? undefined : parseName(typed.name);
+      return { address: target.address, whereabouts: target, name };
     }
     const name = parseName(text);
     return { address: name, name, whereabouts: asking(name, names.address) };

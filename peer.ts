@@ -79,7 +79,7 @@ export interface PeerOptions {
   name: string;
   /**
    * The other peers, at least one: ports, `host:port` or any other targets; with
-   * {@link PeerOptions.names}, also names.
+   * {@link PeerOptions.names}, also names. `NAME@` in front of a target says who must be there.
    */
   targets: readonly string[];
   /** The address to listen on (default `127.0.0.1`). */
@@ -289,7 +289,8 @@ export class Peer implements AsyncDisposable {
   #follow(names: Names, reach: Reach): void {
     const { signal } = this.#leaving;
     this.#following = this.#connections.flatMap(({ link, expected }) =>
-      expected === undefined ? [] : followName(names, expected, link, reach, signal)
+      // A peer with both a name and a target is called there, wherever the name is registered.
+      expected === link.address ? followName(names, expected, link, reach, signal) : []
     );
   }
 

@@ -84,11 +84,28 @@ function notATarget(text: string, hostAndPort: string): GreetError {
 }
 
 /**
+ * Splits `NAME@TARGET`, which says who must be there.
+ *
+ * @example
+ * ```ts
+ * import { splitName } from "./target.ts";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(splitName("Bob@55556"), { name: "Bob", target: "55556" });
+ * assert.deepEqual(splitName("unix:/tmp/a@b"), { name: undefined, target: "unix:/tmp/a@b" });
+ * ```
+ */
+export function splitName(text: string): { name: string | undefined; target: string } {
+  const [, name, target = text] = /^(?!unix:)([^/]*?)@(unix:.*|[^@]*)$/.exec(text) ?? [];
+  return { name, target };
+}
+
+/**
  * Whether a text is meant as a target: it is a number, or has a colon. Where there is a naming
  * service, anything else is a name.
  */
 export function isTarget(text: string): boolean {
-  return /^\d+$|:/.test(text);
+  return /^(.*@)?\d+$|:/.test(text);
 }
 
 /** How long an address may be: a host name has up to 253 characters. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { formatEndpoint, parsePort, parseTarget } from "../target.ts";
+import { formatEndpoint, isTarget, parsePort, parseTarget, splitName } from "../target.ts";
 
 const TARGETS: readonly [typed: string, address: string, host?: string, port?: number][] = [
   ["55550", "127.0.0.1:55550", "127.0.0.1", 55550],
@@ -48,6 +48,28 @@ for (const [typed, message] of NO_TARGETS) {
     assert.throws(() => parseTarget(typed), { code: "USAGE", message });
   });
 }
+
+const NAMED: readonly [typed: string, name: string | undefined, target: string][] = [
+  ["Bob@55556", "Bob", "55556"],
+  ["Carol Ann@host:1", "Carol Ann", "host:1"],
+  ["a@b@[::1]:1", "a@b", "[::1]:1"],
+  ["Bob@unix:/tmp/a@b", "Bob", "unix:/tmp/a@b"],
+  ["unix:/tmp/a@b", undefined, "unix:/tmp/a@b"],
+  ["unix:a@b", undefined, "unix:a@b"],
+  ["dns:///host:1", undefined, "dns:///host:1"],
+  ["@55556", "", "55556"],
+];
+
+for (const [typed, name, target] of NAMED) {
+  Deno.test(`the name in front of a target: ${typed}`, () => {
+    assert.deepEqual(splitName(typed), { name, target });
+    assert.equal(isTarget(typed), true);
+  });
+}
+
+Deno.test("a name with an @ and no port behind it is a name", () => {
+  assert.equal(isTarget("bob@home"), false);
+});
 
 Deno.test("ports to listen on", () => {
   assert.equal(parsePort("0"), 0);
