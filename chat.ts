@@ -102,7 +102,9 @@ async function openPeer(options: ChatOptions): Promise<Peer> {
   const tell = () => screen.warn(`waiting for the name ${showable(name)} at ${names!.address}`);
   const timer = names && !json ? setTimeout(tell, UNUSUAL_MS) : undefined;
   try {
-    return await Peer.open(options);
+    // What is piped in was written before anyone could read who is there.
+    const isRead = screen.interactive || screen.echoes;
+    return await Peer.open({ ...options, newcomers: isRead ? "admit" : "refuse" });
   } finally {
     clearTimeout(timer);
   }

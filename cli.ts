@@ -103,7 +103,9 @@ const COMMANDS: readonly Command[] = [
     summary: "a chat with the peers at PEER, while listening on PORT",
     details: "PEER is a port on this machine, host:port, [v6]:port, dns:///host:port or\n" +
       "unix:/path; with --names (or $GREET_NAMES) also a name. Then PORT, which is the\n" +
-      "first number, may be left out for a free one, and others find NAME. Beyond this\n" +
+      "first number, may be left out for a free one, and others find NAME. Bob@ in front\n" +
+      "of a PEER accepts only Bob there. Without it, a peer that answers where you met\n" +
+      "another one before is announced on a terminal, and refused in a pipe. Beyond this\n" +
       "machine everything is encrypted. Lines that are typed, or piped in, are sent to\n" +
       "all of them; what somebody cannot get now is kept in the journal until they are\n" +
       "there. /help lists what else can be typed. /quit, Ctrl-D, the end of the input,\n" +

@@ -35,10 +35,21 @@ export interface Entry {
   readonly taken: Date;
 }
 
-/** Somebody a message is for: where they should be and, once that is known, who they are. */
-export interface Addressee {
+/** A peer that was met. */
+export interface Person {
+  readonly name: string;
+  /** The fingerprint of its key, where the chat was encrypted. */
+  readonly fingerprint?: string;
+}
+
+/** A peer, and where it was met. */
+export interface Meeting extends Person {
   readonly target: string;
-  readonly name?: string;
+}
+
+/** Somebody a message is for: where they should be and, once that is known, who they are. */
+export interface Addressee extends Partial<Person> {
+  readonly target: string;
 }
 
 /** A message that somebody has not got yet. */
@@ -67,7 +78,10 @@ export type Ending = "delivered" | "failed";
 
 const LAYOUT: Layout = {
   applicationId: 0x67726574, // "gret"
-  version: 1,
+  version: 2,
+  upgrades: [
+    `ALTER TABLE delivery ADD COLUMN fingerprint TEXT; ALTER TABLE met ADD COLUMN fingerprint TEXT;`,
+  ],
   sql: `
   CREATE TABLE message (
     place INTEGER PRIMARY KEY,
@@ -86,13 +100,15 @@ const LAYOUT: Layout = {
     target TEXT NOT NULL,           -- where the message is to go
     recipient TEXT,                 -- who it is for, once somebody was met there
     state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'cancelled')),
+    fingerprint TEXT,               -- the recipient's key; NULL where any of that name will do
     PRIMARY KEY (place, target)
   ) STRICT, WITHOUT ROWID;
   CREATE INDEX delivery_waiting ON delivery (recipient, place) WHERE state = 'waiting';
 
   CREATE TABLE met (                -- who was at a target last
     target TEXT PRIMARY KEY,
-    name TEXT NOT NULL
+    name TEXT NOT NULL,
+    fingerprint TEXT
   ) STRICT, WITHOUT ROWID;
 `,
 };
@@ -142,11 +158,12 @@ interface Work {
  * }
  * {
  *   using journal = Journal.open({ home, name: "Alice" }); // another day
- *   journal.meet("127.0.0.1:55556", "Bob");
- *   const [{ place, message }] = journal.waitingFor("Bob");
+ *   const bob = { name: "Bob" };
+ *   journal.meet("127.0.0.1:55556", bob);
+ *   const [{ place, message }] = journal.waitingFor(bob);
  *   assert.equal(message.body, "Bob?");
  *   journal.end("Bob", [place], "delivered");
- *   assert.deepEqual(journal.waitingFor("Bob"), []);
+ *   assert.deepEqual(journal.waitingFor(bob), []);
  * }
  * await Deno.remove(home, { recursive: true });
  * ```
@@ -212,8 +229,11 @@ export class Journal implements Disposable {
     return this.#durably(() => {
       const place = this.#insert(message, 1)!;
       const waiting = { place, message, taken, addressees: addressees() };
-      for (const { target, name = null } of waiting.addressees) {
-        this.#run("INSERT INTO delivery VALUES (?, ?, ?, 'waiting')", place, target, name);
+      for (const { target, name = null, fingerprint = null } of waiting.addressees) {
+        this.#run(
+          "INSERT INTO delivery (place, target, recipient, fingerprint, state) VALUES (?, ?, ?, ?, 'waiting')",
+          ...[place, target, name, fingerprint],
+        );
       }
       return waiting;
     });
@@ -290,45 +310,65 @@ export class Journal implements Disposable {
 
   // ---------------------------------------------------------------- what we said
 
-  /** Somebody is at a target: what was to go there, whoever it may be, is now for them. */
-  meet(target: string, name: string): void {
+  /**
+   * A peer is at a target. What was to go there, whoever it may be, is now for this peer; so is
+   * what waits for its name without a key, or for another of its keys.
+   *
+   * @param keys all keys that a peer of that name may have
+   */
+  meet(target: string, person: Person, keys: readonly string[] = []): void {
+    const { name } = person;
+    const fingerprint = person.fingerprint ?? null;
     this.#transaction("NORMAL", () => {
       this.#run(
-        `UPDATE delivery SET recipient = ?
+        `UPDATE delivery SET recipient = ?, fingerprint = ?
          WHERE state = 'waiting' AND recipient IS NULL AND target = ?`,
-        name,
-        target,
+        ...[name, fingerprint, target],
       );
-      this.#run("INSERT OR REPLACE INTO met VALUES (?, ?)", target, name);
+      this.#run(
+        `UPDATE delivery SET fingerprint = ?
+         WHERE state = 'waiting' AND recipient = ? AND fingerprint IS NOT ?
+           AND (fingerprint IS NULL OR fingerprint IN (SELECT value FROM json_each(?)))`,
+        ...[fingerprint, name, fingerprint, JSON.stringify(keys)],
+      );
+      this.#run(
+        "INSERT OR REPLACE INTO met (target, name, fingerprint) VALUES (?, ?, ?)",
+        ...[target, name, fingerprint],
+      );
     });
   }
 
   /**
-   * From now on we call at these targets. What was to go elsewhere, to
-   * whoever is there, is for those who were there last, wherever they are now.
+   * A new run begins, with calls at these targets. What is still to go to a target, whoever is
+   * there, is for the peer that was last met there, wherever it is now.
    *
-   * @returns who was last at these targets, as far as anybody was
+   * @returns who was last met at these targets
    */
-  moveTo(targets: readonly string[]): string[] {
-    const here = JSON.stringify(targets);
+  moveTo(targets: readonly string[]): Meeting[] {
     this.#run(
-      `UPDATE delivery SET recipient = (SELECT name FROM met WHERE met.target = delivery.target)
-       WHERE state = 'waiting' AND recipient IS NULL
-         AND target NOT IN (SELECT value FROM json_each(?))`,
-      here,
+      `UPDATE delivery SET (recipient, fingerprint) =
+         (SELECT name, fingerprint FROM met WHERE met.target = delivery.target)
+       WHERE state = 'waiting' AND recipient IS NULL`,
     );
     return this.#all(
-      "SELECT DISTINCT name FROM met WHERE target IN (SELECT value FROM json_each(?))",
-      here,
-    ).map(({ name }) => String(name));
+      "SELECT * FROM met WHERE target IN (SELECT value FROM json_each(?))",
+      JSON.stringify(targets),
+    ).map(({ target, name, fingerprint }) => ({
+      target: String(target),
+      name: String(name),
+      fingerprint: fingerprint === null ? undefined : String(fingerprint),
+    }));
   }
 
   /** What somebody has not got yet, in the order in which it was said: as much as makes a portion. */
-  waitingFor(name: string, portion: Portion = PORTION): Entry[] {
+  waitingFor(person: Person, portion: Portion = PORTION): Entry[] {
+    const { name } = person;
+    const fingerprint = person.fingerprint ?? null;
     const sql = `SELECT ${COLUMNS} FROM message WHERE place IN
-        (SELECT place FROM delivery WHERE recipient = ? AND state = 'waiting' ORDER BY place LIMIT ?)
+        (SELECT place FROM delivery WHERE recipient = ? AND fingerprint IS ? AND state = 'waiting'
+         ORDER BY place LIMIT ?)
       ORDER BY place`;
-    return this.#portion(portion, sql, name, portion.messages);
+    return this.#portion(portion, sql, name, fingerprint, portion.messages);
   }
 
   /** A delivery to somebody has ended; what has ended already stays as it is. */
@@ -354,13 +394,22 @@ export class Journal implements Disposable {
     );
   }
 
-  /** Whether something waits for somebody in this company. */
-  isWaitingFor({ names, targets }: Company): boolean {
+  /**
+   * Whether something waits for somebody in this company.
+   *
+   * @param keys the keys that they may have; what is for another key waits for somebody else
+   */
+  isWaitingFor({ names, targets }: Company, keys: readonly string[] = []): boolean {
     return this.#all(
       `SELECT 1 FROM delivery WHERE state = 'waiting'
        AND (recipient IN (SELECT value FROM json_each(:names))
-         OR target IN (SELECT value FROM json_each(:targets))) LIMIT 1`,
-      { names: JSON.stringify(names), targets: JSON.stringify(targets) },
+           AND (fingerprint IS NULL OR fingerprint IN (SELECT value FROM json_each(:keys)))
+         OR recipient IS NULL AND target IN (SELECT value FROM json_each(:targets))) LIMIT 1`,
+      {
+        names: JSON.stringify(names),
+        targets: JSON.stringify(targets),
+        keys: JSON.stringify(keys),
+      },
     ).length > 0;
   }
 
@@ -507,7 +556,7 @@ export class Journal implements Disposable {
     }
   }
 
-  #portion({ characters }: Portion, sql: string, ...values: (string | number)[]): Entry[] {
+  #portion({ characters }: Portion, sql: string, ...values: (string | number | null)[]): Entry[] {
     const entries: Entry[] = [];
     let length = 0;
     try {

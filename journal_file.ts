@@ -20,6 +20,8 @@ export interface Layout {
   readonly version: number;
   /** Makes the tables. */
   readonly sql: string;
+  /** Brings a file from each version, beginning with 1, to the next one. */
+  readonly upgrades: readonly string[];
 }
 
 /** Where a journal is, and whose. */
@@ -206,6 +208,7 @@ function openDatabase(path: string, layout: Layout): DatabaseSync {
     const version = Number(database.prepare("PRAGMA user_version").get()!.user_version);
     checkVersion(path, version, layout);
     if (version === 0) begin(database, layout);
+    else upgrade(database, version, layout);
     return database;
   } catch (error) {
     database.close();
@@ -218,6 +221,13 @@ export function begin(database: DatabaseSync, { applicationId, version, sql }: L
   database.exec(
     `BEGIN; ${sql} PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}; COMMIT`,
   );
+}
+
+/** Brings a database of an older version to the present one: all the way or not at all. */
+function upgrade(database: DatabaseSync, from: number, { version, upgrades }: Layout): void {
+  if (from === version) return;
+  const sql = upgrades.slice(from - 1).join("\n");
+  database.exec(`BEGIN; ${sql} PRAGMA user_version = ${version}; COMMIT`);
 }
 
 /** A database that can be opened but not trusted. */

@@ -76,6 +76,11 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
       return { type: "error", ...event.error.toJSON() };
     case "met":
       return { type: "met", name: event.name, fingerprint: event.fingerprint };
+    case "newcomer": {
+      const { type, name, fingerprint, target, previous, error } = event;
+      const refusal = error && { refused: true, message: error.message, hint: error.hint };
+      return { type, name, fingerprint, target, previous, ...refusal };
+    }
     case "lookalike":
       return { type: "lookalike", name: event.name, like: event.like };
     case "impostor": {

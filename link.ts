@@ -13,7 +13,7 @@ import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
 import type { KeyPair } from "./certificates.ts";
 import { DELIVERY_TIMEOUT, DeliveryPace, type Load } from "./delivery_pace.ts";
 import { GreetError } from "./errors.ts";
-import type { Message } from "./journal.ts";
+import type { Message, Person } from "./journal.ts";
 import { type Channel, dial, isNobodyThere } from "./rpc_client.ts";
 import type { Target } from "./target.ts";
 import { pause, within } from "./time.ts";
@@ -57,12 +57,7 @@ const DIAL_PAUSE_MS = 50;
 /** What is known of the other peer. */
 export type Presence =
   | { readonly state: "connecting" }
-  | {
-    readonly state: "here";
-    readonly name: string;
-    /** The fingerprint of their key; nothing where nothing is encrypted. */
-    readonly fingerprint?: string;
-  }
+  | { readonly state: "here" } & Person
   | { readonly state: "away"; readonly error: GreetError };
 
 /** Where a peer listens. */
@@ -157,7 +152,14 @@ export class Link implements AsyncDisposable {
 
   /** The name of the other peer, while it is there. */
   get name(): string | undefined {
-    return this.#presence.state === "here" ? this.#presence.name : undefined;
+    return this.peer?.name;
+  }
+
+  /** The other peer, while it is there. */
+  get peer(): Person | undefined {
+    const presence = this.#presence;
+    if (presence.state !== "here") return undefined;
+    return { name: presence.name, fingerprint: presence.fingerprint };
   }
 
   /** Whether the other peer is there, and is who has that name and that key. */
@@ -219,7 +221,7 @@ export class Link implements AsyncDisposable {
    * @returns how many of them, from the first, were delivered
    * @throws {GreetError} where none was, because the other side is away or refuses it
    */
-  async deliver(to: string, messages: readonly Message[]): Promise<number> {
+  async deliver(to: Person, messages: readonly Message[]): Promise<number> {
     const channel = await this.#channelTo(to);
     if (this.#takesSeveral && messages.length > 1) {
       try {
@@ -235,11 +237,11 @@ export class Link implements AsyncDisposable {
   }
 
   /** The channel to somebody, and not to somebody else in their place. */
-  async #channelTo(name: string): Promise<Channel> {
+  async #channelTo({ name, fingerprint }: Person): Promise<Channel> {
     const presence = await this.settled();
     if (presence.state === "away") throw presence.error;
     if (presence.state === "connecting") throw new GreetError("CANCELLED", "we left");
-    if (presence.name === name) return this.#channel!;
+    if (this.isTo(name, fingerprint)) return this.#channel!;
     throw new GreetError("UNAVAILABLE", `${name} has left, and ${presence.name} is there`);
   }
 

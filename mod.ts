@@ -171,7 +171,9 @@ export type {
   Ending,
   Entry,
   JournalOptions,
+  Meeting,
   Message,
+  Person,
   Waiting,
 } from "./journal.ts";
 export { type KnownPeer, KnownPeers } from "./known_peers.ts";
@@ -187,6 +189,7 @@ export type {
   Standing,
   Told,
 } from "./names.ts";
+export type { NewcomerEvent, NewcomerPolicy } from "./newcomers.ts";
 export { NAMES_PORT, serveNames } from "./names_server.ts";
 export type { NameNews, ServeNamesOptions } from "./names_server.ts";
 export { type NamingOptions, openNames } from "./naming.ts";

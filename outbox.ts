@@ -9,7 +9,7 @@
  * @module
  */
 import { GreetError } from "./errors.ts";
-import type { Ending, Entry, Journal } from "./journal.ts";
+import type { Ending, Entry, Journal, Person } from "./journal.ts";
 import type { Link } from "./link.ts";
 import { within } from "./time.ts";
 
@@ -37,7 +37,7 @@ export class Outbox implements AsyncDisposable {
   readonly #options: OutboxOptions;
   readonly #running: Promise<void>;
   /** Who was there last. */
-  #recipient = "";
+  #recipient: Person = { name: "" };
   #underway: readonly Entry[] = [];
   /** When what is on its way set out, and when it is known whether it has arrived. */
   #delivery = { began: Infinity, ended: Promise.withResolvers<void>() };
@@ -94,7 +94,7 @@ export class Outbox implements AsyncDisposable {
     while (!this.#closed) {
       this.#woken = Promise.withResolvers();
       try {
-        this.#recipient = link.name ?? this.#recipient;
+        this.#recipient = link.peer ?? this.#recipient;
         const isReachable = link.name !== undefined || !journal.durable;
         const entries = isReachable ? journal.waitingFor(this.#recipient) : [];
         if (entries.length > 0) {
@@ -117,12 +117,13 @@ export class Outbox implements AsyncDisposable {
     for (const resolve of this.#resters.splice(0)) resolve();
   }
 
-  async #deliver(name: string, entries: readonly Entry[]): Promise<void> {
+  async #deliver(to: Person, entries: readonly Entry[]): Promise<void> {
     const { link, journal, onEnd } = this.#options;
+    const { name } = to;
     this.#underway = entries;
     const { ended } = this.#delivery = { began: Date.now(), ended: Promise.withResolvers() };
     try {
-      const count = await link.deliver(name, entries.map(({ message }) => message));
+      const count = await link.deliver(to, entries.map(({ message }) => message));
       const delivered = entries.slice(0, count);
       journal.end(name, delivered.map(({ place }) => place), "delivered");
       await onEnd(delivered, name, "delivered");

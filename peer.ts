@@ -17,12 +17,15 @@ import {
   type Ending,
   type Entry,
   Journal,
+  type Meeting,
   type Message,
+  type Person,
   type Waiting,
 } from "./journal.ts";
 import { KnownPeers } from "./known_peers.ts";
 import { Link, type Place, type Presence } from "./link.ts";
 import type { Names, Registration, Standing } from "./names.ts";
+import { type NewcomerEvent, type NewcomerPolicy, Newcomers } from "./newcomers.ts";
 import { Outbox } from "./outbox.ts";
 import { Reception } from "./reception.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
@@ -33,7 +36,7 @@ import { type Seen, Trust, type TrustEvent } from "./trust.ts";
 
 /**
  * What happens to a peer, besides what {@link RosterEvent} says of who comes and goes, and
- * {@link TrustEvent} of who is who.
+ * {@link TrustEvent} of who is who, and {@link NewcomerEvent} of who is where another peer was.
  *
  * - `message`: somebody said something; `late` where it took more than a minute or
  *   is from before this run, `taken` when it came
@@ -46,6 +49,7 @@ import { type Seen, Trust, type TrustEvent } from "./trust.ts";
 export type PeerEvent =
   | RosterEvent
   | TrustEvent
+  | NewcomerEvent
   | {
     readonly type: "message";
     readonly message: Message;
@@ -102,6 +106,12 @@ export interface PeerOptions {
   identity?: Identity;
   /** Who has which key (default: nobody is known, and who is met is forgotten in the end). */
   known?: KnownPeers;
+  /**
+   * What becomes of a peer that answers at a target where another one was met before (default:
+   * `admit`). Where the target says who must be there, that peer is admitted either way. Messages
+   * that wait for the other one still do.
+   */
+  newcomers?: NewcomerPolicy;
   /** Leaves this machine without an identity, so that anybody on the way can read and change all. */
   plaintext?: boolean;
 }
@@ -112,7 +122,7 @@ export interface Other {
   readonly target: string;
   /** Whether it is there, and who it is. */
   readonly presence: Presence;
-  /** Who was there last in this run, or who it must be. */
+  /** Who was last met there, or who it must be. */
   readonly lastName?: string;
 }
 
@@ -137,8 +147,8 @@ interface Connection {
   readonly outbox: Outbox;
   /** Who it must be, if that is known. */
   readonly expected?: string;
-  /** Who was there last. */
-  lastName?: string;
+  /** Who was last met there; if it must be someone, only that one. */
+  last?: Person;
 }
 
 /**
@@ -167,8 +177,10 @@ export class Peer implements AsyncDisposable {
   readonly #inbox: Inbox;
   readonly #roster: Roster;
   readonly #trust: Trust;
+  readonly #newcomers: Newcomers;
   readonly #identity: Identity | undefined;
   readonly #reception: Reception;
+  readonly #formerMeetings: readonly Meeting[];
   readonly #formerNames: readonly string[];
   readonly #resources = new AsyncDisposableStack();
   readonly #promises = new Map<string, PromiseWithResolvers<void>>();
@@ -187,15 +199,21 @@ export class Peer implements AsyncDisposable {
   private constructor(
     name: string,
     others: readonly Expected[],
-    { journal, identity, known = KnownPeers.inMemory() }: PeerOptions,
+    { journal, identity, known = KnownPeers.inMemory(), newcomers = "admit" }: PeerOptions,
   ) {
     const targets = others.map(({ address }) => address);
     this.name = name;
     this.#identity = identity;
     this.events = this.#feed;
     this.#journal = journal ?? this.#resources.use(Journal.inMemory());
+    // Where the user says who must be at a target, it does not matter who was there before.
+    this.#formerMeetings = this.#journal.moveTo(targets).filter((meeting) =>
+      others.some(({ address, name = meeting.name }) =>
+        address === meeting.target && name === meeting.name
+      )
+    );
     this.#formerNames = [
-      ...this.#journal.moveTo(targets),
+      ...this.#formerMeetings.map(({ name }) => name),
       ...others.flatMap(({ name }) => name ?? []),
     ];
     this.#trust = new Trust({
@@ -204,6 +222,12 @@ export class Peer implements AsyncDisposable {
       acquainted: this.#formerNames,
       announce: (event) => this.#feed.push(event),
       onTrouble: (error) => this.#report(error),
+    });
+    this.#newcomers = new Newcomers({
+      meetings: this.#formerMeetings,
+      policy: newcomers,
+      keysOf: (name) => this.#keysOf(name),
+      announce: (event) => this.#feed.push(event),
     });
     this.#roster = new Roster(targets, (event) => this.#announce(event));
     this.#reception = new Reception({
@@ -265,6 +289,7 @@ export class Peer implements AsyncDisposable {
       admit: (name, fingerprint, place) => {
         this.#check({ name, fingerprint }, place, address, expected);
         this.#trust.meet(name, seenAt(place, fingerprint));
+        this.#newcomers.meet(address, { name, fingerprint });
       },
       onChange: (presence) => this.#presenceChanged(address, presence),
     });
@@ -274,7 +299,8 @@ export class Peer implements AsyncDisposable {
       onEnd: (...ended) => this.#ended(...ended),
       onTrouble: (error) => this.#report(error),
     });
-    return { link, outbox, expected };
+    const last = this.#formerMeetings.find(({ target }) => target === address);
+    return { link, outbox, expected, last };
   }
 
   async #register(names: Names, host: string): Promise<void> {
@@ -308,10 +334,10 @@ export class Peer implements AsyncDisposable {
 
   /** The other peers. */
   get others(): Other[] {
-    return this.#connections.map(({ link: { address, presence }, expected, lastName }) => ({
+    return this.#connections.map(({ link: { address, presence }, expected, last }) => ({
       target: address,
       presence,
-      lastName: lastName ?? expected,
+      lastName: last?.name ?? expected,
     }));
   }
 
@@ -327,8 +353,9 @@ export class Peer implements AsyncDisposable {
   #presenceChanged(address: string, presence: Presence): void {
     const connection = this.#connections.find(({ link }) => link.address === address)!;
     if (presence.state === "here") {
-      connection.lastName = presence.name;
-      this.#remember(address, presence.name);
+      const { name, fingerprint } = presence;
+      connection.last = { name, fingerprint };
+      this.#remember(address, connection.last);
       this.#isAlone = false;
       this.#someone.resolve(presence.name);
     } else if (!this.#isAlone && this.#namesHere().length === 0) {
@@ -339,30 +366,31 @@ export class Peer implements AsyncDisposable {
     connection.outbox.linkChanged();
   }
 
-  #remember(address: string, name: string): void {
+  #remember(address: string, person: Person): void {
     try {
-      this.#journal.meet(address, name);
+      this.#journal.meet(address, person, this.#keysOf(person.name));
     } catch (error) {
       this.#report(error as GreetError);
     }
+  }
+
+  /** The keys with which a peer of that name may take what waits for it. */
+  #keysOf(name: string): readonly string[] {
+    return this.#identity === undefined ? [] : this.#trust.keysOf(name);
   }
 
   #namesHere(): string[] {
     return this.#connections.flatMap(({ link }) => link.name ?? []);
   }
 
-  #check(
-    { name, fingerprint }: { name: string; fingerprint?: string },
-    place: Place,
-    address: string,
-    expected?: string,
-  ): void {
+  #check({ name, fingerprint }: Person, place: Place, address: string, expected?: string): void {
     const problem = nameProblem(name);
     if (problem !== undefined) throw wrongName(place, problem);
     // Before names are compared: a wrong key must not pass for a mere mix-up.
     this.#trust.check(name, seenAt(place, fingerprint));
     const mismatch = this.#whyNot(name, address, expected);
     if (mismatch !== undefined) throw wrongName(place, mismatch);
+    this.#newcomers.check(address, { name, fingerprint }, expected);
   }
 
   /** Why somebody of that name cannot be who we chat with at a target. */
@@ -409,8 +437,30 @@ export class Peer implements AsyncDisposable {
     }
   }
 
+  /** Who is to get what is said now: who is there, or was last met there, or must be. */
+  #addresseeOf({ link, last, expected: name }: Connection): Addressee {
+    if (last === undefined) return { target: link.address, name };
+    // Without encryption no peer could show the key that it once had.
+    const fingerprint = this.#identity && last.fingerprint;
+    return { target: link.address, name: last.name, fingerprint };
+  }
+
+  /** Whether a peer is whom something was said to. */
+  #isFor({ name, fingerprint }: Addressee, peer: Partial<Person>): boolean {
+    if (name === undefined) return true;
+    if (name !== peer.name) return false;
+    return fingerprint === undefined || fingerprint === peer.fingerprint ||
+      this.#keysOf(name).includes(fingerprint);
+  }
+
   async #say(message: Message, connections: readonly Connection[]): Promise<void> {
-    const said = this.#journal.say(message, () => connections.map(addresseeOf));
+    // Whom it is for is decided now: a newcomer that comes before it is stored gets nothing.
+    const intended = connections.map((connection) => this.#addresseeOf(connection));
+    const said = this.#journal.say(message, () =>
+      connections.map((connection, i) => {
+        const now = this.#addresseeOf(connection);
+        return this.#isFor(intended[i], now) ? now : intended[i];
+      }));
     this.#lastSaid = said.catch(() => {});
     const { addressees } = await said;
     this.#feed.push({ type: "queued", message, waitingFor: addressees });
@@ -419,16 +469,19 @@ export class Peer implements AsyncDisposable {
 
   /** Without a journal what is said must be delivered now, to those who are there. */
   async #sayNow(message: Message): Promise<void> {
+    const intended = this.#connections.map((connection) => this.#addresseeOf(connection));
     await Promise.all(this.#connections.map(({ link }) => link.settled()));
-    const here = this.#connections.filter(({ link }) => link.name !== undefined);
+    const here = this.#connections.filter(({ link: { peer } }, i) =>
+      peer !== undefined && this.#isFor(intended[i], peer)
+    );
     const absent = this.#connections.filter((connection) => !here.includes(connection));
     if (here.length === 0) throw absence(absent[0]);
     const everybody = Promise.withResolvers<void>();
     this.#promises.set(message.id, everybody);
     await this.#say(message, here);
-    const waitingFor = here.map(addresseeOf);
+    const waitingFor = here.map((connection) => this.#addresseeOf(connection));
     for (const connection of absent) {
-      const to = connection.lastName ?? connection.link.address;
+      const to = connection.last?.name ?? connection.link.address;
       this.#feed.push({ type: "failed", message, to, waitingFor, error: absence(connection) });
     }
     await everybody.promise;
@@ -464,7 +517,8 @@ export class Peer implements AsyncDisposable {
 
   /** Whether something waits for those we chat with. */
   get isWaiting(): boolean {
-    return this.#journal.isWaitingFor(this.#company());
+    const company = this.#company();
+    return this.#journal.isWaitingFor(company, company.names.flatMap((name) => this.#keysOf(name)));
   }
 
   /** Resolves when nothing waits any more for those we chat with. */
@@ -582,17 +636,13 @@ function wrongName({ address }: Place, problem: string): GreetError {
   return new GreetError("FAILED_PRECONDITION", `${address}: the other side's name ${problem}`);
 }
 
-/** Who is to get what is said now: who is there, or was there last, or must be. */
-function addresseeOf({ link, lastName, expected }: Connection): Addressee {
-  return { target: link.address, name: link.name ?? lastName ?? expected };
-}
-
 /** Why something cannot be said to somebody who is away. */
-function absence({ link: { presence }, lastName }: Connection): GreetError {
-  if (presence.state !== "away") return new GreetError("CANCELLED", "we left");
-  if (lastName === undefined) return presence.error;
+function absence({ link: { presence }, last }: Connection): GreetError {
+  if (presence.state === "connecting") return new GreetError("CANCELLED", "we left");
+  if (presence.state === "here") return new GreetError("UNAVAILABLE", "someone else has come");
+  if (last === undefined) return presence.error;
   const { code } = presence.error;
-  return new GreetError(code, `${lastName} has left`, { cause: presence.error });
+  return new GreetError(code, `${last.name} has left`, { cause: presence.error });
 }
 
 function checkLength(body: string): void {

@@ -12,6 +12,7 @@ import { hueOf, paint, type Span } from "./color.ts";
 import type { GreetError } from "./errors.ts";
 import type { Addressee, Entry, Message, Waiting } from "./journal.ts";
 import type { Held } from "./layout.ts";
+import type { NewcomerEvent } from "./newcomers.ts";
 import type { Peer, PeerEvent } from "./peer.ts";
 import type { RosterEvent } from "./roster.ts";
 import { bodyShowable } from "./rows.ts";
@@ -65,7 +66,7 @@ export class Transcript {
   readonly #pending = new Map<string, Pending>();
   readonly #reasons = new Map<string, string>();
   readonly #here = new Set<string>();
-  /** What was said of the last impostor; that is also why somebody is still waited for. */
+  /** Why the last impostor or newcomer was refused; that is also why somebody is still waited for. */
   #exposed: string | undefined;
   /** Which day it is, as far as the conversation has told. */
   #day = dayOf(new Date());
@@ -114,6 +115,10 @@ export class Transcript {
       case "lookalike":
       case "impostor":
         return this.#showTrust(event);
+      case "newcomer":
+        // A refusal is also why the other peer is still waited for.
+        this.#exposed = event.error?.message ?? this.#exposed;
+        return this.#screen.warn(replacement(event));
       case "queued":
       case "delivered":
       case "failed":
@@ -279,10 +284,13 @@ export class Transcript {
 
   /** Whether all those are away whom it waits for; while one is called, nobody knows. */
   #isStuck({ waitingFor }: Pending): boolean {
-    const expected = this.#peer.others.filter(({ presence }) => presence.state !== "away");
     return waitingFor.every(({ name, target }) =>
       !(name !== undefined && this.#here.has(name)) &&
-      !expected.some((other) => other.target === target)
+      !this.#peer.others.some(({ target: at, presence }) =>
+        at === target &&
+        (presence.state === "connecting" ||
+          presence.state === "here" && presence.name === (name ?? presence.name))
+      )
     );
   }
 
@@ -374,6 +382,23 @@ function exposure(
     ].join("\n"),
     CONTINUATION,
   );
+}
+
+/** Who is where another peer was met before, and what that means for what is said. */
+function replacement({ name, fingerprint, target, previous, error }: NewcomerEvent): string {
+  const [now, before] = [showable(name), showable(previous.name)];
+  const [what, waiting] = name !== previous.name
+    ? [`${now} is at ${target}, where you last met ${before}.`, before]
+    : fingerprint === undefined
+    ? [`${now} at ${target} shows no key, unlike when you last met.`, "that key"]
+    : [
+      `${now} at ${target} has another key than when you last met: ${fingerprint}, ` +
+      `not ${previous.fingerprint}.`,
+      "the other key",
+    ];
+  return error === undefined
+    ? `${what} What you type from now on goes to ${now}; what waits for ${waiting} keeps waiting.`
+    : `${what} Nothing is sent to ${now} (${error.hint}).`;
 }
 
 /** What went wrong and, where something can be done about it, what. */

@@ -124,6 +124,11 @@ export class Trust {
     }
   }
 
+  /** The keys that a peer of that name may have. */
+  keysOf(name: string): readonly string[] {
+    return this.#options.known.keysOf(name);
+  }
+
   /** Whether somebody of that name is known, and by another key. */
   isImpostor(name: string, fingerprint: string | undefined): boolean {
     const keys = fingerprint === undefined ? [] : this.#options.known.keysOf(name);

@@ -33,12 +33,12 @@ journalTest(
     {
       using journal = Journal.open({ home, name: "Alice" });
       await Promise.all(["1", "2", "3"].map((body) => journal.say(message(body), HERE)));
-      const [first] = journal.waitingFor("Bob");
+      const [first] = journal.waitingFor({ name: "Bob" });
       journal.end("Bob", [first.place], "delivered");
     }
     using journal = Journal.open({ home, name: "Alice" });
-    assert.deepEqual(bodies(journal.waitingFor("Bob")), ["2", "3"]);
-    assert.deepEqual(bodies(journal.waitingFor("Carol")), []);
+    assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["2", "3"]);
+    assert.deepEqual(bodies(journal.waitingFor({ name: "Carol" })), []);
     assert.deepEqual(bodies(journal.queue()), ["2", "3"]);
     assert.deepEqual(journal.queue()[0].addressees, HERE());
   },
@@ -51,7 +51,7 @@ journalTest("text comes back exactly, whatever is in it", async (home) => {
     await journal.say(message(body), HERE);
     await journal.take([{ ...message(body, "Bob"), id: `${body}-id` }]);
   }
-  assert.deepEqual(bodies(journal.waitingFor("Bob")), texts);
+  assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), texts);
   const taken = journal.unshown(0);
   assert.deepEqual(bodies(taken), texts);
   assert.deepEqual(taken.map(({ message }) => message.id), texts.map((text) => `${text}-id`));
@@ -61,7 +61,9 @@ journalTest("what waits comes in portions, and one message always fits", async (
   using journal = Journal.open({ home, name: "Alice" });
   for (const length of [10, 200, 10, 10]) await journal.say(message("x".repeat(length)), HERE);
   const lengths = (messages: number, characters: number) =>
-    bodies(journal.waitingFor("Bob", { messages, characters })).map(({ length }) => length);
+    bodies(journal.waitingFor({ name: "Bob" }, { messages, characters })).map(({ length }) =>
+      length
+    );
   assert.deepEqual(lengths(2, 1_000), [10, 200]);
   assert.deepEqual(lengths(9, 100), [10]);
   assert.deepEqual(lengths(9, 1), [10]);
@@ -73,12 +75,12 @@ journalTest(
   async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
     await journal.say(message("hello?"), () => [{ target: TARGET }]);
-    assert.deepEqual(bodies(journal.waitingFor("Bob")), []);
-    journal.meet(TARGET, "Bob");
-    assert.deepEqual(bodies(journal.waitingFor("Bob")), ["hello?"]);
-    journal.meet(TARGET, "Carol");
-    assert.deepEqual(bodies(journal.waitingFor("Carol")), []);
-    assert.deepEqual(bodies(journal.waitingFor("Bob")), ["hello?"]);
+    assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), []);
+    journal.meet(TARGET, { name: "Bob" });
+    assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["hello?"]);
+    journal.meet(TARGET, { name: "Carol" });
+    assert.deepEqual(bodies(journal.waitingFor({ name: "Carol" })), []);
+    assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["hello?"]);
   },
 );
 
@@ -87,9 +89,9 @@ journalTest("who is met while a message is being stored gets it", async (home) =
   const there: { name?: string } = {};
   const said = journal.say(message("hello?"), () => [{ target: TARGET, ...there }]);
   there.name = "Bob";
-  journal.meet(TARGET, there.name);
+  journal.meet(TARGET, { name: "Bob" });
   await said;
-  assert.deepEqual(bodies(journal.waitingFor("Bob")), ["hello?"]);
+  assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["hello?"]);
 });
 
 journalTest(
@@ -97,17 +99,18 @@ journalTest(
   async (home) => {
     {
       using journal = Journal.open({ home, name: "Alice" });
-      journal.meet(TARGET, "Bob");
+      journal.meet(TARGET, { name: "Bob" });
     }
     {
       using journal = Journal.open({ home, name: "Alice" });
-      assert.deepEqual(journal.moveTo([TARGET]), ["Bob"]);
+      const bob = { target: TARGET, name: "Bob", fingerprint: undefined };
+      assert.deepEqual(journal.moveTo([TARGET]), [bob]);
       await journal.say(message("Bob?"), () => [{ target: TARGET }]);
     }
     using journal = Journal.open({ home, name: "Alice" });
     assert.deepEqual(journal.moveTo(["127.0.0.1:1"]), []);
-    journal.meet("127.0.0.1:1", "Bob");
-    assert.deepEqual(bodies(journal.waitingFor("Bob")), ["Bob?"]);
+    journal.meet("127.0.0.1:1", { name: "Bob" });
+    assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["Bob?"]);
   },
 );
 
@@ -178,7 +181,7 @@ journalTest("what was cancelled is neither delivered nor listed", async (home) =
   using journal = Journal.open({ home, name: "Alice" });
   const { place } = await journal.say(message("never mind"), HERE);
   journal.cancel(place);
-  assert.deepEqual(journal.waitingFor("Bob"), []);
+  assert.deepEqual(journal.waitingFor({ name: "Bob" }), []);
   assert.deepEqual(journal.queue(), []);
   journal.end("Bob", [place], "delivered");
   assert.deepEqual(journal.history({ names: ["Bob"], targets: [TARGET] }, 10), []);
@@ -215,7 +218,7 @@ journalTest(
     }
     for (const name of names) {
       using journal = Journal.open({ home, name });
-      assert.deepEqual(bodies(journal.waitingFor("Bob")), [name]);
+      assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), [name]);
     }
   },
 );
@@ -271,7 +274,7 @@ journalTest("a newer version's journal is refused, and not touched", async (home
   const path = journalFile(home, "Alice");
   Journal.open({ home, name: "Alice" })[Symbol.dispose]();
   const database = new DatabaseSync(path);
-  database.exec("PRAGMA user_version = 2; CREATE TABLE news (text TEXT)");
+  database.exec("PRAGMA user_version = 99; CREATE TABLE news (text TEXT)");
   database.close();
   const folder = dirname(path);
   const files = () => [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
@@ -305,5 +308,5 @@ Deno.test("a journal in memory forgets what is over, and stays small", async () 
   const kept = journal.history({ names: ["Bob"], targets: [] }, 1_000_000);
   assert(kept.length <= 1_001, `${kept.length} are kept`);
   assert.equal(kept.at(-1)!.message.body, "2999");
-  assert.equal(journal.waitingFor("Bob")[0].place, waiting.place);
+  assert.equal(journal.waitingFor({ name: "Bob" })[0].place, waiting.place);
 });

@@ -24,7 +24,7 @@ function assertValid(bot: Bot): void {
 }
 
 /** The kinds of events that tell who is who. */
-const WHO_IS_WHO = ["impostor", "lookalike", "met"];
+const WHO_IS_WHO = ["impostor", "lookalike", "met", "newcomer"];
 
 /** The kinds of events that a bot has printed, each once. */
 function kindsOf(bot: Bot): string[] {
@@ -137,6 +137,13 @@ Deno.test("who is met, who is not who they say, and what looks alike is told as 
     assert.deepEqual(delivered.map(({ to }) => to), ["Bob", "B0b"]);
     await Promise.all([bob.kill(), likeBob.kill()]);
     for (const bot of [bob, likeBob]) assertValid(bot);
+  }
+  {
+    await using carol = new Bot(["Carol", b, `${port}`, "--tls"]);
+    const [{ name, target, previous, refused }] = await alice.until("newcomer");
+    const bob = { name: "Bob", fingerprint: bobs.fingerprint };
+    assert.deepEqual([name, target, previous, refused], ["Carol", `127.0.0.1:${b}`, bob, true]);
+    await carol.kill();
   }
   await alice.kill();
   assert.deepEqual(alice.all("met").map(({ name }) => name), ["Bob", "B0b"]);

@@ -62,6 +62,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "rpc_server.ts",
     "tls_options.ts",
     "trust.ts",
+    "newcomers.ts",
   ],
   [
     "etcd_client.ts",
