@@ -9,6 +9,7 @@
  */
 import type net from "node:net";
 import { setImmediate } from "node:timers";
+import { DATA, FrameReader } from "./frames.ts";
 import { Seldom } from "./time.ts";
 
 /** How many bytes may wait on one connection before the next answer has to wait as well. */
@@ -90,12 +91,6 @@ export class Backlog {
   }
 }
 
-/** The type of a frame that carries an answer. Source: RFC 9113, section 6.1. */
-const DATA = 0;
-
-/** How long the header of a frame is, in bytes. Source: RFC 9113, section 4.1. */
-const FRAME_HEADER_BYTES = 9;
-
 /** One connection that was accepted. */
 export class Connection {
   readonly #socket: net.Socket;
@@ -105,9 +100,6 @@ export class Connection {
   #totalOwed = 0;
   /** Answers that wait for room, in order. */
   readonly #queue = new Set<() => void>();
-  readonly #header = new Uint8Array(FRAME_HEADER_BYTES);
-  #headerLength = 0;
-  #payloadLeft = 0;
 
   /** @param socket on which nothing has been written yet */
   constructor(socket: net.Socket, backlog: Backlog) {
@@ -119,9 +111,17 @@ export class Connection {
       for (const proceed of this.#queue) proceed();
     });
     socket.on("drain", () => this.#wake());
+    const sent = new FrameReader({
+      begin: ({ type, stream, length }) => {
+        if (type === DATA) this.#pay(stream, length);
+        return true;
+      },
+      payload: () => true,
+      end: () => true,
+    }, 0);
     const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
     socket.write = (chunk: unknown, ...rest: unknown[]) => {
-      this.#countFrames(chunk as Uint8Array);
+      sent.read(chunk as Uint8Array);
       return write(chunk, ...rest);
     };
   }
@@ -198,27 +198,6 @@ export class Connection {
     this.#owed.set(stream, owed - paid);
     this.#totalOwed -= paid;
     this.#wake();
-  }
-
-  /** Writes may begin and end anywhere within a frame. */
-  #countFrames(chunk: Uint8Array): void {
-    for (let at = 0; at < chunk.length;) {
-      if (this.#payloadLeft > 0) {
-        const taken = Math.min(this.#payloadLeft, chunk.length - at);
-        this.#payloadLeft -= taken;
-        at += taken;
-        continue;
-      }
-      this.#header[this.#headerLength++] = chunk[at++];
-      if (this.#headerLength === FRAME_HEADER_BYTES) this.#beginFrame();
-    }
-  }
-
-  #beginFrame(): void {
-    const view = new DataView(this.#header.buffer);
-    this.#headerLength = 0;
-    this.#payloadLeft = view.getUint32(0) >> 8;
-    if (view.getUint8(3) === DATA) this.#pay(view.getUint32(5) & 0x7fff_ffff, this.#payloadLeft);
   }
 
   /** Ends it at once. */
