@@ -497,7 +497,7 @@ function encoded(definition: ServiceDefinition): grpc.ServiceDefinition {
 /** Somebody speaks TLS where nobody else does. */
 function unwantedTls(): GreetError {
   return new GreetError("UNAUTHENTICATED", "a caller speaks TLS, and this side does not", {
-    hint: "turn it on here, or off over there: --plaintext",
+    hint: "turn it on here: --tls for a chat, --cert and --key for a server",
   });
 }
 
