@@ -250,3 +250,36 @@ Deno.test("streams with large headers are held up to a limit for all connections
   await Promise.any(connections.map((one) => one.closed()));
   assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
 });
+
+Deno.test("only so many calls may be open on all connections together", async () => {
+  const runtime = http2.createServer();
+  const limits = new HeaderLimits({ side: "server", maxOpenCalls: 10 });
+  await using listener = await Listening.start(net.createServer((socket) => {
+    socket.on("error", () => {});
+    if (limits.limit(socket)) runtime.emit("connection", socket);
+  }));
+  const open = (calls: number) => {
+    const connection = new RawConnection(net.connect(listener.port, "127.0.0.1"));
+    const call = [0x83, 0x86, 0x84, 0x01, ...string("localhost")];
+    const frames = Array.from(
+      { length: calls },
+      (_, i) => frame(HEADERS, END_HEADERS, 2 * i + 1, call),
+    );
+    connection.send(HELLO, ...frames, frame(PING, 0, 0, FIRST));
+    return connection;
+  };
+  using first = open(4);
+  await first.until(frame(PING, ACK, 0, FIRST));
+  using second = open(6);
+  await second.until(frame(PING, ACK, 0, FIRST));
+  // One that asks for more than half of what the largest has is refused itself.
+  using third = open(11);
+  await third.closed();
+  // For one that asks for little, the largest has to go.
+  using fourth = open(1);
+  await second.closed();
+  for (const connection of [first, fourth]) {
+    connection.send(frame(PING, 0, 0, SECOND));
+    await connection.until(frame(PING, ACK, 0, SECOND));
+  }
+});
