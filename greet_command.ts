@@ -5,7 +5,8 @@
  */
 import type { Arguments } from "./arguments.ts";
 import type { GreetError } from "./errors.ts";
-import { exitCode, type Io, renounce, reportError, warn } from "./io.ts";
+import { exitCode, type Io, reportError, warn } from "./io.ts";
+import { renounce } from "./permissions.ts";
 import type { Naming } from "./naming.ts";
 import { namingOf } from "./naming_options.ts";
 import { rendered } from "./rows.ts";

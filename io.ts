@@ -54,21 +54,6 @@ export function reportError({ message, hint }: GreetError, { stderr }: Io, about
   if (hint !== undefined) stderr.line(`greet: hint: ${showable(hint)}`);
 }
 
-/**
- * Gives up what the program was allowed and a command has no use for, so that nobody who takes it
- * over can use it either.
- *
- * @param names what to give up
- * @param targets whom the command calls: for a socket in the file system, Deno asks for all of it
- */
-export function renounce(
-  names: readonly ("read" | "write")[],
-  targets: readonly (string | undefined)[],
-): void {
-  if (targets.some((target) => target !== undefined && /\bunix:/.test(target))) return;
-  for (const name of names) Deno.permissions.revokeSync({ name });
-}
-
 /** Says something that is no error, and that somebody should know. */
 export function warn(message: string, { stderr }: Io): void {
   stderr.line(`greet: warning: ${message}`);

@@ -5,7 +5,8 @@
  */
 import { type Arguments, quote } from "./arguments.ts";
 import { newsLine, newsText, printChanges, printNames } from "./directory.ts";
-import { type Io, renounce, reportFault, reportSeldom, warn } from "./io.ts";
+import { type Io, reportFault, reportSeldom, warn } from "./io.ts";
+import { renounce } from "./permissions.ts";
 import { placeOfNames, refuseIdleOptions, useNames } from "./naming_options.ts";
 import { isLoopback, LOOPBACK, parsePort } from "./target.ts";
 import { parseName, toJson } from "./text.ts";

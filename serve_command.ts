@@ -5,7 +5,8 @@
  */
 import type { Arguments } from "./arguments.ts";
 import type { GreetRequest } from "./greeter.ts";
-import { type Io, renounce, reportError, reportFault, reportSeldom, warn } from "./io.ts";
+import { type Io, reportError, reportFault, reportSeldom, warn } from "./io.ts";
+import { renounce } from "./permissions.ts";
 import type { Names, Standing } from "./names.ts";
 import {
   advertised,

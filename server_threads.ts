@@ -9,7 +9,7 @@
  */
 import { GreetError, type PlainError } from "./errors.ts";
 import { type GreetRequest, serveGreeter } from "./greeter.ts";
-import { renounce } from "./io.ts";
+import { renounce } from "./permissions.ts";
 import { Listener } from "./listener.ts";
 import { Output } from "./output.ts";
 import { type LogFormat, logLine } from "./request_log.ts";

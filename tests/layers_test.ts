@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
     "keys.ts",
     "open_streams.ts",
     "output.ts",
+    "permissions.ts",
     "private_files.ts",
     "protocol_probe.ts",
     "time.ts",
