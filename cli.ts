@@ -8,13 +8,20 @@
  *
  * @module
  */
-import { Arguments, COMMON, didYouMean, type Option, quote, type Syntax } from "./arguments.ts";
+import {
+  Arguments,
+  COMMON,
+  didYouMean,
+  type Option,
+  quote,
+  type Syntax,
+} from "./src/cli/arguments.ts";
 import config from "./deno.json" with { type: "json" };
-import { GreetError } from "./errors.ts";
-import { exitCode, type Io, reportError } from "./io.ts";
-import { Output } from "./output.ts";
-import { rendered } from "./rows.ts";
-import { LOOPBACK } from "./target.ts";
+import { GreetError } from "./src/base/errors.ts";
+import { exitCode, type Io, reportError } from "./src/cli/io.ts";
+import { Output } from "./src/base/output.ts";
+import { rendered } from "./src/terminal/rows.ts";
+import { LOOPBACK } from "./src/net/address.ts";
 
 // ---------------------------------------------------------------- the commands
 
@@ -77,7 +84,7 @@ const COMMANDS: readonly Command[] = [
       json: { help: "log one JSON object a line" },
       quiet: QUIET,
     },
-    run: async (...world) => await (await import("./serve_command.ts")).serveCommand(...world),
+    run: async (...world) => await (await import("./src/cli/serve.ts")).serveCommand(...world),
   },
   {
     name: "greet",
@@ -95,7 +102,7 @@ const COMMANDS: readonly Command[] = [
       json: { help: "print one JSON object a line" },
       quiet: QUIET,
     },
-    run: async (...world) => await (await import("./greet_command.ts")).greetCommand(...world),
+    run: async (...world) => await (await import("./src/cli/greet.ts")).greetCommand(...world),
   },
   {
     name: "chat",
@@ -126,7 +133,7 @@ const COMMANDS: readonly Command[] = [
       color: { value: "WHEN", help: "auto (default), always or never" },
       bell: { help: "ring when a message arrives" },
     },
-    run: async (...world) => await (await import("./chat_command.ts")).chatCommand(...world),
+    run: async (...world) => await (await import("./src/cli/chat.ts")).chatCommand(...world),
   },
   {
     name: "names",
@@ -143,7 +150,7 @@ const COMMANDS: readonly Command[] = [
       json: { help: "print one JSON object a line" },
       quiet: QUIET,
     },
-    run: async (...world) => await (await import("./names_command.ts")).namesCommand(...world),
+    run: async (...world) => await (await import("./src/cli/names.ts")).namesCommand(...world),
   },
   {
     name: "id",
@@ -153,7 +160,7 @@ const COMMANDS: readonly Command[] = [
       "Makes the identity if there is none yet; without NAME, lists those that there are.\n" +
       "Chats beyond this machine show it, and others remember it.",
     options: { home: HOME, json: { help: "print one JSON object a line" } },
-    run: async (...world) => await (await import("./id_command.ts")).idCommand(...world),
+    run: async (...world) => await (await import("./src/cli/id.ts")).idCommand(...world),
   },
 ];
 

@@ -10,7 +10,7 @@
  * port; `await using` stops the server at the end of the block.
  *
  * ```ts
- * import { greet, serveGreeter } from "./mod.ts";
+ * import { greet, serveGreeter } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
  * const names: string[] = [];
@@ -23,7 +23,7 @@
  * What goes wrong is a {@link GreetError}, whose `code` is the call's gRPC status:
  *
  * ```ts
- * import { greet, GreetError, serveGreeter } from "./mod.ts";
+ * import { greet, GreetError, serveGreeter } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
  * await using server = await serveGreeter();
@@ -40,7 +40,7 @@
  * because a message counts as delivered when its reader has it.
  *
  * ```ts
- * import { Peer } from "./mod.ts";
+ * import { Peer } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
  * // Two free ports; people would agree on two.
@@ -69,7 +69,7 @@
  * resolves when it is stored, and {@link Peer.drained} when everybody has everything.
  *
  * ```ts
- * import { Journal, Peer } from "./mod.ts";
+ * import { Journal, Peer } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
  * const [a, b] = [1, 2].map(() => {
@@ -103,7 +103,7 @@
  * name are called in turn.
  *
  * ```ts
- * import { greet, openNames, Peer, serveGreeter, serveNames } from "./mod.ts";
+ * import { greet, openNames, Peer, serveGreeter, serveNames } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
  * await using server = await serveNames({ port: 0 });
@@ -126,7 +126,7 @@
  * machines are talked to in no other way.
  *
  * ```ts
- * import { newIdentity, Peer } from "./mod.ts";
+ * import { newIdentity, Peer } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
  * const [a, b] = [1, 2].map(() => {
@@ -148,7 +148,7 @@
  * a terminal, make it {@link showable}:
  *
  * ```ts
- * import { showable } from "./mod.ts";
+ * import { showable } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
  * assert.equal(showable("\x1b[2Jboo"), "␛[2Jboo");
@@ -156,28 +156,13 @@
  *
  * @module
  */
-export { type KeyPair, readKeyPair } from "./certificates.ts";
-export { type ErrorCode, GreetError, type PlainError, type StatusName } from "./errors.ts";
-export { serveGreeter } from "./greeter.ts";
-export type { GreetRequest, ServeGreeterOptions } from "./greeter.ts";
-export { greet } from "./greeter_client.ts";
-export type { GreetOptions } from "./greeter_client.ts";
-export { homeFolder } from "./home.ts";
-export { type Identity, newIdentity, openIdentity, spokenCode } from "./identity.ts";
-export { Journal } from "./journal.ts";
-export type {
-  Addressee,
-  Company,
-  Ending,
-  Entry,
-  JournalOptions,
-  Meeting,
-  Message,
-  Person,
-  Waiting,
-} from "./journal.ts";
-export { type KnownPeer, KnownPeers } from "./known_peers.ts";
-export { Names } from "./names.ts";
+export * from "./greeter.ts";
+export * from "./peer.ts";
+export { type ErrorCode, GreetError, type PlainError, type StatusName } from "./src/base/errors.ts";
+export { homeFolder } from "./src/base/home.ts";
+export { nameProblem, showable } from "./src/base/text.ts";
+export { type KeyPair, readKeyPair } from "./src/net/certificates.ts";
+export { Names } from "./src/naming/names.ts";
 export type {
   LookupOptions,
   NameClaim,
@@ -188,18 +173,7 @@ export type {
   Registration,
   Standing,
   Told,
-} from "./names.ts";
-export type { NewcomerEvent, NewcomerPolicy } from "./newcomers.ts";
-export { NAMES_PORT, serveNames } from "./names_server.ts";
-export type { NameNews, ServeNamesOptions } from "./names_server.ts";
-export { type NamingOptions, openNames } from "./naming.ts";
-export { Peer } from "./peer.ts";
-export type { Other, PeerEvent, PeerOptions } from "./peer.ts";
-export type { RosterEvent } from "./roster.ts";
-export type { Presence } from "./link.ts";
-export type { Server } from "./rpc_server.ts";
-export type { ClientTls } from "./rpc_credentials.ts";
-export type { ServerTls } from "./secure.ts";
-export { nameProblem, showable } from "./text.ts";
-export { greetAll, type GreetAllOptions, type Outcome } from "./client_threads.ts";
-export type { TrustEvent } from "./trust.ts";
+} from "./src/naming/names.ts";
+export { NAMES_PORT, serveNames } from "./src/naming/names_server.ts";
+export type { NameNews, ServeNamesOptions } from "./src/naming/names_server.ts";
+export { type NamingOptions, openNames } from "./src/naming/open.ts";

@@ -23,7 +23,7 @@ const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
   names: async () => (await import("./names.ts")).benchNames,
 };
 
-const RESULT = fileURLToPath(new URL("result.json", import.meta.url));
+const RESULT = fileURLToPath(new URL("./result.json", import.meta.url));
 
 /** Runs parts, and gives the exit code. One that breaks off does not keep the next from running. */
 async function bench(parts: readonly string[], file: string): Promise<number> {

@@ -14,8 +14,8 @@ import {
   greetCommand,
   ROOT,
   temporaryHome,
-} from "../tests/program.ts";
-import { pause, within } from "../time.ts";
+} from "../tests/support/program.ts";
+import { pause, within } from "../src/base/timing.ts";
 import { SETTLING_MS } from "./idle.ts";
 import { median, percentile, type Report, type Usage, usage } from "./measure.ts";
 

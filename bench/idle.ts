@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { Bot, freePorts, Program, serving } from "../tests/program.ts";
-import { pause } from "../time.ts";
+import { Bot, freePorts, Program, serving } from "../tests/support/program.ts";
+import { pause } from "../src/base/timing.ts";
 import { type Report, type Usage, usage } from "./measure.ts";
 
 const IDLE_MS = 60_000;

@@ -8,7 +8,7 @@
  * @module
  */
 import { greet } from "../mod.ts";
-import { Bot, freePorts, greetCommand, Program } from "../tests/program.ts";
+import { Bot, freePorts, greetCommand, Program } from "../tests/support/program.ts";
 import { inTurns, type Report, usage } from "./measure.ts";
 
 /** After how many requests a server is looked at; from the second on it should grow no more. */

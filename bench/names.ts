@@ -8,9 +8,9 @@
  * @module
  */
 import { type Names, type NamesEvent, openNames, type Registration } from "../mod.ts";
-import { EtcdCluster, hasEtcd } from "../tests/etcd.ts";
-import { inTime, Program } from "../tests/program.ts";
-import { pause } from "../time.ts";
+import { EtcdCluster, hasEtcd } from "../tests/support/etcd.ts";
+import { inTime, Program } from "../tests/support/program.ts";
+import { pause } from "../src/base/timing.ts";
 import { inTurns, median, percentile, type Report, type Table, usage } from "./measure.ts";
 
 const ROUNDS = 3;

@@ -10,8 +10,8 @@
 import { basename, join } from "node:path";
 import config from "../deno.json" with { type: "json" };
 import { greet } from "../mod.ts";
-import { exists, has } from "../tests/etcd.ts";
-import { freePorts, greetCommand, Program, ROOT } from "../tests/program.ts";
+import { exists, has } from "../tests/support/etcd.ts";
+import { freePorts, greetCommand, Program, ROOT } from "../tests/support/program.ts";
 import type { Report } from "./measure.ts";
 
 const SOURCES = join(ROOT, "bench", "rivals");

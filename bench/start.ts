@@ -5,7 +5,7 @@
  * @module
  */
 import { join } from "node:path";
-import { greetCommand, ROOT } from "../tests/program.ts";
+import { greetCommand, ROOT } from "../tests/support/program.ts";
 import { inTurns, type Report } from "./measure.ts";
 import {
   BARE,

@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { greetCommand } from "../tests/program.ts";
-import { Terminal } from "../tests/terminal.ts";
+import { greetCommand } from "../tests/support/program.ts";
+import { Terminal } from "../tests/support/terminal.ts";
 
 const COLUMNS = 58;
 const ROWS = 17;
@@ -146,5 +146,5 @@ if (import.meta.main) {
   await using bob = await open();
   await chat(alice, bob);
   const screens = [await alice.screen("-e"), await bob.screen("-e")];
-  await Deno.writeTextFile(new URL("chat.svg", import.meta.url), picture(screens));
+  await Deno.writeTextFile(new URL("./chat.svg", import.meta.url), picture(screens));
 }

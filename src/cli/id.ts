@@ -1,0 +1,38 @@
+/**
+ * `greet id`: who we are to others, in a form that can be compared.
+ *
+ * @module
+ */
+import type { Arguments } from "./arguments.ts";
+import { GreetError } from "../base/errors.ts";
+import { homeFolder } from "../base/home.ts";
+import { identitiesIn, type Identity, openIdentity, spokenCode } from "../identity/identity.ts";
+import type { Io } from "./io.ts";
+import { parseName, showable, toJson } from "../base/text.ts";
+
+/** Shows one identity, which is made where there is none, or all that there are. */
+export async function idCommand(input: Arguments, io: Io): Promise<number> {
+  const [name] = input.positionals(0, 1);
+  const home = homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
+  const identities = name === undefined
+    ? identitiesIn(home)
+    : [await openIdentity(home, parseName(name))];
+  if (identities.length === 0) {
+    throw new GreetError("FAILED", `there is no identity in ${home} yet`, {
+      hint: "greet id NAME makes one; so does the first chat beyond this machine",
+    });
+  }
+  const text = input.flag("json") ? idLine : idText;
+  io.stdout.line(identities.map(text).join("\n"));
+  return 0;
+}
+
+function idText({ name, fingerprint }: Pick<Identity, "name" | "fingerprint">): string {
+  return `${showable(name)}\n  fingerprint  ${fingerprint}\n  code         ${
+    spokenCode(fingerprint)
+  }`;
+}
+
+function idLine({ name, fingerprint }: Pick<Identity, "name" | "fingerprint">): string {
+  return toJson({ type: "identity", name, fingerprint, code: spokenCode(fingerprint) });
+}

@@ -1,0 +1,383 @@
+/**
+ * A naming service that is an etcd cluster, shared with whatever else is in there.
+ *
+ * A name is a key under a lease of this process, which ends when nothing was heard of the process
+ * for 5 s; a claim is one transaction, so that there is one winner. A watch that was cut resumes
+ * at the revision where it was, on whichever node answers, and nothing is skipped.
+ *
+ * @module
+ */
+import { GreetError } from "../base/errors.ts";
+import { EtcdClient, type EtcdOptions } from "./etcd_client.ts";
+import { after, encode, EtcdLayout, keyOf, newLeaseId, sinceOf, toValue } from "./etcd_keys.ts";
+import { checkCount, isPassing } from "./names.ts";
+import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
+import { parseEtcdPlace } from "./service_url.ts";
+import { aborted, within } from "../base/timing.ts";
+import {
+  ETCD_KV,
+  ETCD_LEASE,
+  type EtcdKeyValue,
+  type EtcdRange,
+  type EtcdWatched,
+} from "../rpc/services.ts";
+
+/** How long a holder may be silent before the name is free. */
+const LEASE_MS = 5_000;
+
+/** How often a lease is kept alive, and how soon again where that has failed. */
+const KEEP_MS = { regular: LEASE_MS / 3, again: 250 };
+
+/** How late a lease may end: etcd looks for such twice a second, and then its nodes have to agree. */
+const LATE_MS = 1_500;
+
+/** How long giving a name back may take; after that it is free when the lease ends. */
+const GIVE_BACK_MS = 1_000;
+
+/** A watch that was cut sooner than this is not taken up again before somebody has paused. */
+const SHORT_MS = 1_000;
+
+/** The naming service in an etcd. Disposing of it closes the connection. */
+export class Etcd implements NamingService {
+  readonly address: string;
+  readonly #client: EtcdClient;
+  readonly #layout: EtcdLayout;
+  /** What is held or being claimed: names, and addresses that share one. */
+  readonly #places = new Set<string>();
+  /** The lease that names are claimed under now, while there are any. */
+  #lease: Lease | undefined;
+  /** All leases that were ever ours: what is still under one of them may be claimed again. */
+  readonly #leases = new Set<string>();
+
+  /**
+   * Nothing is sent before something is asked.
+   *
+   * @param place `etcd://host:port,…/prefix`, or `etcds://…` for TLS; port and prefix may be missing
+   * @throws {GreetError} `USAGE` where it is nothing of that kind
+   */
+  constructor(place: string, options: EtcdOptions = {}) {
+    const { prefix, ...cluster } = parseEtcdPlace(place);
+    this.address = place;
+    this.#layout = new EtcdLayout(prefix);
+    this.#client = new EtcdClient(cluster, options);
+  }
+
+  /**
+   * Like {@link NamingService.hold}. A name that somebody else holds is waited for until the lease
+   * of somebody who was killed would have ended; only then it is refused.
+   *
+   * @throws {GreetError} `ALREADY_EXISTS` also where the same is held here already
+   */
+  async hold(claim: NameClaim, held: (since?: Date) => void, signal: AbortSignal): Promise<void> {
+    const key = this.#layout.key(claim);
+    // The same place with another fingerprint is another key.
+    const place = this.#layout.key({ ...claim, fingerprint: undefined });
+    if (this.#places.has(place)) {
+      throw new GreetError("ALREADY_EXISTS", `${claim.name} is registered here already`);
+    }
+    this.#places.add(place);
+    try {
+      // A lease may end although it was kept alive, as when a leader was away. Claimed again at
+      // once, the name is back before anybody needs to know.
+      for (let tell = held; !signal.aborted; tell = () => {}) {
+        await this.#holdOnce(claim, key, tell, signal);
+      }
+    } finally {
+      this.#places.delete(place);
+    }
+  }
+
+  /** Holds a name until it is given back, or etcd ends the lease. */
+  async #holdOnce(
+    claim: NameClaim,
+    key: string,
+    held: (since?: Date) => void,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const lease = this.#useLease(key);
+    const until = AbortSignal.any([signal, lease.ended]);
+    try {
+      await Promise.race([lease.granted, aborted(until)]);
+      until.throwIfAborted();
+      await this.#claim(claim, key, lease.id, until);
+      held(sinceOf(lease.id));
+      await aborted(until);
+      until.throwIfAborted();
+    } catch (error) {
+      if (!signal.aborted && !lease.isOver) throw error;
+    } finally {
+      await this.#leaveLease(lease, key);
+    }
+  }
+
+  #useLease(key: string): Lease {
+    if (this.#lease === undefined || this.#lease.ended.aborted) {
+      this.#lease = new Lease(this.#client);
+      this.#leases.add(this.#lease.id);
+    }
+    this.#lease.keys.add(key);
+    return this.#lease;
+  }
+
+  /** Gives a name back; the last one, together with the lease. */
+  async #leaveLease(lease: Lease, key: string): Promise<void> {
+    lease.keys.delete(key);
+    if (lease.keys.size === 0) return await lease.revoke();
+    if (!lease.ended.aborted) await this.#remove(encode(key), lease.id);
+  }
+
+  async #remove(key: Uint8Array, lease: string): Promise<void> {
+    const request = {
+      compare: [{ key, target: "LEASE" as const, lease }],
+      success: [{ requestDeleteRange: { key } }],
+      failure: [],
+    };
+    await neverMind(this.#client.call(ETCD_KV, "Txn", request, { timeoutMs: GIVE_BACK_MS }));
+  }
+
+  async #claim(claim: NameClaim, key: string, lease: string, signal: AbortSignal): Promise<void> {
+    const contested = this.#layout.contested(claim);
+    const put = { key: encode(key), value: toValue(claim.address), lease };
+    const deadline = Date.now() + LEASE_MS + LATE_MS;
+    for (;;) {
+      const other = await this.#put(contested, put, signal);
+      if (other === undefined) return;
+      const leftMs = deadline - Date.now();
+      if (leftMs <= 0) throw this.#taken(claim.name, other.holder);
+      await this.#untilFreed(contested, other.revision, leftMs, signal);
+    }
+  }
+
+  /** Puts a key, unless one that matters is somebody else's: that is returned then. */
+  async #put(
+    contested: EtcdRange,
+    put: { key: Uint8Array; value: Uint8Array; lease: string },
+    signal: AbortSignal,
+  ): Promise<{ holder: EtcdKeyValue; revision: string } | undefined> {
+    for (;;) {
+      const { succeeded, responses, header } = await this.#client.call(ETCD_KV, "Txn", {
+        compare: [{ ...contested, target: "CREATE", createRevision: "0" }],
+        success: [{ requestPut: put }],
+        failure: [{ requestRange: contested }],
+      }, { signal });
+      if (succeeded) return undefined;
+      const { kvs } = responses[0].responseRange!;
+      const own = kvs.find((kv) => keyOf(kv) === keyOf(put) && this.#leases.has(kv.lease));
+      if (own === undefined) return { holder: kvs[0], revision: header.revision };
+      // Ours: an answer was lost, or our former lease is not over.
+      const again = await this.#client.call(ETCD_KV, "Txn", {
+        compare: [{ key: put.key, target: "MOD", modRevision: own.modRevision }],
+        success: [{ requestPut: put }],
+        failure: [],
+      }, { signal });
+      if (again.succeeded) return undefined;
+    }
+  }
+
+  /** Waits until a key of a range is deleted, or so long. */
+  async #untilFreed(
+    range: EtcdRange,
+    revision: string,
+    ms: number,
+    signal: AbortSignal,
+  ): Promise<void> {
+    const enough = new AbortController();
+    const freed = async () => {
+      const either = AbortSignal.any([signal, enough.signal]);
+      const answers = await this.#client.watch(range, after(revision), either);
+      for await (const { events, compactRevision } of answers) {
+        if (compactRevision !== "0" || events.some(({ type }) => type === "DELETE")) return;
+      }
+    };
+    try {
+      await within(ms, freed());
+    } finally {
+      enough.abort();
+    }
+  }
+
+  #taken(name: string, { lease }: EtcdKeyValue): GreetError {
+    const since = sinceOf(lease)?.toISOString().replace("T", " ").slice(0, 19);
+    const what = since === undefined ? `holds ${name}` : `has held ${name} since ${since} UTC`;
+    return new GreetError("ALREADY_EXISTS", `${this.address}: somebody else ${what}`);
+  }
+
+  async list(
+    name: string | undefined,
+    bound: { timeoutMs: number; signal?: AbortSignal },
+  ): Promise<NamedEntry[]> {
+    const { kvs } = await this.#client.read(this.#layout.range(name), bound);
+    const entries = kvs.flatMap((kv) => this.#layout.entry(kv) ?? []);
+    checkCount(entries.length, name, this.address);
+    return entries.sort((a, b) => a.name < b.name ? -1 : a.name > b.name ? 1 : 0);
+  }
+
+  watch(name?: string): NamesWatch {
+    const check = (count: number) => checkCount(count, name, this.address);
+    return new EtcdWatch(this.#client, this.#layout, this.#layout.range(name), check);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    this.#client[Symbol.dispose]();
+    return Promise.resolve();
+  }
+}
+
+/** A lease that is kept alive until it is revoked or lost. */
+class Lease {
+  readonly id = newLeaseId();
+  /** Whose sake it is kept for. */
+  readonly keys = new Set<string>();
+  /** Fulfilled when keys can be put under it; never rejected, for then it is ended. */
+  readonly granted: Promise<void>;
+  readonly #client: EtcdClient;
+  readonly #ended = new AbortController();
+  readonly #kept: Promise<void>;
+  #isOver = false;
+
+  constructor(client: EtcdClient) {
+    this.#client = client;
+    const asked = Date.now();
+    this.granted = this.#grant();
+    this.#kept = this.granted.then(() => this.#keep(asked + LEASE_MS));
+  }
+
+  /** Aborted when nothing is held under it any more, or it is not known whether anything is. */
+  get ended(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Whether it is etcd who said that it has ended. */
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  async #grant(): Promise<void> {
+    const request = { TTL: LEASE_MS / 1000, ID: this.id };
+    try {
+      await this.#client.call(ETCD_LEASE, "LeaseGrant", request, { signal: this.ended });
+    } catch (error) {
+      // That there is one with this id already is told where an earlier answer was lost.
+      if (GreetError.from(error).code !== "FAILED_PRECONDITION") this.#ended.abort(error);
+    }
+  }
+
+  /** @param until when it ends if etcd has heard nothing since it was granted */
+  async #keep(until: number): Promise<void> {
+    const ended = aborted(this.ended);
+    let pauseMs = KEEP_MS.regular;
+    for (;;) {
+      await within(pauseMs, ended);
+      if (this.ended.aborted) return;
+      const asked = Date.now();
+      try {
+        const bound = { timeoutMs: Math.max(1, until - asked), signal: this.ended };
+        this.#isOver = await this.#client.keepAlive(this.id, bound) === 0;
+        if (this.#isOver) {
+          return this.#ended.abort(new GreetError("ABORTED", "the lease has ended"));
+        }
+        until = asked + LEASE_MS;
+        pauseMs = KEEP_MS.regular;
+      } catch (error) {
+        const isLost = Date.now() >= until || !isPassing(GreetError.from(error));
+        if (isLost) return this.#ended.abort(error);
+        pauseMs = Math.min(KEEP_MS.again, until - Date.now());
+      }
+    }
+  }
+
+  /** Frees what is held under it. Where etcd does not answer, that is left to the lease's end. */
+  async revoke(): Promise<void> {
+    const isLive = !this.ended.aborted;
+    this.#ended.abort();
+    await this.#kept;
+    if (!isLive) return;
+    const bound = { timeoutMs: GIVE_BACK_MS };
+    await neverMind(this.#client.call(ETCD_LEASE, "LeaseRevoke", { ID: this.id }, bound));
+  }
+}
+
+/** Waits for something that may as well fail. */
+async function neverMind(attempt: Promise<unknown>): Promise<void> {
+  await Promise.allSettled([attempt]);
+}
+
+/** A watch that knows where it was. */
+class EtcdWatch implements NamesWatch {
+  readonly #client: EtcdClient;
+  readonly #layout: EtcdLayout;
+  readonly #range: EtcdRange;
+  readonly #checkCount: (count: number) => void;
+  /** What is held, by key: etcd does not say what it was that was deleted. */
+  #known = new Map<string, NamedEntry>();
+  /** The first revision that was not told; none where the state is to be told. */
+  #next: string | undefined;
+
+  /** @param checkCount fails where so many entries are too many */
+  constructor(
+    client: EtcdClient,
+    layout: EtcdLayout,
+    range: EtcdRange,
+    checkCount: (count: number) => void,
+  ) {
+    this.#client = client;
+    this.#layout = layout;
+    this.#range = range;
+    this.#checkCount = checkCount;
+  }
+
+  async *run(signal: AbortSignal): AsyncGenerator<Told> {
+    for (;;) {
+      if (this.#next === undefined) {
+        const { kvs, revision } = await this.#client.read(this.#range, { signal });
+        this.#next = after(revision);
+        yield this.#state(kvs);
+      }
+      const answers = await this.#client.watch(this.#range, this.#next, signal);
+      const began = Date.now();
+      try {
+        for await (const answer of answers) yield* this.#changes(answer);
+      } catch (error) {
+        const isShort = Date.now() - began < SHORT_MS;
+        if (isShort || !isPassing(GreetError.from(error))) throw error;
+      }
+    }
+  }
+
+  #state(kvs: readonly EtcdKeyValue[]): Told {
+    this.#known.clear();
+    for (const kv of kvs) {
+      const entry = this.#layout.entry(kv);
+      if (entry !== undefined) this.#known.set(keyOf(kv), entry);
+    }
+    this.#check();
+    return { type: "state", entries: [...this.#known.values()] };
+  }
+
+  /** Where there are too many, nothing of them is kept: the watch begins again with the state. */
+  #check(): void {
+    try {
+      this.#checkCount(this.#known.size);
+    } catch (error) {
+      this.#known.clear();
+      this.#next = undefined;
+      throw error;
+    }
+  }
+
+  *#changes({ events, compactRevision }: EtcdWatched): Generator<Told> {
+    if (compactRevision !== "0") this.#next = undefined;
+    for (const { type, kv } of events) {
+      this.#next = after(kv.modRevision);
+      const key = keyOf(kv);
+      const former = this.#known.get(key);
+      const entry = type === "PUT" ? this.#layout.entry(kv) : undefined;
+      if (entry !== undefined) this.#known.set(key, entry);
+      else this.#known.delete(key);
+      this.#check();
+      // A lease that was renewed puts the same again.
+      if (entry !== undefined && entry.address !== former?.address) yield { type: "held", entry };
+      if (entry === undefined && former !== undefined) yield { type: "freed", entry: former };
+    }
+  }
+}

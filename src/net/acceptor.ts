@@ -1,0 +1,134 @@
+/**
+ * A listening socket that goes on accepting after the process has run out of file descriptors.
+ *
+ * Once an `accept` fails, the runtime's `net.Server` never accepts again and emits nothing.
+ * {@link Acceptor} therefore checks for a free descriptor after each connection; when none
+ * is left it says so, waits until there is one, and listens again.
+ *
+ * @module
+ */
+import net from "node:net";
+import { pause } from "../base/timing.ts";
+
+/** How many connections may wait to be accepted; the system drops what comes on top of that. */
+const BACKLOG = 4_096;
+
+/** How often to look for a free descriptor while there is none, in milliseconds. */
+const RETRY_MS = 250;
+
+/** The channel on which the listeners of one process tell each other that it has run out. */
+const CHANNEL = "greet: out of file descriptors";
+
+/** Where to listen, and who gets what happens there. */
+export interface AcceptorOptions {
+  /** Gets each connection. */
+  readonly onConnection: (socket: net.Socket) => void;
+  /** Called when a connection has taken the last file descriptor. */
+  readonly onExhausted: () => void;
+  /** Shares the port with other listeners that do the same (Linux only). */
+  readonly sharesPort?: boolean;
+}
+
+/** Accepts connections on one port. */
+export class Acceptor {
+  readonly #options: AcceptorOptions;
+  readonly #closing = new AbortController();
+  /** Threads that share a port share their descriptors, too: when one runs out, so do the others. */
+  readonly #others: BroadcastChannel | undefined;
+  #server: net.Server;
+  /** Resolves when the connections of servers that were replaced have ended. */
+  #replaced: Promise<unknown> = Promise.resolve();
+  #recovering: Promise<void> | undefined;
+
+  constructor(options: AcceptorOptions) {
+    this.#options = options;
+    this.#server = this.#newServer();
+    if (!options.sharesPort) return;
+    this.#others = new BroadcastChannel(CHANNEL);
+    this.#others.onmessage = () => this.#recovering ??= this.#recover();
+  }
+
+  /**
+   * Starts listening.
+   *
+   * @returns the port
+   * @throws the system's error, with its `code`
+   */
+  async listen(host: string, port: number): Promise<number> {
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const server = this.#server.once("error", reject);
+    server.listen({ host, port, backlog: BACKLOG, reusePort: this.#options.sharesPort }, resolve);
+    await promise;
+    server.off("error", reject);
+    return this.#address().port;
+  }
+
+  /** Stops accepting; resolves when all connections have ended. */
+  async close(): Promise<void> {
+    this.#closing.abort();
+    this.#others?.close();
+    await this.#recovering;
+    await Promise.all([this.#replaced, closed(this.#server)]);
+  }
+
+  #newServer(): net.Server {
+    return net.createServer({ noDelay: true }, (socket) => {
+      this.#checkDescriptors();
+      this.#options.onConnection(socket);
+    });
+  }
+
+  #address(): net.AddressInfo {
+    return this.#server.address() as net.AddressInfo;
+  }
+
+  /**
+   * The runtime accepts all waiting connections before it hands over the first of them, so what is
+   * true then was true when `accept` was last called.
+   */
+  #checkDescriptors(): void {
+    if (this.#recovering !== undefined || hasFreeDescriptor(this.#address())) return;
+    this.#options.onExhausted();
+    this.#others?.postMessage(undefined);
+    this.#recovering = this.#recover();
+  }
+
+  /** Listens again once there is a free descriptor. What waited to be accepted is reset. */
+  async #recover(): Promise<void> {
+    const { signal } = this.#closing;
+    const address = this.#address();
+    for (let isListening = false; !isListening;) {
+      await pause(RETRY_MS, signal);
+      if (signal.aborted) return;
+      isListening = hasFreeDescriptor(address) && await this.#listenAgain(address);
+    }
+    this.#recovering = undefined;
+  }
+
+  async #listenAgain({ address, port }: net.AddressInfo): Promise<boolean> {
+    this.#replaced = Promise.all([this.#replaced, closed(this.#server)]);
+    this.#server = this.#newServer();
+    try {
+      await this.listen(address, port);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** Stops a server; resolves when its connections have ended. */
+function closed(server: net.Server): Promise<void> {
+  return new Promise((resolve) => server.close(() => resolve()));
+}
+
+/** Asks for an address that is taken: only when no descriptor is left is that not what is wrong. */
+function hasFreeDescriptor({ address, port }: net.AddressInfo): boolean {
+  try {
+    Deno.listen({ hostname: address, port }).close();
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    return code !== "EMFILE" && code !== "ENFILE";
+  }
+  return true;
+}

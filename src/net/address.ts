@@ -1,0 +1,166 @@
+/**
+ * Whom to call, and where to listen: ports and targets as users type them.
+ *
+ * A target is a port on this machine, `host:port`, `[v6]:port`, or one of
+ * gRPC's own forms (`dns:///host:port`, `unix:/path`). Everything that could be
+ * wrong about one is found here, before anything is opened.
+ *
+ * @module
+ */
+import { GreetError } from "../base/errors.ts";
+
+/** The host that is meant where none is named. */
+export const LOOPBACK = "127.0.0.1";
+
+/** Somewhere to call. */
+export interface Target {
+  /** As gRPC understands it. See {@link https://github.com/grpc/grpc/blob/master/doc/naming.md}. */
+  readonly address: string;
+  /** Host and port, where it is one host; sockets and other schemes have none. */
+  readonly endpoint?: { readonly host: string; readonly port: number };
+}
+
+/**
+ * A port number to listen on.
+ *
+ * @param text 0 to 65535 in decimal; 0 asks the system for a free port
+ * @throws {GreetError} `USAGE` for anything else
+ */
+export function parsePort(text: string): number {
+  const port = /^\d+$/.test(text) ? Number(text) : NaN;
+  if (port >= 0 && port <= 65535) return port;
+  throw new GreetError("USAGE", `${JSON.stringify(text)} is not a port`, {
+    hint: "a port is a number from 0 to 65535; 0 takes a free one",
+  });
+}
+
+/**
+ * A place to call.
+ *
+ * @param text a port, `host:port`, `[v6]:port`, `dns:…`, `ipv4:…`, `ipv6:…` or `unix:/path`
+ * @throws {GreetError} `USAGE` where it is none of these or has no port
+ *
+ * @example
+ * ```ts
+ * import { parseTarget } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(parseTarget("55550").address, "127.0.0.1:55550");
+ * assert.equal(parseTarget("[::1]:55550").endpoint?.host, "::1");
+ * assert.throws(() => parseTarget("example.org"), /has no port/);
+ * ```
+ */
+export function parseTarget(text: string): Target {
+  if (/^\d+$/.test(text)) return endpointTarget(text, LOOPBACK, text);
+  if (/^unix:./.test(text)) return { address: text };
+  const scheme = /^(dns|ipv4|ipv6):(?!\d+$)/.exec(text)?.[0] ?? "";
+  const hostAndPort = text.slice(scheme.length).replace(/^\/\/[^/]*\//, "");
+  const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:/[\]]+)):(\d+)$/.exec(hostAndPort);
+  if (match === null) throw notATarget(text, hostAndPort);
+  const [, v6, host, port] = match;
+  return { ...endpointTarget(text, v6 ?? host, port), address: text };
+}
+
+function endpointTarget(text: string, host: string, portText: string): Target {
+  const port = Number(portText);
+  if (port < 1 || port > 65535) {
+    throw new GreetError("USAGE", `${JSON.stringify(text)} has no valid port`, {
+      hint: "a port to call is a number from 1 to 65535",
+    });
+  }
+  return { address: formatEndpoint(host, port), endpoint: { host, port } };
+}
+
+function notATarget(text: string, hostAndPort: string): GreetError {
+  const quoted = JSON.stringify(text);
+  if (/^(\[[^\]]*\]|[^\s:/]+)$/.test(hostAndPort)) {
+    return new GreetError("USAGE", `the target ${quoted} has no port`, {
+      hint: `write ${hostAndPort}:PORT, or say who knows that name: --names`,
+    });
+  }
+  return new GreetError("USAGE", `${quoted} is not a target`, {
+    hint: "a target is a port, host:port, [v6]:port, dns:///host:port or unix:/path",
+  });
+}
+
+/**
+ * Splits `NAME@TARGET`, which says who must be there.
+ *
+ * @example
+ * ```ts
+ * import { splitName } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * assert.deepEqual(splitName("Bob@55556"), { name: "Bob", target: "55556" });
+ * assert.deepEqual(splitName("unix:/tmp/a@b"), { name: undefined, target: "unix:/tmp/a@b" });
+ * ```
+ */
+export function splitName(text: string): { name: string | undefined; target: string } {
+  const [, name, target = text] = /^(?!unix:)([^/]*?)@(unix:.*|[^@]*)$/.exec(text) ?? [];
+  return { name, target };
+}
+
+/**
+ * Whether a text is meant as a target: it is a number, or has a colon. Where there is a naming
+ * service, anything else is a name.
+ */
+export function isTarget(text: string): boolean {
+  return /^(.*@)?\d+$|:/.test(text);
+}
+
+/** How long an address may be: a host name has up to 253 characters. */
+const MAX_ENDPOINT_LENGTH = 261;
+
+/**
+ * Whether a text is one host and its port, and nothing else: what somebody else can be told to call.
+ *
+ * @example
+ * ```ts
+ * import { isEndpoint } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * assert(isEndpoint("example.org:55555") && isEndpoint("[::1]:55555"));
+ * assert(!isEndpoint("55555") && !isEndpoint("unix:/tmp/socket") && !isEndpoint("host:0"));
+ * assert(!isEndpoint("[host:1]:55555"));
+ * ```
+ */
+export function isEndpoint(text: string): boolean {
+  if (text.length > MAX_ENDPOINT_LENGTH) return false;
+  const port = /^(?:\[(?=[^:\]]*:[^:\]]*:)[0-9A-Fa-f:.]+(?:%\w+)?\]|[\w.-]+):(\d{1,5})$/.exec(text)
+    ?.[1];
+  return port !== undefined && Number(port) >= 1 && Number(port) <= 65535;
+}
+
+/**
+ * Whether what goes to a host stays on this machine: `localhost` (RFC 6761, section 6.3), 127.0.0.0/8
+ * (RFC 1122, section 3.2.1.3) and `::1`, however they are written.
+ *
+ * @example
+ * ```ts
+ * import { isLoopback } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * assert(isLoopback("127.1.2.3") && isLoopback("0:0:0:0:0:0:0:1") && isLoopback("localhost"));
+ * assert(!isLoopback("0.0.0.0") && !isLoopback("10.0.0.1") && !isLoopback("localhost.example.org"));
+ * ```
+ */
+export function isLoopback(host: string): boolean {
+  // What else a URL may have would make the parser see another host than the system does; and what
+  // ends with a dot is a name to the system, whatever it looks like.
+  if (!/^[\w.:-]*[\w:-]$/.test(host)) return false;
+  const { hostname } = URL.parse(`http://${formatEndpoint(host, 80)}`) ?? {};
+  return hostname !== undefined && LOOPBACK_HOST.test(hostname);
+}
+
+/** As the parser of URLs writes them. */
+const LOOPBACK_HOST = /^(localhost|127\.[\d.]+|\[::1\]|\[::ffff:7f[\da-f]{2}:[\da-f]+\])$/;
+
+/** Whether what goes to a target stays on this machine. */
+export function isLocal({ address, endpoint }: Target): boolean {
+  return endpoint === undefined ? address.startsWith("unix:") : isLoopback(endpoint.host);
+}
+
+/** `host:port`, with the brackets that IPv6 needs. */
+export function formatEndpoint(host: string, port: number): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,53 @@
+/**
+ * Reads protobuf messages from untrusted peers: text must be UTF-8, and fields are limited in number.
+ *
+ * A field takes two bytes on the wire and may become an object of two hundred, so a limit on the
+ * size of a message does not limit the memory that it takes.
+ *
+ * @module
+ */
+import protobuf from "protobufjs";
+import { GreetError } from "../base/errors.ts";
+
+const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** A protobuf reader that gives up instead of guessing, or of building what is too large. */
+export class StrictReader extends protobuf.Reader {
+  #integersLeft: number;
+
+  /**
+   * @param bytes the message
+   * @param maxFields how many fields it may have, those of nested messages included
+   */
+  constructor(bytes: Uint8Array, maxFields: number) {
+    super(bytes);
+    // A tag, and a length or a small integer. Fields with 64-bit integers count half.
+    this.#integersLeft = 2 * maxFields;
+  }
+
+  /**
+   * Reads an integer, such as the tag that every field begins with.
+   *
+   * @throws {GreetError} `RESOURCE_EXHAUSTED` where the message has too many fields
+   */
+  override uint32(): number {
+    if (this.#integersLeft-- <= 0) {
+      throw new GreetError("RESOURCE_EXHAUSTED", "the message has too many fields");
+    }
+    return super.uint32();
+  }
+
+  /**
+   * Reads text. Source: protobuf.dev, "Language Guide (proto 3)", scalar value types.
+   *
+   * @throws {GreetError} `INVALID_ARGUMENT` where it is not UTF-8
+   */
+  override string(): string {
+    const bytes = this.bytes();
+    try {
+      return UTF8.decode(bytes);
+    } catch {
+      throw new GreetError("INVALID_ARGUMENT", "the message has text that is not valid UTF-8");
+    }
+  }
+}

@@ -1,0 +1,272 @@
+/** Chats for programs: what they print and what they take. */
+import { Ajv2020 } from "ajv/dist/2020.js";
+import assert from "node:assert/strict";
+import process from "node:process";
+import schema from "../../docs/json.schema.json" with { type: "json" };
+import {
+  Bot,
+  type ChatEvent,
+  freePorts,
+  greetCommand,
+  Program,
+  ROOT,
+  run,
+  temporaryHome,
+} from "../support/program.ts";
+
+const validate = new Ajv2020({ strict: true, allErrors: true }).compile(schema);
+
+/** All that a bot has printed is as the schema says. */
+function assertValid(bot: Bot): void {
+  for (const event of allOf(bot)) {
+    assert(validate(event), `${JSON.stringify(event)}: ${JSON.stringify(validate.errors)}`);
+  }
+}
+
+/** The kinds of events that tell who is who. */
+const WHO_IS_WHO = ["impostor", "lookalike", "met", "newcomer"];
+
+/** The kinds of events that a bot has printed, each once. */
+function kindsOf(bot: Bot): string[] {
+  return [...new Set(allOf(bot).map(({ type }) => type))].sort();
+}
+
+/** All events that a bot has printed, and not only those that somebody has waited for. */
+function allOf(bot: Bot): readonly ChatEvent[] {
+  bot.all("");
+  return bot.events;
+}
+
+/** A home, and the fingerprint of the key that is made in it for somebody of that name. */
+async function identified(name: string) {
+  const home = temporaryHome();
+  const { out } = await run(["id", name, "--json"], home);
+  return { ...home, fingerprint: JSON.parse(out).fingerprint as string };
+}
+
+Deno.test("every event is as the schema says, and every kind of event occurs", async () => {
+  const [, b] = freePorts();
+  await using alice = new Bot(["Alice", "0", b, "--linger", "0"]);
+  const [{ port }] = await alice.until("listening");
+  await alice.say("before you came");
+  {
+    await using bob = new Bot(["Bob", b, `${port}`]);
+    await bob.until("message");
+    await bob.say("Hello,\nAlice \u202e\x9b\x1b[2J 👩‍🚀!");
+    const [{ body, from, at }] = await alice.until("message");
+    assert.equal(body, "Hello,\nAlice \u202e\x9b\x1b[2J 👩‍🚀!");
+    assert.equal(from, "Bob");
+    assert(Math.abs(Date.now() - Date.parse(`${at}`)) < 60_000);
+    await alice.until("delivered");
+    await bob.kill();
+    assertValid(bob);
+  }
+  await alice.until("left");
+  await alice.program.write("{not JSON\n");
+  await alice.until("error");
+  {
+    await using bob = new Bot(["Bob", b, `${port}`]);
+    await alice.until("joined");
+    await bob.program.write("/quit\n");
+    await bob.program.code();
+  }
+  await alice.until("left", 2);
+  await alice.say("after you left");
+  await alice.until("queued", 2);
+  await alice.program.end();
+  assert.equal(await alice.program.code(), 78);
+  assert.deepEqual(alice.all("error").map(({ code }) => code), ["USAGE", "UNAVAILABLE"]);
+  assertValid(alice);
+  const known = schema.oneOf.map(({ properties }) => properties.type.const).sort();
+  assert.deepEqual([...kindsOf(alice), ...WHO_IS_WHO].sort(), known);
+  assert.equal(alice.program.err.text, "");
+  // What could steer a terminal is escaped.
+  assert(alice.program.out.text.includes("\\u202e\\u009b\\u001b[2J 👩‍🚀"));
+});
+
+Deno.test("who is met, who is not who they say, and what looks alike is told as the schema says", async () => {
+  await using bobs = await identified("Bob");
+  await using theirs = await identified("Bob");
+  const [, b, c] = freePorts(3);
+  await using alice = new Bot(["Alice", "0", b, c, "--tls"]);
+  const [{ port }] = await alice.until("listening");
+  {
+    await using bob = new Bot(["Bob", b, `${port}`, "--tls"], bobs);
+    const [met] = await alice.until("met");
+    assert.deepEqual(met, { type: "met", name: "Bob", fingerprint: bobs.fingerprint });
+    await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+    await bob.kill();
+    assertValid(bob);
+  }
+  await alice.until("left");
+  await alice.say("not for everybody");
+  await alice.until("queued");
+  {
+    await using other = new Bot(["Bob", b, `${port}`, "--tls"], theirs);
+    const [{ message, hint, ...impostor }] = await alice.until("impostor");
+    assert.deepEqual(impostor, {
+      type: "impostor",
+      name: "Bob",
+      fingerprint: theirs.fingerprint,
+      known: [bobs.fingerprint],
+    });
+    assert.match(
+      `${message}`,
+      /^127\.0\.0\.1:\d+: whoever is there says to be Bob and has the key /,
+    );
+    for (const key of [bobs, theirs]) assert(`${message}`.includes(key.fingerprint));
+    assert(`${hint}`.includes(`${alice.program.home}/known_peers`), `${hint}`);
+    const [error] = await alice.until("error");
+    assert.deepEqual(error, { type: "error", code: "UNAVAILABLE", message, hint });
+    await other.say("I am Bob");
+    const [refused] = await other.until("error");
+    assert.match(`${refused.message}`, /Alice knows Bob by another key/);
+    await other.kill();
+    assert.deepEqual(other.all("message"), []);
+    assertValid(other);
+  }
+  {
+    await using bob = new Bot(["Bob", b, `${port}`, "--tls"], bobs);
+    const [{ body }] = await bob.until("message");
+    assert.equal(body, "not for everybody");
+    await using likeBob = new Bot(["B0b", c, `${port}`, "--tls"]);
+    const [lookalike] = await alice.until("lookalike");
+    assert.deepEqual(lookalike, { type: "lookalike", name: "B0b", like: "Bob" });
+    await likeBob.until("message");
+    const delivered = await alice.until("delivered", 2);
+    assert.deepEqual(delivered.map(({ to }) => to), ["Bob", "B0b"]);
+    await Promise.all([bob.kill(), likeBob.kill()]);
+    for (const bot of [bob, likeBob]) assertValid(bot);
+  }
+  {
+    await using carol = new Bot(["Carol", b, `${port}`, "--tls"]);
+    const [{ name, target, previous, refused }] = await alice.until("newcomer");
+    const bob = { name: "Bob", fingerprint: bobs.fingerprint };
+    assert.deepEqual([name, target, previous, refused], ["Carol", `127.0.0.1:${b}`, bob, true]);
+    await carol.kill();
+  }
+  await alice.kill();
+  assert.deepEqual(alice.all("met").map(({ name }) => name), ["Bob", "B0b"]);
+  assert.deepEqual([alice.all("impostor").length, alice.all("message").length], [1, 0]);
+  assert.deepEqual(kindsOf(alice).filter((kind) => WHO_IS_WHO.includes(kind)), WHO_IS_WHO);
+  assertValid(alice);
+});
+
+for (const options of [[], ["--tls"]]) {
+  const how = options.length === 0 ? "nothing is encrypted" : "everything is encrypted";
+  Deno.test(`a name that looks like one's own is pointed out where ${how}`, async () => {
+    const [a, b] = freePorts();
+    await using alice = new Bot(["Alice", a, b, ...options]);
+    await using like = new Bot(["A1ice", b, a, ...options]);
+    const [[hers], [theirs]] = await Promise.all([
+      alice.until("lookalike"),
+      like.until("lookalike"),
+    ]);
+    assert.deepEqual(hers, { type: "lookalike", name: "A1ice", like: "Alice" });
+    assert.deepEqual(theirs, { type: "lookalike", name: "Alice", like: "A1ice" });
+    await like.say("hello");
+    await alice.until("message");
+    await Promise.all([alice.kill(), like.kill()]);
+    for (const bot of [alice, like]) {
+      assertValid(bot);
+      const kinds = allOf(bot).map(({ type }) => type);
+      const expected = options.length === 0 ? ["welcome"] : ["met", "welcome"];
+      assert.deepEqual(kinds.filter((kind) => ["met", "welcome"].includes(kind)), expected);
+    }
+  });
+}
+
+Deno.test("an error tells what can be done about it, where something can", async () => {
+  const [a, b] = freePorts();
+  await using secure = new Bot(["Alice", a, b, "--tls"]);
+  await using plain = new Bot(["Bob", b, a]);
+  await Promise.all([secure.until("error"), plain.until("error")]);
+  await secure.program.write("{}\n");
+  await secure.until("error", 2);
+  await Promise.all([secure.kill(), plain.kill()]);
+  for (const bot of [secure, plain]) {
+    assertValid(bot);
+    for (const { hint } of bot.all("error")) assert.match(`${hint}`, /--tls|\{"body": "…"\}/);
+  }
+});
+
+/** As it may be. */
+const IMPOSTOR = {
+  type: "impostor",
+  name: "Bob",
+  fingerprint: `SHA256:${"a".repeat(43)}`,
+  known: [`SHA256:${"b".repeat(43)}`],
+  message: "somebody else",
+  hint: "ask Bob",
+};
+
+Deno.test("the schema refuses what is none of it", () => {
+  assert(validate(IMPOSTOR));
+  for (
+    const event of [
+      {},
+      { type: "message" },
+      { type: "left", name: "" },
+      { type: "joined", name: "Bob", back: true, more: 1 },
+      { type: "message", id: "", from: "Bob", body: "hi", at: "yesterday" },
+      { type: "error", code: "FAILED", message: "no", hint: null },
+      { type: "met", name: "Bob" },
+      { type: "met", name: "Bob", fingerprint: "SHA256:abc" },
+      { type: "lookalike", name: "B0b" },
+      { ...IMPOSTOR, known: [] },
+      { ...IMPOSTOR, known: ["another"] },
+      { ...IMPOSTOR, hint: undefined },
+      { ...IMPOSTOR, target: "55556" },
+    ]
+  ) assert.equal(validate(event), false, JSON.stringify(event));
+});
+
+Deno.test("bad lines are answered and harm nothing; plain lines and objects are said", async () => {
+  const [a, b] = freePorts();
+  await using alice = new Bot(["Alice", a, b]);
+  await using bob = new Bot(["Bob", b, a]);
+  const bad = ["{", '{"body": 1}', '{"text": "hi"}', "{}", '  {"body": null}', '{"body": "a"} b'];
+  const good = ["plain", '"quoted"', "[1]", '{"body": "an object"}', '{"body": "/quit"}', "/who"];
+  for (const line of [...bad, "", "   ", ...good]) await alice.program.write(line + "\n");
+  const received = await bob.until("message", good.length);
+  assert.deepEqual(received.map(({ body }) => body), [
+    ...["plain", '"quoted"', "[1]", "an object", "/quit", "/who"],
+  ]);
+  const errors = alice.all("error");
+  assert.equal(errors.length, bad.length);
+  for (const { code } of errors) assert.equal(code, "USAGE");
+  assertValid(alice);
+  await alice.program.write("/quit\n");
+  assert.equal(await alice.program.code(), 0);
+});
+
+const hasJq = await new Deno.Command("jq", { args: ["--version"] }).output()
+  .then(({ success }) => success, () => false);
+
+Deno.test({
+  name: "the bot of the documentation answers (needs a shell and jq)",
+  ignore: !hasJq,
+  async fn() {
+    const text = await Deno.readTextFile(`${ROOT}/docs/json.md`);
+    const [, script] = /```sh\n([^]*?)```/.exec(text)!;
+    const [a, b] = freePorts();
+    const folder = await Deno.makeTempDir();
+    const command = greetCommand().map((part) => part === "cli.ts" ? `${ROOT}cli.ts` : part);
+    const greet = `greet() { ${command.map((part) => `'${part}'`).join(" ")} "$@"; }\n`;
+    const ours = script.replace("55555", a).replace("55556", b);
+    await using bot = new Program(["setsid", "sh", "-c", greet + ours], { cwd: folder });
+    await using human = new Bot(["Human", b, a]);
+    await human.say("hello", "still there?");
+    const answers = await human.until("message", 2);
+    assert.deepEqual(answers.map(({ body }) => body), [
+      "Human said hello",
+      "Human said still there?",
+    ]);
+    // The bot is three processes: all of its session.
+    process.kill(-bot.pid, "SIGTERM");
+    await bot.code();
+    await human.program.write("/quit\n");
+    await human.program.code();
+    await Deno.remove(folder, { recursive: true });
+  },
+});

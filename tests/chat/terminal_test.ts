@@ -1,0 +1,319 @@
+/** A chat in a real terminal: tmux types and reads the screen. */
+import assert from "node:assert/strict";
+import { Bot, freePorts } from "../support/program.ts";
+import { greetIn, Terminal, terminalTest, unbroken, untimed } from "../support/terminal.ts";
+
+terminalTest("the transcript of a chat, to the letter, on two screens", async () => {
+  const [a, b] = freePorts();
+  await using alice = await Terminal.open();
+  await using bob = await Terminal.open();
+  await alice.greet("chat", "Alice", a, b);
+  assert.deepEqual(untimed(await alice.until("refused")), [
+    "Waiting for other peer to connect...",
+    `127.0.0.1:${b}: connection refused`,
+    "Alice>",
+  ]);
+  await bob.greet("chat", "Bob", b, a);
+  await alice.until("Welcome");
+  await alice.type("Hello, Bob!", "Enter");
+  await bob.until("> Hello, Bob!");
+  await bob.type("Hello, Alice!", "Enter");
+  await bob.until("] Bob> Hello, Alice!");
+  const said = ["[17:24] Alice> Hello, Bob!", "[17:24] Bob> Hello, Alice!"];
+  assert.deepEqual(untimed(await alice.until("] Bob> Hello, Alice!")), [
+    "Waiting for other peer to connect...",
+    "",
+    "Welcome, Alice. You are chatting with Bob.",
+    "",
+    ...said,
+    "Alice>",
+  ]);
+  await bob.type("/quit", "Enter");
+  assert.deepEqual(untimed(await bob.until("exit 0")), [
+    "Waiting for other peer to connect...",
+    "",
+    "Welcome, Bob. You are chatting with Alice.",
+    "",
+    ...said,
+    "exit 0",
+    "$",
+  ]);
+  await alice.until("Bob has left.");
+  await alice.type("still there?", "Enter");
+  await alice.until("] Alice> still there? (waiting)");
+});
+
+terminalTest("a message arrives above the line that is being typed", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  const long = "half-a-line-".repeat(12);
+  await alice.type(long, "Home");
+  await alice.until(`${long.slice(-20)}`);
+  await bob.say("first", "second");
+  await alice.until("] Bob> second");
+  await alice.type("the cursor is where it was: ", "Enter");
+  const screen = await alice.until(/\] Alice> the cursor[^]*\nAlice>/);
+  assert.equal(
+    untimed(unbroken(screen)).slice(4).join("|"),
+    `[17:24] Bob> first|[17:24] Bob> second|[17:24] Alice> the cursor is where it was: ${long}|Alice>`,
+  );
+});
+
+terminalTest(
+  "what waits stands below, dim, can be listed and cancelled, and moves up when it arrives",
+  async () => {
+    const [a, b] = freePorts();
+    await using alice = await Terminal.open();
+    await using bob = await Terminal.open();
+    await alice.greet("chat", "Alice", a, b);
+    await alice.until("refused");
+    const long = "a line that is longer than the screen is wide ".repeat(3).trim();
+    for (const line of ["one", "two", long]) await alice.type(line, "Enter");
+    await alice.until(
+      /Alice> one \(waiting\)\n.*Alice> two \(waiting\)\n.*Alice> a line.*… \(waiting\)\n/,
+    );
+    // deno-lint-ignore no-control-regex
+    assert.match(await alice.screen("-e"), /\x1b\[2m[^\x1b]*\] Alice> two \(waiting\)/);
+    await alice.type("/queue", "Enter");
+    await alice.until(
+      new RegExp(`2\\. \\[\\d\\d:\\d\\d\\] Alice> two \\(waiting for 127.0.0.1:${b}\\)`),
+    );
+    await alice.type("/cancel 2", "Enter");
+    await alice.until("] Alice> two (cancelled)");
+    await alice.type("/who", "Enter");
+    await alice.until(`Somebody is away: 127.0.0.1:${b}: connection refused.`);
+    await bob.greet("chat", "Bob", b, a);
+    await bob.until(/\] Alice> one\n/);
+    const screen = untimed(unbroken(await alice.until(/Welcome[^]*e\nAlice>/)));
+    const at = screen.indexOf("Welcome, Alice. You are chatting with Bob.");
+    assert.equal(
+      screen.slice(at + 2).join("|"),
+      `[17:24] Alice> one|[17:24] Alice> ${long}|Alice>`,
+    );
+    await bob.type("/quit", "Enter");
+    await alice.until("Bob has left.");
+    await alice.type("three", "Enter");
+    await alice.until("] Alice> three (waiting)");
+    await alice.type("/quit", "Enter");
+    await alice.until("1 message for Bob is kept. It goes out when you meet again.\nexit 0");
+    await alice.greet("chat", "Alice", a, b, "--history", "2");
+    const again = untimed(await alice.until(/three \(waiting\)[^]*\nAlice>/)).join("|");
+    assert.match(again, /^\[17:24\] Alice> one\|\[17:24\] Alice> a line/);
+    // deno-lint-ignore no-control-regex
+    assert.match(await alice.screen("-e"), /^\x1b\[2m\[\d\d:\d\d\] Alice> one/);
+  },
+);
+
+terminalTest("colour is for those who want it", async () => {
+  const [a, b] = freePorts();
+  const wanted: readonly [env: string, args: string[], dim: boolean][] = [
+    ["", [], true],
+    ["NO_COLOR=1 ", [], false],
+    ["NO_COLOR=1 ", ["--color", "always"], true],
+    ["TERM=dumb ", [], false],
+    ["TERM=dumb FORCE_COLOR=1 ", [], true],
+    ["", ["--color=never"], false],
+  ];
+  for (const [env, args, dim] of wanted) {
+    await using terminal = await Terminal.open();
+    await terminal.run(env + greetIn(["chat", "Alice", a, b, ...args]));
+    await terminal.until("Waiting for");
+    // deno-lint-ignore no-control-regex
+    assert.equal(/\x1b\[2m/.test(await terminal.screen("-e")), dim, env + args);
+  }
+});
+
+terminalTest("a mistyped command is not sent, and answered", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await terminal.greet("chat", "Alice", a, b);
+  await terminal.until("refused");
+  await terminal.type("/qiut", "Enter");
+  await terminal.until("There is no command /qiut. /help lists those that there are.");
+});
+
+/** Alice in a terminal, and Bob, who sees what arrives. */
+async function together(args: string[] = [], options?: Parameters<typeof Terminal.open>[0]) {
+  const [a, b] = freePorts();
+  await using resources = new AsyncDisposableStack();
+  const alice = resources.use(await Terminal.open(options));
+  const bob = resources.use(new Bot(["Bob", b, a]));
+  await alice.greet("chat", "Alice", a, b, ...args);
+  await bob.until("welcome");
+  await alice.until("Welcome");
+  const moved = resources.move();
+  return { alice, bob, [Symbol.asyncDispose]: () => moved.disposeAsync() };
+}
+
+async function heard(bob: Bot, count: number): Promise<unknown[]> {
+  return (await bob.until("message", count)).map(({ body }) => body);
+}
+
+terminalTest("several lines that are pasted are one message, shown before it is sent", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.type("see:", "Enter");
+  await alice.paste("first\n\tsecond \x1b[31m\n/quit\n");
+  assert.match(
+    untimed(await alice.until("/quit")).join("|"),
+    /\|Alice> first\| {12}second ␛\[31m\| {8}\/quit$/,
+  );
+  assert.deepEqual(await heard(bob, 1), ["see:"]);
+  await alice.type("Enter");
+  assert.deepEqual(await heard(bob, 2), ["see:", "first\n\tsecond \x1b[31m\n/quit"]);
+  assert.match(
+    untimed(await alice.until(/\/quit\nAlice>/)).join("|"),
+    /\|\[17:24\] Alice> first\| {12}second ␛\[31m\| {8}\/quit\|Alice>$/,
+  );
+});
+
+terminalTest("text that was cut leaves no trace when the terminal becomes narrower", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.paste(`${"long ".repeat(14)}\nsecond`);
+  await alice.until("second");
+  await alice.type("Up", "C-a", "C-k", "first", "Down", "!");
+  await alice.until(/Alice> first\n {8}secon!d$/);
+  await alice.resize(50, 20);
+  await bob.say("hi");
+  assert.match(
+    untimed(await alice.until(/Bob> hi\n/)).join("|"),
+    /Bob\.\|\|\[17:24\] Bob> hi\|Alice> first\| {8}secon!d$/,
+  );
+});
+
+for (const columns of [40, 80, 200]) {
+  terminalTest(
+    `a line of 5,000 characters can be typed, edited and read, ${columns} wide`,
+    async () => {
+      await using chat = await together([], { columns, rows: 24 });
+      const { alice, bob } = chat;
+      const line = "0123456789".repeat(500);
+      await alice.write(line);
+      await alice.type("C-a", "<", "C-e", "BSpace", ">");
+      const [body] = await (alice.type("Enter"), heard(bob, 1));
+      assert.equal(body, `<${line.slice(0, -1)}>`);
+      await alice.until(/>\nAlice>/);
+      const all = unbroken(await alice.screen("-J", "-S", "-")).split("\n");
+      assert.deepEqual(all.slice(-2).map((row) => row.replace(/^\[.{5}\] /, "")), [
+        `Alice> ${body}`,
+        "Alice>",
+      ]);
+    },
+  );
+}
+
+terminalTest("Ctrl-C takes back a line that is typed, and leaves when there is none", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.type("not meant", "C-c");
+  await alice.until(/\nAlice>$/);
+  await alice.type("meant", "Enter", "C-c");
+  await alice.until("exit 0");
+  assert.deepEqual(await heard(bob, 1), ["meant"]);
+});
+
+terminalTest("an empty line is nothing", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  const before = await alice.screen();
+  await alice.type("Enter", "Space", "Space", "Enter", "x", "BSpace", "Enter", "that", "Enter");
+  assert.deepEqual(await heard(bob, 1), ["that"]);
+  assert.equal(
+    untimed(await alice.until(/that\nAlice>/)).join("|"),
+    untimed(before).join("|").replace("|Alice>", "|[17:24] Alice> that|Alice>"),
+  );
+});
+
+terminalTest("what was typed comes back with the arrow, also in another run", async () => {
+  const [a, b, c] = freePorts(3);
+  await using alice = await Terminal.open();
+  await using bob = new Bot(["Bob", b, a]);
+  await alice.greet("chat", "Alice", a, b);
+  await alice.until("Welcome");
+  await alice.type("one", "Enter", "two", "Enter", "/who", "Enter", "half");
+  await alice.until(/Alice> half$/);
+  await alice.type("Up", "Up");
+  await alice.until(/Alice> two$/);
+  await alice.type("Down", "Down");
+  await alice.until(/Alice> half$/);
+  await alice.type("C-c", "/quit", "Enter");
+  await alice.until("exit 0");
+  await alice.greet("chat", "Alice", a, b);
+  await alice.until("Welcome");
+  await alice.type("Up", "Up");
+  await alice.until(/Alice> one$/);
+  await alice.type("C-c", "C-c");
+  await alice.until("exit 0");
+  // What was said to Bob is nothing to others.
+  await using carol = new Bot(["Carol", c, a]);
+  await alice.greet("chat", "Alice", a, c);
+  await alice.until("Welcome");
+  await alice.type("Up", "nothing");
+  await alice.until(/Alice> nothing$/);
+  await bob.until("left");
+  await carol.until("welcome");
+});
+
+terminalTest("Tab completes commands and names, and /help lists what there is", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.type("hello b", "Tab", "!", "Enter");
+  assert.deepEqual(await heard(bob, 1), ["hello Bob !"]);
+  await alice.type("/he", "Tab", "Enter");
+  const help = await alice.until(/\/quit .*\nAlice>/);
+  for (const command of ["/who", "/history [N]", "/queue", "/cancel N", "/help", "/quit"]) {
+    assert(help.includes(`\n${command} `), command);
+  }
+});
+
+terminalTest("only what changed is written to the terminal", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.write("a line that is rather long, and is not written again when it goes on");
+  await alice.until("goes on");
+  await alice.record();
+  await alice.write("!");
+  await alice.until("goes on!");
+  assert.equal(await alice.recorded("!"), "!");
+  await bob.say("hi");
+  await alice.until("Bob> hi");
+  // What is below moves down, so it is written once more; nothing else is.
+  const recorded = await alice.recorded("goes on!\x1b");
+  assert(recorded.length < 200, JSON.stringify(recorded));
+});
+
+terminalTest("the terminal rings for messages of others, where that is wanted", async () => {
+  for (const [args, rings] of [[[], false], [["--bell"], true]] as const) {
+    await using chat = await together([...args]);
+    const { alice, bob } = chat;
+    await alice.record();
+    await alice.type("mine", "Enter");
+    await alice.until(/> mine\nAlice>/);
+    assert(!(await alice.recorded("> mine")).includes("\x07"));
+    await bob.say("yours");
+    assert.equal((await alice.recorded("> yours")).includes("\x07"), rings);
+  }
+});
+
+terminalTest("a name has its own colour, the same for everybody, and no message has", async () => {
+  const [a, b] = freePorts();
+  await using alice = await Terminal.open();
+  await using bob = await Terminal.open();
+  await alice.greet("chat", "Alice", a, b);
+  await bob.greet("chat", "Bob", b, a);
+  await Promise.all([alice.until("Welcome"), bob.until("Welcome")]);
+  await bob.write("\x1b[31m[17:24] Alice> forged");
+  await alice.type("hello", "Enter");
+  await bob.until("Alice> hello");
+  await bob.type("Enter");
+  await Promise.all([alice.until("> [17:24] Alice> forged"), bob.until("> [17:24] Alice> forged")]);
+  const colours = async (terminal: Terminal) =>
+    // deno-lint-ignore no-control-regex
+    [...(await terminal.screen("-e")).matchAll(/\x1b\[38;5;(\d+)m(\w+)(?:\x1b\[39m)?>/g)]
+      .map(([, colour, name]) => `${name} ${colour}`).sort();
+  const seen = await colours(alice);
+  assert.equal(new Set(seen).size, 2);
+  assert.deepEqual(new Set(await colours(bob)), new Set(seen));
+  assert.equal(seen.length, 3);
+});

@@ -1,0 +1,94 @@
+/** The date, which changes too rarely to wait for it. */
+import assert from "node:assert/strict";
+import { paint, type Styled } from "../../src/terminal/style.ts";
+import type { Entry, Message } from "../../src/peer/journal.ts";
+import type { Peer } from "../../src/peer/peer.ts";
+import type { Screen } from "../../src/terminal/screen.ts";
+import { Transcript } from "../../src/chat/transcript.ts";
+
+/** Runs something on another day. */
+function on<T>(day: string, run: () => T): T {
+  const RealDate = Date;
+  globalThis.Date = class extends RealDate {
+    constructor(...args: [] | [number]) {
+      super(...(args.length === 0 ? [`${day}T12:00:00`] as unknown as [number] : args));
+    }
+    static override now(): number {
+      return new RealDate(`${day}T12:00:00`).getTime();
+    }
+  } as DateConstructor;
+  try {
+    return run();
+  } finally {
+    globalThis.Date = RealDate;
+  }
+}
+
+function transcript(day: string) {
+  const lines: string[] = [];
+  const show = (text: Styled) => void lines.push(paint(text, false));
+  const screen: Partial<Screen> = { interactive: true, show, note: show, ring() {}, below() {} };
+  const peer: Partial<Peer> = { name: "Alice", others: [], queue: () => [] };
+  const options = { screen: screen as Screen, peer: peer as Peer };
+  return { transcript: on(day, () => new Transcript(options)), lines };
+}
+
+function message(body: string, day: string, time = "12:00"): Message {
+  return { id: body, from: "Bob", body, at: new Date(`${day}T${time}:00`) };
+}
+
+function entry(body: string, day: string, time?: string): Entry {
+  return { place: 1, message: message(body, day), taken: message(body, day, time).at };
+}
+
+Deno.test("the date is told when it changes, and only then", () => {
+  const { transcript: shown, lines } = transcript("2026-11-22");
+  for (const [body, day] of [["one", "22"], ["two", "23"], ["three", "23"], ["four", "25"]]) {
+    const event = { message: message(body, `2026-11-${day}`), taken: new Date() };
+    on(`2026-11-${day}`, () => shown.show({ type: "message", late: false, ...event }));
+  }
+  assert.deepEqual(lines, [
+    "[12:00] Bob> one",
+    "--- Monday, 2026-11-23 ---",
+    "[12:00] Bob> two",
+    "[12:00] Bob> three",
+    "--- Wednesday, 2026-11-25 ---",
+    "[12:00] Bob> four",
+  ]);
+});
+
+Deno.test("what was said before has its dates, and today begins with one, too", () => {
+  const { transcript: shown, lines } = transcript("2026-11-22");
+  on("2026-11-22", () => {
+    shown.recall([
+      entry("old", "2026-11-20"),
+      entry("late", "2026-11-20", "17:24"),
+      entry("new", "2026-11-21"),
+    ]);
+    const event = { message: message("now", "2026-11-22"), taken: new Date() };
+    shown.show({ type: "message", late: false, ...event });
+  });
+  assert.deepEqual(lines, [
+    "--- Friday, 2026-11-20 ---",
+    "[12:00] Bob> old",
+    "[17:24] Bob (sent 12:00)> late",
+    "--- Saturday, 2026-11-21 ---",
+    "[12:00] Bob> new",
+    "--- Sunday, 2026-11-22 ---",
+    "[12:00] Bob> now",
+  ]);
+});
+
+Deno.test("what is late by days, or has another clock, tells its own date", () => {
+  const { transcript: shown, lines } = transcript("2026-11-22");
+  on("2026-11-22", () => {
+    for (const late of [true, false]) {
+      const event = { message: message("sent", "2026-11-19", "17:24"), taken: new Date() };
+      shown.show({ type: "message", late, ...event });
+    }
+  });
+  assert.deepEqual(lines, [
+    "[12:00] Bob (sent 2026-11-19 17:24)> sent",
+    "[2026-11-19 17:24] Bob> sent",
+  ]);
+});

@@ -1,0 +1,259 @@
+/** The terminal is given back as it was, however a chat ends; and what there is without one. */
+import assert from "node:assert/strict";
+import { Bot, freePorts, PATIENCE_MS, ROOT, run } from "../support/program.ts";
+import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
+
+/** A line of shell that runs the program and leaves its process id in a file. */
+function withPid(args: readonly string[]): string {
+  return `sh -c 'echo $$ > "$GREET_HOME/pid"; exec "$@"' sh ${greetIn(args)}`;
+}
+
+async function kill(terminal: Terminal, signal: Deno.Signal): Promise<void> {
+  Deno.kill(Number(await Deno.readTextFile(`${terminal.home}/pid`)), signal);
+}
+
+const ENDS: readonly [how: string, end: (terminal: Terminal) => Promise<void>, exit: string][] = [
+  ["Ctrl-C", (terminal) => terminal.type("C-c"), "exit 0"],
+  ["Ctrl-D", (terminal) => terminal.type("C-d"), "exit 0"],
+  ["/quit", (terminal) => terminal.type("/quit", "Enter"), "exit 0"],
+  ["SIGTERM", (terminal) => kill(terminal, "SIGTERM"), "exit 0"],
+  ["SIGHUP", (terminal) => kill(terminal, "SIGHUP"), "exit 0"],
+  ["SIGINT while a line is typed", async (terminal) => {
+    await terminal.type("half");
+    await terminal.until("> half");
+    await kill(terminal, "SIGINT");
+  }, "exit 0"],
+];
+
+for (const [how, end, exit] of ENDS) {
+  terminalTest(`${how} ends a chat, and the terminal is as it was`, async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open();
+    const before = await terminal.settings();
+    await terminal.run(withPid(["chat", "Alice", a, b]));
+    await terminal.until("refused");
+    await end(terminal);
+    assert.equal(
+      await terminal.until(exit),
+      `Waiting for other peer to connect...\n${exit}\n$`,
+    );
+    assert.equal(await terminal.settings(), before);
+    await assertPastesAreUnmarked(terminal);
+  });
+}
+
+terminalTest("a terminal that goes away ends the chat", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await terminal.run(withPid(["chat", "Alice", a, b]));
+  await terminal.until("refused");
+  const pid = await Deno.readTextFile(`${terminal.home}/pid`);
+  await terminal.close();
+  const isThere = async () => {
+    const { success } = await new Deno.Command("kill", { args: ["-0", pid.trim()] }).output();
+    return success;
+  };
+  const deadline = Date.now() + PATIENCE_MS;
+  while (await isThere()) assert(Date.now() < deadline, "it is still there");
+});
+
+async function assertPastesAreUnmarked(terminal: Terminal): Promise<void> {
+  await terminal.clear();
+  await terminal.paste("echo pasted\n");
+  await terminal.until(/\$ echo pasted\npasted/);
+}
+
+terminalTest("a crash gives the terminal back, too", async () => {
+  await using terminal = await Terminal.open();
+  const before = await terminal.settings();
+  const script = `${terminal.home}/crash.ts`;
+  const modules = new URL("../..", import.meta.url).href;
+  await Deno.writeTextFile(
+    script,
+    `import { openTerminal } from "${modules}terminal.ts";
+     const prompt = [{ text: "> ", look: "plain" }] as const;
+     const screen = openTerminal({
+       input: Deno.stdin.readable, prompt, color: false, bell: false, suspends: true
+     });
+     screen.show("open");
+     for await (const line of screen.read({ commands: [], names: () => [], earlier: () => [] })) {
+       setTimeout(() => { throw new Error(line); });
+     }`,
+  );
+  for (const how of ["thrown", "thrown again"]) {
+    await terminal.run(`'${Deno.execPath()}' run -A --config '${ROOT}deno.json' '${script}'`);
+    await terminal.until(/open\n>/);
+    await terminal.type(how, "Enter");
+    const screen = await terminal.until("exit 1");
+    assert.match(screen, new RegExp(`^open\\nerror: Uncaught Error: ${how}\n`));
+    assert.equal(await terminal.settings(), before);
+    await assertPastesAreUnmarked(terminal);
+  }
+});
+
+for (const shell of [["sh"], ["bash", "--norc", "--noprofile"]]) {
+  terminalTest(`Ctrl-Z stops a chat in ${shell[0]}, and fg goes on with the line`, async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open({ shell });
+    await using bob = new Bot(["Bob", b, a]);
+    const before = await terminal.settings();
+    await terminal.greet("chat", "Alice", a, b);
+    await bob.until("welcome");
+    await terminal.until("Welcome");
+    for (const time of ["once", "twice"]) {
+      await terminal.type(`half ${time}`);
+      await terminal.until(`> half ${time}`);
+      await terminal.type("C-z", "C-z");
+      const stopped = await terminal.until(/Stopped/);
+      assert(!stopped.includes(`half ${time}`));
+      assert.equal(await terminal.settings(), before);
+      await bob.say(`meanwhile ${time}`);
+      await terminal.type('clear; fg; echo "exit $?"', "Enter");
+      await terminal.until(new RegExp(`meanwhile ${time}\nAlice> half ${time}$`));
+      await terminal.type(" and on", "Enter");
+      await terminal.until(`] Alice> half ${time} and on`);
+    }
+    const messages = await bob.until("message", 2);
+    assert.deepEqual(messages.map(({ body }) => body), ["half once and on", "half twice and on"]);
+    await terminal.type("C-d");
+    await terminal.until("exit 0");
+    assert.equal(await terminal.settings(), before);
+  });
+}
+
+terminalTest("Ctrl-Z does nothing where nobody could continue the chat", async () => {
+  const [a, b] = freePorts();
+  // The chat takes the place of the shell, so there is no job control.
+  await using terminal = await Terminal.open();
+  await terminal.type(`clear; exec ${greetIn(["chat", "Alice", a, b])}`, "Enter");
+  await terminal.until("refused");
+  await terminal.type("half", "C-z");
+  await terminal.until(/Alice> half$/);
+  await terminal.type(" and on");
+  await terminal.until(/Alice> half and on$/);
+});
+
+terminalTest(
+  "Ctrl-Z says so where the program was told that nobody could continue it",
+  async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open();
+    await terminal.run(`GREET_NO_SUSPEND=1 ${greetIn(["chat", "Alice", a, b])}`);
+    await terminal.until("refused");
+    await terminal.type("half", "C-z");
+    await terminal.until(/Ctrl-Z does nothing here[^]*Alice> half$/);
+  },
+);
+
+terminalTest("a chat that was stopped from outside goes on where the cursor is", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open({ shell: ["bash", "--norc", "--noprofile"] });
+  await terminal.run(withPid(["chat", "Alice", a, b]));
+  await terminal.until("refused");
+  await terminal.type("half");
+  await terminal.until("> half");
+  await kill(terminal, "SIGSTOP");
+  await terminal.until("Stopped");
+  await terminal.type('clear; fg; echo "exit $?"', "Enter");
+  await terminal.until(/\nAlice> half$/);
+  await terminal.type("C-c", "C-c");
+  await terminal.until("exit 0");
+});
+
+// deno-lint-ignore no-control-regex
+const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/;
+
+terminalTest("TERM=dumb: plain lines, and what is typed is not shown twice", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await using bob = new Bot(["Bob", b, a]);
+  await terminal.run(`TERM=dumb ${greetIn(["chat", "Alice", a, b])}`);
+  await terminal.until("Welcome");
+  await terminal.record();
+  await terminal.type("typed", "Enter");
+  await bob.until("message");
+  await bob.say("answered");
+  await terminal.until("Bob> answered");
+  const recorded = await terminal.recorded("Bob> answered\r\n");
+  assert.match(recorded, /^typed\r\n\[\d\d:\d\d\] Bob> answered\r\n$/);
+  await terminal.type("C-d");
+  await terminal.until("exit 0");
+});
+
+terminalTest("a keyboard and a file: what is typed is sent, and the file is plain", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await using bob = new Bot(["Bob", b, a]);
+  await terminal.run(`${greetIn(["chat", "Alice", a, b])} > "$GREET_HOME/log"`);
+  await terminal.file("log", "Welcome");
+  await terminal.type("typed", "Enter");
+  await terminal.file("log", "] Alice> typed\n");
+  await bob.say("answered");
+  const log = await terminal.file("log", "] Bob> answered\n");
+  await terminal.type("C-d");
+  await terminal.until("exit 0");
+  assert.match(log, /\[\d\d:\d\d\] Alice> typed\n\[\d\d:\d\d\] Bob> answered\n$/);
+  assert.doesNotMatch(log, CONTROL);
+});
+
+terminalTest(
+  "a pipe and a screen: what is piped in is sent, and the screen has lines",
+  async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open();
+    await using bob = new Bot(["Bob", b, a]);
+    const before = await terminal.settings();
+    await terminal.run(`printf 'piped\\n' | ${greetIn(["chat", "Alice", a, b])}`);
+    await bob.until("message");
+    await terminal.until(/\] Alice> piped\nexit 0/);
+    // deno-lint-ignore no-control-regex
+    assert.match(await terminal.screen("-e"), /\x1b\[38;5;\d+mAlice\x1b\[39m> piped/);
+    assert.equal(await terminal.settings(), before);
+  },
+);
+
+/** What a message looks like that begins where a terminal begins a row of its own. */
+const FORGED = "[02:54] Bob> yes, pay him";
+
+for (const [what, env] of [["a chat", ""], ["a chat with TERM=dumb", "TERM=dumb "]] as const) {
+  terminalTest(`${what}: no row begins with what a message says`, async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open();
+    await using eve = new Bot(["Eve", b, a]);
+    await terminal.run(env + greetIn(["chat", "Alice", a, b]));
+    await terminal.until("Welcome");
+    const space = 80 - "[17:24] Eve> ".length;
+    // Others as well, in case the terminal has its own idea of where a row ends.
+    for (let more = -2; more <= 2; more++) await eve.say(" ".repeat(space + more) + FORGED);
+    await eve.say("the end");
+    await terminal.until("> the end");
+    const screen = await terminal.screen("-S", "-");
+    assert.equal(screen.match(/yes, pay him/g)?.length, 5);
+    assert.doesNotMatch(screen, /^\[02:54\]/m);
+  });
+}
+
+terminalTest("a log: no row begins with what a caller says", async () => {
+  await using terminal = await Terminal.open({ columns: 60 });
+  const [port] = freePorts();
+  await terminal.type(`clear; ${greetIn(["serve", port])} & sleep 0.1`, "Enter");
+  await terminal.until("listening on");
+  const start = "[Server] Received request from user named '".length;
+  const names = [0, 1, 2].map((more) => "x".repeat(59 - start + more) + "Server Received request");
+  await run(["greet", port, ...names]);
+  const screen = await terminal.until((screen) => screen.match(/request'$/gm)?.length === 3);
+  assert.doesNotMatch(screen, /^Server Received/m);
+  await terminal.type("kill %1", "Enter");
+});
+
+terminalTest("--json on a terminal is exact: a line is one line", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await using eve = new Bot(["Eve", b, a]);
+  await terminal.run(greetIn(["chat", "Alice", a, b, "--json"]));
+  await eve.until("welcome");
+  await eve.say("word ".repeat(50) + "\u202e\x9b2J");
+  await terminal.until(/\\u009b2J"/);
+  const line = (await terminal.screen("-J")).split("\n").find((line) => line.includes("word"))!;
+  assert.equal(JSON.parse(line).body, "word ".repeat(50) + "\u202e\x9b2J");
+});

@@ -1,0 +1,106 @@
+/**
+ * What `deno compile` embeds, and what the binary may do.
+ *
+ * The real binary needs a base runtime that not every machine can fetch; with a
+ * stand-in for it, everything else of the compile runs, but the result does
+ * not. The real one is tested by running these tests with `GREET_BIN`.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import config from "../../deno.json" with { type: "json" };
+import { Authority, hasOpenssl } from "../support/certificates.ts";
+import { Program, ROOT } from "../support/program.ts";
+
+const STAND_IN = "/bin/true";
+
+/** The permission flags of a task. */
+function permissions(task: string): string[] {
+  return task.split(" ").filter((word) => /^--(allow|deny|ignore|no-prompt)/.test(word)).sort();
+}
+
+Deno.test("the binary has the permissions that the tests run under, and never all", () => {
+  assert.deepEqual(permissions(config.tasks.compile), permissions(config.tasks.greet));
+  for (const task of [config.tasks.compile, config.tasks.greet]) {
+    assert.doesNotMatch(task, / (-A|--allow-all|--allow-(run|ffi|sys|import)\S*) /);
+  }
+});
+
+Deno.test({
+  name: "everything that the program loads is embedded, and no test (needs Linux)",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    try {
+      const output = join(folder, "greet");
+      const [, ...args] = config.tasks.compile.split(" ");
+      const { stderr, success } = await new Deno.Command(Deno.execPath(), {
+        args: args.map((arg) => arg === "greet" ? output : arg),
+        cwd: ROOT,
+        env: { DENORT_BIN: STAND_IN, NO_COLOR: "1" },
+      }).output();
+      const listing = new TextDecoder().decode(stderr);
+      assert(success, listing);
+      for (
+        const file of [
+          ...[
+            "cli.ts",
+            "greeter.ts",
+            "client_threads.ts",
+            "server_threads.ts",
+            "peer.ts",
+            "chat.ts",
+            "journal.ts",
+            "http2_guard.ts",
+            "chat_command.ts",
+            "identity.ts",
+          ],
+          ...["deno.json", "proto", "grpc-js", "reflection", "@peculiar", "unhomoglyph"],
+        ]
+      ) assert(listing.includes(file), `${file} is not in\n${listing}`);
+      assert.doesNotMatch(listing, /_test\.ts|program\.ts|demo\.ts/);
+      const binary = new TextDecoder("latin1").decode(await Deno.readFile(output));
+      for (const service of ["Greeter", "Chat", "Health", "ServerReflection"]) {
+        assert(binary.includes(`service ${service} {`), `the proto of ${service} is missing`);
+      }
+      const [, embedded] = /"permissions":(\{.*?\}),"location"/.exec(binary) ?? [];
+      const { allow_env, allow_net, allow_read, allow_write, ...rest } = JSON.parse(embedded);
+      assert.deepEqual({ allow_net, allow_read, allow_write }, {
+        allow_net: [],
+        allow_read: [],
+        allow_write: [],
+      });
+      assert.deepEqual(allow_env, [
+        ...["GREET_*", "GRPC_*", "HOME", "XDG_STATE_HOME", "LOCALAPPDATA"],
+        ...["NO_COLOR", "FORCE_COLOR", "TERM"],
+      ]);
+      for (const name of ["allow_run", "allow_ffi", "allow_sys"]) assert.equal(rest[name], null);
+      assert.equal(rest.prompt, false);
+      assert(binary.includes("--no-memory-reducer"));
+    } finally {
+      await Deno.remove(folder, { recursive: true });
+    }
+  },
+});
+
+/** What a command may still do when it serves, under the permissions of the program. */
+async function stillAllowed(...args: string[]): Promise<string> {
+  const probe = new URL("../support/permissions_probe.ts", import.meta.url).pathname;
+  const flags = config.tasks.greet.replace(/^.*?deno run /, "").split(" ").slice(0, -1);
+  await using program = new Program([Deno.execPath(), "run", ...flags, probe, ...args]);
+  const [, allowed] = await program.out.until(/; may (.*)\n/);
+  assert.equal(await program.code(), 0);
+  return allowed;
+}
+
+Deno.test({
+  name: "who serves gives up the disk, but for certificates that may be renewed (needs openssl)",
+  ignore: !hasOpenssl,
+  async fn() {
+    await using authority = await Authority.create();
+    const { cert, key } = await authority.issue("server");
+    for (const command of ["serve", "names"]) {
+      assert.equal(await stillAllowed(command, "0"), "nothing");
+      assert.equal(await stillAllowed(command, "0", "--cert", cert, "--key", key), "read");
+    }
+  },
+});

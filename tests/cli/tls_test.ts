@@ -1,0 +1,436 @@
+/** TLS for those who serve and greet: who gets through, and what the others are told. */
+import assert from "node:assert/strict";
+import net from "node:net";
+import tls from "node:tls";
+import { greet, serveGreeter } from "../../mod.ts";
+import { readKeyPair, readPem } from "../../src/net/certificates.ts";
+import { isLoopback } from "../../src/net/address.ts";
+import { Authority, hasOpenssl } from "../support/certificates.ts";
+import { Bot, freePorts, inTime, Program, run } from "../support/program.ts";
+
+function tlsTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${name} (needs openssl)`, ignore: !hasOpenssl, fn });
+}
+
+/** A running `greet serve` and its port. */
+async function serving(...args: string[]) {
+  const server = Program.greet(["serve", "0", ...args]);
+  const [, port] = await server.out.until(/listening on (\d+)\n/);
+  return { server, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+const GREETED = "Hello, Bob.";
+const PLAIN_TO_TLS = /the other side speaks TLS, and this side does not\n.*hint/;
+const TLS_TO_PLAIN = /the other side does not speak TLS, and this side does\n.*hint/;
+const UNTRUSTED = /the certificate is not one that is trusted\n.*hint: --cacert/;
+const EXPIRED = /the certificate has expired\n/;
+const TOLD = {
+  plaintext: ["greet: error: a caller speaks TLS, and this side does not"],
+  TLS: [
+    "greet: error: a caller does not speak TLS, and this side does",
+    "greet: error: a caller does not trust this server's certificate",
+  ],
+  "expired TLS": [
+    "greet: error: a caller does not speak TLS, and this side does",
+    "greet: error: a caller says that this server's certificate has expired",
+  ],
+  "mutual TLS": [
+    "greet: error: a caller does not speak TLS, and this side does",
+    "greet: error: a caller does not trust this server's certificate",
+    "greet: error: a caller shows no certificate, and this server wants one",
+  ],
+};
+const EITHER = /the certificate (has expired|is not one that is trusted)\n/;
+const WANTS_ONE = /wants to see a certificate\n.*hint: show one with --cert and --key/;
+const NOT_ACCEPTED = /the other side does not accept our certificate\n/;
+
+tlsTest("every combination of a server and a client gets what it must, and no other", async () => {
+  await using ours = await Authority.create("ours");
+  await using theirs = await Authority.create("theirs");
+  const [good, old, mine, late, stranger] = await Promise.all([
+    ours.issue("good"),
+    ours.issue("old", -1),
+    ours.issue("mine"),
+    ours.issue("late", -1),
+    theirs.issue("stranger"),
+  ]);
+  const show = ({ cert, key }: { cert: string; key: string }) => ["--cert", cert, "--key", key];
+  const servers = {
+    plaintext: [],
+    TLS: show(good),
+    "expired TLS": show(old),
+    "mutual TLS": [...show(good), "--client-ca", ours.cert],
+  };
+  const trusting = ["--cacert", ours.cert];
+  const clients = {
+    plaintext: [],
+    "system's trust": ["--tls"],
+    trusting,
+    "trusting others": ["--cacert", theirs.cert],
+    insecure: ["--insecure"],
+    "with a certificate": [...trusting, ...show(mine)],
+    "with an expired one": [...trusting, ...show(late)],
+    "with a stranger's": [...trusting, ...show(stranger)],
+  };
+  const expected: Record<keyof typeof servers, Record<keyof typeof clients, string | RegExp>> = {
+    plaintext: {
+      plaintext: GREETED,
+      "system's trust": TLS_TO_PLAIN,
+      trusting: TLS_TO_PLAIN,
+      "trusting others": TLS_TO_PLAIN,
+      insecure: TLS_TO_PLAIN,
+      "with a certificate": TLS_TO_PLAIN,
+      "with an expired one": TLS_TO_PLAIN,
+      "with a stranger's": TLS_TO_PLAIN,
+    },
+    TLS: {
+      plaintext: PLAIN_TO_TLS,
+      "system's trust": UNTRUSTED,
+      trusting: GREETED,
+      "trusting others": UNTRUSTED,
+      insecure: GREETED,
+      "with a certificate": GREETED,
+      "with an expired one": GREETED,
+      "with a stranger's": GREETED,
+    },
+    "expired TLS": {
+      plaintext: PLAIN_TO_TLS,
+      "system's trust": EITHER,
+      trusting: EXPIRED,
+      "trusting others": EITHER,
+      insecure: GREETED,
+      "with a certificate": EXPIRED,
+      "with an expired one": EXPIRED,
+      "with a stranger's": EXPIRED,
+    },
+    "mutual TLS": {
+      plaintext: PLAIN_TO_TLS,
+      "system's trust": UNTRUSTED,
+      trusting: WANTS_ONE,
+      "trusting others": UNTRUSTED,
+      insecure: WANTS_ONE,
+      "with a certificate": GREETED,
+      "with an expired one": NOT_ACCEPTED,
+      "with a stranger's": NOT_ACCEPTED,
+    },
+  };
+  for (const [server, serverArgs] of Object.entries(servers)) {
+    await using target = await serving(...serverArgs);
+    for (const [client, clientArgs] of Object.entries(clients)) {
+      const what = `${client} to ${server}`;
+      const { code, out, err } = await run(["greet", target.port, "Bob", ...clientArgs, "--quiet"]);
+      const wanted = expected[server as keyof typeof servers][client as keyof typeof clients];
+      if (typeof wanted === "string") {
+        assert.deepEqual([code, err], [0, ""], what);
+        assert(out.includes(wanted), what);
+      } else {
+        assert.deepEqual([code, out], [64 + 14, ""], `${what}: ${err}`);
+        assert.match(err, wanted, what);
+      }
+    }
+    const greeted = Object.values(expected[server as keyof typeof servers])
+      .filter((wanted) => wanted === GREETED).length;
+    target.server.kill("SIGTERM");
+    assert.equal(await target.server.code(), 0);
+    assert.equal(target.server.out.text.match(/Received request/g)?.length ?? 0, greeted, server);
+    // What has to change over there is told here as well, once, whoever it is.
+    const told = target.server.err.text.split("\n")
+      .filter((line) => line.startsWith("greet: error"));
+    assert.deepEqual(
+      told.sort(),
+      TOLD[server as keyof typeof TOLD],
+      server,
+    );
+  }
+});
+
+tlsTest("a chat is entered by those who have a key, and speak TLS if it does", async () => {
+  await using authority = await Authority.create();
+  const [good, late] = await Promise.all([
+    authority.issue("good"),
+    authority.issue("late", -1),
+  ]);
+  const show = ({ cert, key }: { cert: string; key: string }) => ["--cert", cert, "--key", key];
+  // Whoever gets in finds no greeter in a chat.
+  const IN = /UNIMPLEMENTED|does not implement/;
+  const clients: Record<string, { args: string[]; plain: RegExp; secure: RegExp }> = {
+    plaintext: { args: [], plain: IN, secure: PLAIN_TO_TLS },
+    "TLS, no certificate": {
+      args: ["--insecure"],
+      plain: TLS_TO_PLAIN,
+      secure: WANTS_ONE,
+    },
+    "a certificate of its own": {
+      args: ["--insecure", ...show(good)],
+      plain: TLS_TO_PLAIN,
+      secure: IN,
+    },
+    "one that has expired": {
+      args: ["--insecure", ...show(late)],
+      plain: TLS_TO_PLAIN,
+      secure: NOT_ACCEPTED,
+    },
+    "TLS, and trust in others": {
+      args: ["--cacert", authority.cert],
+      plain: TLS_TO_PLAIN,
+      secure: UNTRUSTED,
+    },
+  };
+  const told = {
+    plain: ["a caller speaks TLS, and this side does not"],
+    secure: [
+      "a caller does not speak TLS, and this side does",
+      "a caller does not trust this server's certificate",
+      "somebody at 127.0.0.1 shows a certificate that has expired",
+      "somebody at 127.0.0.1 shows no certificate",
+    ],
+  };
+  for (const kind of ["plain", "secure"] as const) {
+    const [nobody] = freePorts();
+    await using chat = new Bot(["Alice", "0", nobody, ...kind === "secure" ? ["--tls"] : []]);
+    const [{ port }] = await chat.until("listening");
+    for (const [client, { args, [kind]: wanted }] of Object.entries(clients)) {
+      const { out, err } = await run(["greet", `${port}`, "Bob", "--quiet", ...args]);
+      assert.equal(out, "");
+      assert.match(err, wanted, `${client} to ${kind}: ${err}`);
+    }
+    const messages = (await chat.until("error", told[kind].length)).map(({ message }) => message);
+    assert.deepEqual(messages.sort(), told[kind]);
+  }
+});
+
+tlsTest(
+  "a chat does not talk to those whose certificate is not valid, whatever their key",
+  async () => {
+    await using authority = await Authority.create();
+    const late = await authority.issue("late", -1);
+    await using server = await serving("--cert", late.cert, "--key", late.key);
+    await using chat = new Bot(["Alice", "0", server.port, "--tls"]);
+    const [{ message }] = await chat.until("error");
+    assert.match(`${message}`, /: the other side shows a certificate that has expired$/);
+  },
+);
+
+tlsTest(
+  "a certificate that was renewed is shown without a restart; a broken one is not",
+  async () => {
+    await using first = await Authority.create("first");
+    await using second = await Authority.create("second");
+    const [files, renewed] = await Promise.all([first.issue("server"), second.issue("server")]);
+    await using target = await serving("--cert", files.cert, "--key", files.key);
+    const trusting = (authority: Authority) =>
+      run(["greet", target.port, "Bob", "--cacert", authority.cert, "--quiet"]);
+    /** Asks until it is as wanted: the files are looked at once a second at most. */
+    const until = async (authority: Authority, code: number) => {
+      const asked = async () => {
+        while ((await trusting(authority)).code !== code);
+      };
+      await inTime(asked(), `code ${code}`);
+    };
+    await until(first, 0);
+    await until(second, 78);
+    // The new certificate with the old key: shown is what was there before.
+    await Deno.copyFile(renewed.cert, files.cert);
+    const broken = `greet: error: the private key in ${files.key} is not that of ${files.cert}\n`;
+    const said = (async () => {
+      for (;;) {
+        await trusting(first);
+        if (target.server.err.text.includes(broken)) return;
+      }
+    })();
+    await inTime(said, "a sentence on the broken files");
+    assert.equal((await trusting(first)).code, 0);
+    await Deno.copyFile(renewed.key, files.key);
+    await until(second, 0);
+    assert.equal((await trusting(first)).code, 78);
+  },
+);
+
+tlsTest(
+  "who does not finish a handshake is sent away, and keeps nobody from being greeted",
+  async () => {
+    await using authority = await Authority.create();
+    const files = await authority.issue("server");
+    await using server = await serveGreeter({ tls: files });
+    const secure = { trusted: readPem(authority.cert, "certificate") };
+    let closed = 0;
+    const all = Promise.withResolvers<void>();
+    const count = () => void (++closed === 2_000 && all.resolve());
+    for (let i = 0; i < 2_000; i++) {
+      const mute = net.connect(server.port, "127.0.0.1").resume();
+      mute.on("error", () => {}).on("close", count);
+      // Half a client hello, which promises more.
+      if (i % 2 === 0) {
+        mute.write(
+          new Uint8Array([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, ...Array(40).fill(7)]),
+        );
+      }
+    }
+    const greeted = greet(`${server.port}`, "Bob", { tls: secure });
+    assert.equal(await inTime(greeted, "an answer", 8_000), GREETED);
+    await inTime(all.promise, () => `2,000 closed, not ${closed}`, 14_000);
+    assert.equal(await greet(`${server.port}`, "Bob", { tls: secure }), GREETED);
+  },
+);
+
+tlsTest("who has finished a handshake and says nothing is sent away as well", async () => {
+  await using authority = await Authority.create();
+  await using server = await serveGreeter({ tls: await authority.issue("server") });
+  const mute = tls.connect({
+    port: server.port,
+    host: "127.0.0.1",
+    rejectUnauthorized: false,
+    ALPNProtocols: ["h2"],
+  });
+  await inTime(new Promise((resolve) => mute.once("secureConnect", resolve)), "the handshake");
+  const closed = Promise.withResolvers<void>();
+  mute.resume().on("error", () => {}).on("close", () => closed.resolve());
+  await inTime(closed.promise, "the end", 12_000);
+});
+
+/** Resolves when a connection has ended. */
+function end(socket: net.Socket): Promise<void> {
+  return new Promise((resolve) =>
+    socket.resume().on("error", () => {}).on("close", () => resolve())
+  );
+}
+
+tlsTest(
+  "1,000 clients may be before the end of their preface, and the oldest make room",
+  async () => {
+    await using authority = await Authority.create();
+    await using server = await serveGreeter({ tls: await authority.issue("server") });
+    const to = { port: server.port, host: "127.0.0.1" };
+    // Ten that have finished their handshakes, then more that have begun it.
+    const secured = Array.from({ length: 10 }, (_, i) => {
+      const client = tls.connect({ ...to, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+      // Some go on, but not to the end: SETTINGS are missing.
+      if (i % 2 === 0) client.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+      return client;
+    });
+    const ends = secured.map(end);
+    await inTime(
+      Promise.all(secured.map((client) => new Promise((r) => client.once("secureConnect", r)))),
+      "ten handshakes",
+    );
+    const begun = Array.from({ length: 1_490 }, () => {
+      const client = net.connect(to);
+      client.write(new Uint8Array([22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, ...Array(20).fill(7)]));
+      return client;
+    });
+    ends.push(...begun.slice(0, 490).map(end));
+    // Before their time is up.
+    await inTime(Promise.all(ends), "500 ends", 8_000);
+    const rest = begun.slice(490).map(end);
+    for (const client of begun) client.destroy();
+    await Promise.all(rest);
+  },
+);
+
+tlsTest("greetings by name over TLS, from a naming server that speaks it as well", async () => {
+  await using authority = await Authority.create();
+  const { cert, key } = await authority.issue("server");
+  const secure = ["--cert", cert, "--key", key];
+  await using names = Program.greet(["names", "0", ...secure]);
+  const [, port] = await names.out.until(/listening on (\d+)\n/);
+  const naming = ["--names", `tls://127.0.0.1:${port}`, "--cacert", authority.cert];
+  await using _greeter = await serving(...secure, "--as", "greeter", ...naming);
+  await names.out.until("greeter is at");
+  const { code, out, err } = await run(["greet", "greeter", "Bob", "Alice", "--tls", ...naming]);
+  assert.deepEqual([code, err], [0, ""]);
+  assert.match(out, /Hello, Bob\./);
+  const plain = await run(["names", "list", "--names", port]);
+  assert.match(plain.err, /the naming service at \S+: the other side speaks TLS/);
+  const listed = await run(["names", "list", ...naming]);
+  assert.match(listed.out, /^greeter {2}127\.0\.0\.1:\d+/);
+});
+
+const here = Deno.networkInterfaces()
+  .find(({ address, family }) => family === "IPv4" && !isLoopback(address))?.address;
+
+Deno.test({
+  name: "beyond loopback nothing is said in plaintext unless that is asked for (needs a network)",
+  ignore: here === undefined,
+  async fn() {
+    const refused = await run(["serve", "0", "--host", here!]);
+    assert.equal(refused.code, 2);
+    assert.match(
+      refused.err,
+      /would not be encrypted\n.*hint: give --cert and --key, or say --plain/,
+    );
+    await using server = Program.greet(["serve", "0", "--host", here!, "--plaintext"]);
+    const [, port] = await server.out.until(/listening on (\d+)\n/);
+    await server.err.until(/^greet: warning: not encrypted: [^\n]*\n$/);
+    const target = `${here}:${port}`;
+    const greeting = await run(["greet", target, "Bob", "--quiet"]);
+    assert.deepEqual([greeting.code, greeting.out], [78, ""]);
+    assert.match(greeting.err, TLS_TO_PLAIN);
+    const asked = await run(["greet", target, "Bob", "--quiet", "--plaintext"]);
+    assert.match(asked.out, /Hello, Bob\./);
+    assert.match(asked.err, /^greet: warning: not encrypted: [^\n]*\n$/);
+  },
+});
+
+Deno.test({
+  name: "who is called by name is called over TLS if they are elsewhere (needs a network)",
+  ignore: here === undefined,
+  async fn() {
+    await using names = Program.greet(["names", "0"]);
+    const [, place] = await names.out.until(/listening on (\d+)\n/);
+    const serve = (...args: string[]) => Program.greet(["serve", "0", "--names", place, ...args]);
+    await using _near = serve("--as", "near");
+    await using _far = serve("--as", "far", "--host", here!, "--plaintext");
+    await names.out.until(/near is at[^]*far is at|far is at[^]*near is at/);
+    const call = (...args: string[]) => run(["greet", ...args, "--names", place, "--quiet"]);
+    assert.match((await call("near", "Bob")).out, /Hello, Bob\./);
+    const refused = await call("far", "Bob");
+    assert.equal(refused.code, 78);
+    assert.match(refused.err, /far: the other side does not speak TLS, and this side does\n/);
+    assert.match((await call("far", "Bob", "--plaintext")).out, /Hello, Bob\./);
+  },
+});
+
+const REFUSED: readonly [string[], RegExp][] = [
+  [["serve", "0", "--cert", "x"], /--cert needs --key\n/],
+  [["serve", "0", "--key", "x"], /--key needs --cert\n/],
+  [["serve", "0", "--client-ca", "x"], /--client-ca needs --cert\n/],
+  [["names", "0", "--cert", "x"], /--cert needs --key\n/],
+  [["greet", "1", "Bob", "--cert", "x"], /--cert needs --key\n/],
+  [["greet", "1", "Bob", "--insecure", "--plaintext"], /--plaintext and --insecure exclude/],
+  [["greet", "1", "Bob", "--cacert", "x", "--plaintext"], /--plaintext and --cacert exclude/],
+  [["greet", "1", "Bob", "--insecure", "--cacert", "x"], /--insecure and --cacert exclude/],
+];
+
+for (const [args, expected] of REFUSED) {
+  Deno.test(`what contradicts itself is refused: greet ${args.join(" ")}`, async () => {
+    const { code, out, err } = await run(args);
+    assert.deepEqual([code, out], [2, ""]);
+    assert.match(err, expected);
+  });
+}
+
+tlsTest("files that are none are told apart, and nothing of a key is told", async () => {
+  await using authority = await Authority.create();
+  const [one, other] = await Promise.all([authority.issue("one"), authority.issue("other")]);
+  const rubbish = `${authority.folder}/rubbish`;
+  await Deno.writeTextFile(rubbish, "secret");
+  const half = `${authority.folder}/half`;
+  await Deno.writeTextFile(half, (await Deno.readTextFile(one.key)).slice(0, 100));
+  const cases: [string, string, RegExp][] = [
+    [`${rubbish}.not`, one.key, /^the certificate ".*rubbish\.not" cannot be read$/],
+    [rubbish, one.key, /^there is no certificate in ".*rubbish"$/],
+    [one.cert, rubbish, /^there is no private key in ".*rubbish"$/],
+    [one.cert, half, /no certificate and its private key$/],
+    [one.cert, other.key, /^the private key in .*other\.key is not that of .*one\.pem$/],
+  ];
+  for (const [cert, key, message] of cases) {
+    assert.throws(() => readKeyPair(cert, key), (error: Error) => {
+      assert.match(error.message, message);
+      assert.doesNotMatch(error.message, /secret|BEGIN (EC )?PRIVATE/);
+      return true;
+    });
+    const { code, err } = await run(["serve", "0", "--cert", cert, "--key", key]);
+    assert.equal(code, 1);
+    assert.doesNotMatch(err, /secret|BEGIN (EC )?PRIVATE/);
+  }
+});

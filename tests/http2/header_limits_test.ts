@@ -1,0 +1,285 @@
+/** Header blocks that are too large end a connection, and the runtime never reads them. */
+import assert from "node:assert/strict";
+import http2 from "node:http2";
+import net from "node:net";
+import tls from "node:tls";
+import { greet, GreetError, newIdentity, serveGreeter, serveNames } from "../../mod.ts";
+import { HeaderLimits } from "../../src/http2/header_limits.ts";
+import { frame, text } from "./header_blocks.ts";
+import { Bot, freePorts, inTime } from "../support/program.ts";
+
+const HEADERS = 1, SETTINGS = 4, PING = 6;
+const END_HEADERS = 4, ACK = 1;
+
+const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+const HELLO = Buffer.concat([PREFACE, frame(SETTINGS, 0, 0, [])]);
+const SETTINGS_ACK = frame(SETTINGS, ACK, 0, []);
+const FIRST = Array(8).fill(1), SECOND = Array(8).fill(2);
+
+/** A field more than a block may have: `:status: 200`, or for a server just as well. */
+const TOO_MANY = frame(HEADERS, END_HEADERS, 1, Array(101).fill(0x88));
+
+/** Source: RFC 9113, section 7. */
+const ENHANCE_YOUR_CALM = [0, 0, 0, 11];
+
+/** One end of a connection whose other end is tested, and all that has arrived on it. */
+class RawConnection {
+  #arrived = Buffer.alloc(0);
+  #changed = Promise.withResolvers<void>();
+  #isClosed = false;
+  readonly #socket: net.Socket;
+
+  constructor(socket: net.Socket) {
+    this.#socket = socket;
+    socket.on("data", (chunk: Uint8Array) => {
+      this.#arrived = Buffer.concat([this.#arrived, chunk]);
+      this.#notify();
+    });
+    socket.on("error", () => {});
+    socket.on("close", () => {
+      this.#isClosed = true;
+      this.#notify();
+    });
+  }
+
+  #notify(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers();
+  }
+
+  /** Sends several frames so that they arrive together. */
+  send(...frames: Uint8Array[]): void {
+    this.#socket.write(Buffer.concat(frames));
+  }
+
+  has(bytes: Uint8Array | readonly number[] | string): boolean {
+    return this.#arrived.includes(Buffer.from(bytes as Uint8Array));
+  }
+
+  async until(bytes: Uint8Array | string): Promise<void> {
+    const wait = async () => {
+      while (!this.has(bytes)) await this.#changed.promise;
+    };
+    await inTime(wait(), () => `${bytes} in ${this.#arrived.toString("hex")}`);
+  }
+
+  async closed(): Promise<void> {
+    const wait = async () => {
+      while (!this.#isClosed) await this.#changed.promise;
+    };
+    await inTime(wait(), "a closed connection");
+  }
+
+  [Symbol.dispose](): void {
+    this.#socket.destroy();
+  }
+}
+
+/** A connection on which headers were too many ends without an answer to the ping that came with them. */
+async function assertRefused(connection: RawConnection): Promise<void> {
+  await connection.closed();
+  assert(connection.has([...ENHANCE_YOUR_CALM, ...new TextEncoder().encode("header block")]));
+  assert(!connection.has(frame(PING, ACK, 0, SECOND)));
+}
+
+/** Tests a server, over connections that somebody unknown can make. */
+async function assertLimited(connect: () => net.Socket): Promise<void> {
+  using connection = new RawConnection(connect());
+  connection.send(HELLO);
+  await connection.until(SETTINGS_ACK);
+  connection.send(frame(PING, 0, 0, FIRST));
+  await connection.until(frame(PING, ACK, 0, FIRST));
+  connection.send(frame(PING, 0, 0, SECOND), TOO_MANY);
+  await assertRefused(connection);
+
+  using atOnce = new RawConnection(connect());
+  atOnce.send(HELLO, frame(PING, 0, 0, SECOND), TOO_MANY);
+  await assertRefused(atOnce);
+}
+
+Deno.test("too many headers end a connection to serve or names before the runtime reads them", async () => {
+  await using server = await serveGreeter();
+  await using names = await serveNames({ port: 0 });
+  for (const { port } of [server, names]) await assertLimited(() => net.connect(port, "127.0.0.1"));
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("too many headers end a TLS connection to a chat before the runtime reads them", async () => {
+  const [a, b] = freePorts();
+  await using alice = new Bot(["Alice", a, b, "--tls"]);
+  await using _bob = new Bot(["Bob", b, a, "--tls"]);
+  await alice.until("welcome");
+  const { cert, key } = await newIdentity("Mallory");
+  await assertLimited(() =>
+    tls.connect({
+      port: Number(a),
+      host: "127.0.0.1",
+      cert: Buffer.from(cert),
+      key: Buffer.from(key),
+      rejectUnauthorized: false,
+      ALPNProtocols: ["h2"],
+    })
+  );
+});
+
+/** A server that listens on a port of its own. */
+class Listening implements AsyncDisposable {
+  readonly #server: net.Server;
+
+  protected constructor(server: net.Server) {
+    this.#server = server;
+  }
+
+  static async start(server: net.Server): Promise<Listening> {
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+    return new Listening(server);
+  }
+
+  get port(): number {
+    return (this.#server.address() as net.AddressInfo).port;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await new Promise<void>((resolve) => this.#server.close(() => resolve()));
+  }
+}
+
+/** A server that answers the first call with too many headers. */
+class FloodingServer extends Listening {
+  readonly connection: Promise<RawConnection>;
+
+  private constructor(server: net.Server) {
+    super(server);
+    const { promise, resolve } = Promise.withResolvers<RawConnection>();
+    this.connection = promise;
+    server.on(server instanceof tls.Server ? "secureConnection" : "connection", async (socket) => {
+      const connection = new RawConnection(socket);
+      resolve(connection);
+      connection.send(frame(SETTINGS, 0, 0, []), SETTINGS_ACK);
+      await connection.until("Bob");
+      connection.send(frame(PING, 0, 0, SECOND), TOO_MANY);
+    });
+  }
+
+  static override async start(server: net.Server): Promise<FloodingServer> {
+    const flooding = new FloodingServer(server);
+    await Listening.start(server);
+    return flooding;
+  }
+
+  override async [Symbol.asyncDispose](): Promise<void> {
+    (await this.connection)[Symbol.dispose]();
+    await super[Symbol.asyncDispose]();
+  }
+}
+
+for (const transport of ["plaintext", "TLS"]) {
+  Deno.test(`a server that answers with too many headers over ${transport} is hung up on, and the user told why`, async () => {
+    const { cert, key } = await newIdentity("Mallory");
+    const isSecure = transport === "TLS";
+    const pair = { cert: Buffer.from(cert), key: Buffer.from(key), ALPNProtocols: ["h2"] };
+    await using server = await FloodingServer.start(
+      isSecure ? tls.createServer(pair) : net.createServer(),
+    );
+    const error = await greet(`${server.port}`, "Bob", isSecure ? { tls: { insecure: true } } : {})
+      .catch((error) => error);
+    assert(error instanceof GreetError);
+    assert.equal(error.code, "UNAVAILABLE");
+    assert.match(error.message, /the other side sent headers that are malformed or too large/);
+    await assertRefused(await server.connection);
+  });
+}
+
+for (const transport of ["plaintext", "TLS"]) {
+  Deno.test(`over ${transport}, the runtime gets all that passes the limits, and nothing else`, async () => {
+    const { cert, key } = await newIdentity("Alice");
+    const isSecure = transport === "TLS";
+    const pair = { cert: Buffer.from(cert), key: Buffer.from(key), ALPNProtocols: ["h2"] };
+    const pings: number[][] = [];
+    const runtime = http2.createServer();
+    runtime.on("session", (session) => session.on("ping", (payload) => pings.push([...payload])));
+    const limits = new HeaderLimits({ side: "server", maxOpenCalls: 10 });
+    const take = (socket: net.Socket) => {
+      socket.on("error", () => {});
+      if (limits.limit(socket)) runtime.emit("connection", socket);
+    };
+    await using listener = await Listening.start(
+      isSecure ? tls.createServer(pair, take) : net.createServer(take),
+    );
+    const { port } = listener;
+    using connection = new RawConnection(
+      isSecure
+        ? tls.connect({ port, host: "127.0.0.1", rejectUnauthorized: false, ALPNProtocols: ["h2"] })
+        : net.connect(port, "127.0.0.1"),
+    );
+    connection.send(HELLO, frame(PING, 0, 0, FIRST));
+    await connection.until(frame(PING, ACK, 0, FIRST));
+    connection.send(frame(PING, 0, 0, SECOND), TOO_MANY);
+    await assertRefused(connection);
+    assert.deepEqual(pings, [FIRST]);
+  });
+}
+
+/** A string of HPACK's, not Huffman-coded. */
+function string(value: string): number[] {
+  return [value.length, ...new TextEncoder().encode(value)];
+}
+
+/** The headers of a call with a token of 15 kB; the call never comes. */
+const CALL = [
+  ...[0x83, 0x86, 0x04, ...string("/greet.v1.Greeter/Greet"), 0x01, ...string("localhost")],
+  ...[0x0f, 0x10, ...string("application/grpc"), 0x00, ...string("te"), ...string("trailers")],
+  ...[0x00, ...string("token"), ...text(15_000)],
+];
+
+Deno.test("streams with large headers are held up to a limit for all connections; others are served", async () => {
+  await using server = await serveGreeter();
+  using stack = new DisposableStack();
+  const connections = Array.from(
+    { length: 8 },
+    () => stack.use(new RawConnection(net.connect(server.port, "127.0.0.1"))),
+  );
+  for (const connection of connections) {
+    const calls = Array.from(
+      { length: 600 },
+      (_, i) => frame(HEADERS, END_HEADERS, 2 * i + 1, CALL),
+    );
+    connection.send(HELLO, ...calls);
+  }
+  // Together they would hold 72 MB of headers; 16 MB are allowed.
+  await Promise.any(connections.map((one) => one.closed()));
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("only so many calls may be open on all connections together", async () => {
+  const runtime = http2.createServer();
+  const limits = new HeaderLimits({ side: "server", maxOpenCalls: 10 });
+  await using listener = await Listening.start(net.createServer((socket) => {
+    socket.on("error", () => {});
+    if (limits.limit(socket)) runtime.emit("connection", socket);
+  }));
+  const open = (calls: number) => {
+    const connection = new RawConnection(net.connect(listener.port, "127.0.0.1"));
+    const call = [0x83, 0x86, 0x84, 0x01, ...string("localhost")];
+    const frames = Array.from(
+      { length: calls },
+      (_, i) => frame(HEADERS, END_HEADERS, 2 * i + 1, call),
+    );
+    connection.send(HELLO, ...frames, frame(PING, 0, 0, FIRST));
+    return connection;
+  };
+  using first = open(4);
+  await first.until(frame(PING, ACK, 0, FIRST));
+  using second = open(6);
+  await second.until(frame(PING, ACK, 0, FIRST));
+  // One that asks for more than half of what the largest has is refused itself.
+  using third = open(11);
+  await third.closed();
+  // For one that asks for little, the largest has to go.
+  using fourth = open(1);
+  await second.closed();
+  for (const connection of [first, fourth]) {
+    connection.send(frame(PING, 0, 0, SECOND));
+    await connection.until(frame(PING, ACK, 0, SECOND));
+  }
+});

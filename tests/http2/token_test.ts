@@ -1,0 +1,78 @@
+/** Limits on headers are not in the way of what others send: clients with tokens of 16 kB. */
+import assert from "node:assert/strict";
+import { Authority, hasOpenssl } from "../support/certificates.ts";
+import { has } from "../support/etcd.ts";
+import { Program, ROOT, serving } from "../support/program.ts";
+
+/** 16 kB that no encoding makes much shorter. */
+const TOKEN = crypto.getRandomValues(new Uint8Array(16_384)).toBase64().slice(0, 16_384);
+
+/** What runs a client, before its address, token and certificate; built in a folder if need be. */
+type Client = (folder: string) => string[] | Promise<string[]>;
+
+/** The first of some commands that succeeds, without its last arguments. */
+async function findWorking(...commands: [command: string, ...args: string[]][]) {
+  for (const [command, ...args] of commands) {
+    const { success } = await new Deno.Command(command, { args }).output()
+      .catch(() => ({ success: false }));
+    if (success) return command;
+  }
+}
+
+const python = await findWorking(
+  ["python3", "-c", "import grpc"],
+  ["/usr/bin/python3", "-c", "import grpc"],
+);
+const ruby = await findWorking(["ruby", "-e", 'require "grpc"']);
+const GO_PATH = "/usr/share/gocode";
+const hasGo = has("go") && await hasFolder(`${GO_PATH}/src/google.golang.org/grpc`);
+
+function hasFolder(path: string): Promise<boolean> {
+  return Deno.stat(path).then(() => true, () => false);
+}
+
+async function buildGo(folder: string): Promise<string[]> {
+  const { success, stderr } = await new Deno.Command("go", {
+    args: ["build", "-o", `${folder}/client`, `${ROOT}tests/token_client.go`],
+    env: { GO111MODULE: "off", GOPATH: GO_PATH },
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return [`${folder}/client`];
+}
+
+const clients: [what: string, isThere: boolean, client: Client][] = [
+  ["Python with grpcio", python !== undefined, () => [python!, "tests/http2/token_client.py"]],
+  ["Ruby with grpc", ruby !== undefined, () => [ruby!, "tests/http2/token_client.rb"]],
+  ["Go with grpc", hasGo, buildGo],
+  ["node", has("node"), () => ["node", "tests/http2/token_client.mjs"]],
+  ["curl and sh", has("curl") && has("sh"), () => ["sh", "tests/http2/token_client.sh"]],
+];
+
+for (const [what, isThere, client] of clients) {
+  for (const transport of ["plaintext", "TLS"]) {
+    const isSecure = transport === "TLS";
+    Deno.test({
+      name: `a client may send a token of 16 kB over ${transport} (needs ${what}${
+        isSecure ? ", openssl" : ""
+      })`,
+      ignore: !isThere || isSecure && !hasOpenssl,
+      async fn() {
+        await using authority = isSecure ? await Authority.create() : undefined;
+        const pair = await authority?.issue("server");
+        await using greeter = await serving(pair ? ["--cert", pair.cert, "--key", pair.key] : []);
+        const folder = await Deno.makeTempDir();
+        const address = `localhost:${greeter.port}`;
+        const certificates = authority ? [authority.cert] : [];
+        await using program = new Program([
+          ...await client(folder),
+          address,
+          TOKEN,
+          ...certificates,
+        ]);
+        assert.equal(await program.code(), 0, program.err.text);
+        assert.equal(program.out.text.split("Hello, Bob.").length, 4, program.out.text);
+        await Deno.remove(folder, { recursive: true });
+      },
+    });
+  }
+}

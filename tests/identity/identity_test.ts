@@ -1,0 +1,596 @@
+/** Who somebody is: a key that is made once, stays, and is shown to nobody. */
+import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
+import { X509Certificate } from "node:crypto";
+import { join } from "node:path";
+import { GreetError } from "../../src/base/errors.ts";
+import { fileNameOf } from "../../src/base/home.ts";
+import {
+  identitiesIn,
+  newIdentity,
+  openIdentity,
+  spokenCode,
+} from "../../src/identity/identity.ts";
+import { hasOpenssl } from "../support/certificates.ts";
+import {
+  Bot,
+  freePorts,
+  greetCommand,
+  homeTest,
+  Program,
+  run,
+  temporaryHome,
+} from "../support/program.ts";
+
+const hasModes = Deno.build.os !== "windows";
+
+const MODES = { what: "file modes", isThere: hasModes };
+const OPENSSL = { what: "openssl", isThere: hasOpenssl };
+const PROC = { what: "/proc", isThere: Deno.build.os === "linux" };
+
+/** Where an identity is kept. */
+function filesOf(home: string, name: string): { key: string; cert: string } {
+  const path = join(home, "identities", fileNameOf(name));
+  return { key: `${path}.key`, cert: `${path}.pem` };
+}
+
+/** What is in all files, by their names. */
+function contents(home: string): Record<string, string> {
+  const folder = join(home, "identities");
+  const files = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
+  return Object.fromEntries(files.map((file) => [file, Deno.readTextFileSync(join(folder, file))]));
+}
+
+function modeOf(path: string): string {
+  return (Deno.statSync(path).mode! & 0o777).toString(8);
+}
+
+/** Makes sure that a text holds no piece of a private key, however it is broken into lines. */
+function assertNothingOf(pem: string, text: string): void {
+  const body = pem.replaceAll(/-----[^-]*-----|\s/g, "");
+  assert(body.length > 100, "that is a key");
+  const hex = Buffer.from(body, "base64").toString("hex");
+  const shown = text.replaceAll(/\s|\\n/g, "");
+  for (const [written, length] of [[body, 20], [hex, 40]] as const) {
+    for (let i = 0; i + length <= written.length; i++) {
+      const piece = written.slice(i, i + length);
+      assert(!shown.includes(piece), `characters ${i} to ${i + length} of the key are shown`);
+    }
+  }
+}
+
+/** An error of one sentence, with something to do, that tells nothing of a key. */
+async function refused(
+  promise: Promise<unknown>,
+  pem: string,
+): Promise<{ message: string; hint: string }> {
+  const error = await promise.then(() => assert.fail("it was taken"), (error) => error);
+  assert(error instanceof GreetError, String(error));
+  assert.equal(error.code, "FAILED");
+  assert.doesNotMatch(error.message, /\n|\.$|\. |os error/);
+  const { message, hint = "" } = error;
+  assert.match(hint, /\w/);
+  // What is inspected has the stack and every cause, too.
+  const inspected = Deno.inspect(error, { depth: 20, strAbbreviateSize: Infinity });
+  for (const text of [inspected, error.stack ?? "", JSON.stringify(error), hint]) {
+    assertNothingOf(pem, text);
+  }
+  return { message, hint };
+}
+
+// ---------------------------------------------------------------- making and keeping
+
+homeTest(
+  "an identity is made when it is first needed, and is the same ever after",
+  async (home) => {
+    assert.deepEqual(identitiesIn(home), []);
+    const made = await openIdentity(home, "Alice");
+    assert.equal(made.name, "Alice");
+    assert.match(made.fingerprint, /^SHA256:[A-Za-z0-9+/]{43}$/);
+    const files = contents(home);
+    assert.deepEqual(await openIdentity(home, "Alice"), made);
+    assert.deepEqual(contents(home), files);
+    const { key, cert } = filesOf(home, "Alice");
+    assert.deepEqual(Object.keys(files), [key, cert].map((path) => path.split("/").at(-1)));
+    for (const [shown, file] of [[made.key, key], [made.cert, cert]] as const) {
+      assert.equal(new TextDecoder().decode(shown), Deno.readTextFileSync(file));
+    }
+  },
+);
+
+homeTest(
+  "nobody but the owner can look into the folder or read the files, whatever the umask",
+  async (home) => {
+    await openIdentity(home, "Alice");
+    const open = ["sh", "-c", 'umask 0 && exec "$@"', "sh", ...greetCommand()];
+    await using program = new Program([...open, "id", "Bob"], { env: { GREET_HOME: home } });
+    assert.equal(await program.code(), 0, program.err.text);
+    await using wide = new Program([...open, "id", "Bob", "--home", join(home, "wide")]);
+    assert.equal(await wide.code(), 0, wide.err.text);
+    for (const folder of [home, join(home, "wide")]) {
+      assert.equal(modeOf(folder), "700");
+      assert.equal(modeOf(join(folder, "identities")), "700");
+      for (const file of Deno.readDirSync(join(folder, "identities"))) {
+        assert.equal(modeOf(join(folder, "identities", file.name)), "600", file.name);
+      }
+    }
+  },
+  MODES,
+);
+
+/** Opens identities in a process of its own, each as soon as its name is typed. */
+const OPENER = `
+  import { createInterface } from "node:readline";
+  import { newIdentity, openIdentity } from "../identity.ts";
+  // So that what is loaded first is loaded by then.
+  await newIdentity("nobody");
+  console.log("ready");
+  for await (const name of createInterface({ input: process.stdin })) {
+    console.log(name, (await openIdentity(Deno.args[0], name)).fingerprint);
+  }
+`;
+
+homeTest(
+  "processes that make the same identity at the same moment share one key",
+  async (home) => {
+    const command = [Deno.execPath(), "eval", "--ext=ts", OPENER, "--", home];
+    await using stack = new AsyncDisposableStack();
+    const programs = Array.from({ length: 5 }, () => stack.use(new Program(command)));
+    await Promise.all(programs.map(({ out }) => out.until("ready\n")));
+    const names = Array.from({ length: 12 }, (_, i) => `Alice ${i}`);
+    for (const name of names) {
+      // Not one after the other: they start as close to each other as can be.
+      for (const program of programs) void program.write(`${name}\n`);
+      await Promise.all(programs.map(({ out }) => out.until(new RegExp(`^${name} .+\n`, "m"))));
+    }
+    await Promise.all(programs.map((program) => program.end()));
+    for (const program of programs) assert.equal(await program.code(), 0, program.err.text);
+    const [first, ...others] = programs.map(({ out }) => out.text);
+    for (const other of others) assert.equal(other, first);
+    const kept = Object.keys(contents(home));
+    assert.equal(kept.length, 2 * names.length);
+    assert.deepEqual(kept.filter((file) => !/\.(key|pem)$/.test(file)), []);
+    const kinds = identitiesIn(home).map(({ name, fingerprint }) => `${name} ${fingerprint}\n`);
+    assert.equal(
+      ["ready\n", ...names.map((name) => kinds.find((k) => k.startsWith(`${name} `)))]
+        .join(""),
+      first,
+    );
+  },
+);
+
+homeTest("five times greet id at once is one identity", async (home) => {
+  const all = await Promise.all(
+    Array.from({ length: 5 }, () => run(["id", "Alice", "--json", "--home", home])),
+  );
+  for (const { code, out, err } of all) assert.deepEqual([code, err, out], [0, "", all[0].out]);
+  assert.equal(JSON.parse(all[0].out).fingerprint, identitiesIn(home)[0].fingerprint);
+  assert.deepEqual(Object.keys(contents(home)).map((file) => file.slice(-4)), [".key", ".pem"]);
+});
+
+homeTest(
+  "each name has a key of its own, also those that differ in case alone",
+  async (home) => {
+    const names = ["Alice", "alice", "ALICE", "Bob", "Bob ", " Bob"];
+    const keys = await Promise.all(names.map((name) => openIdentity(home, name)));
+    assert.equal(new Set(keys.map(({ fingerprint }) => fingerprint)).size, names.length);
+    const again = await Promise.all(names.map((name) => openIdentity(home, name)));
+    assert.deepEqual(again, keys);
+  },
+);
+
+homeTest("the same name in another home is somebody else", async (home) => {
+  const [one, other] = await Promise.all(
+    ["a", "b"].map((folder) => openIdentity(join(home, folder), "Alice")),
+  );
+  assert.notEqual(one.fingerprint, other.fingerprint);
+});
+
+Deno.test("an identity that is kept nowhere is a new one each time", async () => {
+  const [one, other] = [await newIdentity("Alice"), await newIdentity("Alice")];
+  assert.notEqual(one.fingerprint, other.fingerprint);
+});
+
+homeTest("a lost certificate is made again, for the same key", async (home) => {
+  const before = await openIdentity(home, "Alice");
+  Deno.removeSync(filesOf(home, "Alice").cert);
+  const after = await openIdentity(home, "Alice");
+  assert.equal(after.fingerprint, before.fingerprint);
+  assert.deepEqual(after.key, before.key);
+  assert.notDeepEqual(after.cert, before.cert);
+  assert.deepEqual(await openIdentity(home, "Alice"), after);
+});
+
+// ---------------------------------------------------------------- what is wrong with it
+
+/** What becomes of the text of a file. */
+const DAMAGES: Readonly<Record<string, (pem: string) => string>> = {
+  "is empty": () => "",
+  "is only white space": () => "\n\n",
+  "is cut off": (pem) => pem.slice(0, pem.length / 2),
+  "has lost its first line": (pem) => pem.replace(/.*\n/, ""),
+  "has lost its last line": (pem) => pem.replace(/\n-----END.*/, ""),
+  "has lost a line in the middle": (pem) => pem.replace(/\n.*(?=\n-----END)/, ""),
+  "has another first character": (pem) => pem.replace(/\nM/, "\nA"),
+  "has characters that do not belong there": (pem) => pem.replace(/\n(?=.*\n-)/, "\n\u{1F480}#"),
+  "has no lines around it": (pem) => pem.replaceAll(/-----.*-----\n/g, ""),
+  "is no text": () => "\0\u0001-----BEGIN \uFFFD",
+};
+
+for (const [damage, change] of Object.entries(DAMAGES)) {
+  homeTest(
+    `a key that ${damage} is refused, told nothing of, and left as it is`,
+    async (home) => {
+      const before = await openIdentity(home, "Alice");
+      const pem = new TextDecoder().decode(before.key);
+      const { key, cert } = filesOf(home, "Alice");
+      assert.notEqual(change(pem), pem);
+      Deno.writeTextFileSync(key, change(pem));
+      const damaged = contents(home);
+      const error = await refused(openIdentity(home, "Alice"), pem);
+      assert(error.message.includes(key) && error.hint.includes(cert), error.hint);
+      assert.deepEqual(contents(home), damaged);
+      // Without a certificate, too, nobody makes one for what is no key.
+      Deno.removeSync(cert);
+      await refused(openIdentity(home, "Alice"), pem);
+      assert.deepEqual(Object.keys(contents(home)), [`${fileNameOf("Alice")}.key`]);
+      // A copy that is put back is all that it takes.
+      Deno.writeTextFileSync(key, pem);
+      assert.equal((await openIdentity(home, "Alice")).fingerprint, before.fingerprint);
+    },
+  );
+
+  homeTest(`a certificate that ${damage} is refused and left as it is`, async (home) => {
+    const { key: bytes, fingerprint } = await openIdentity(home, "Alice");
+    const { cert } = filesOf(home, "Alice");
+    Deno.writeTextFileSync(cert, change(Deno.readTextFileSync(cert)));
+    const damaged = contents(home);
+    const { hint } = await refused(openIdentity(home, "Alice"), new TextDecoder().decode(bytes));
+    assert.deepEqual(contents(home), damaged);
+    assert.match(hint, /or remove .* made again for the key/);
+    assert(hint.includes(`remove ${cert}, `), hint);
+    Deno.removeSync(cert);
+    assert.equal((await openIdentity(home, "Alice")).fingerprint, fingerprint);
+  });
+}
+
+homeTest("a certificate of another key is refused and left as it is", async (home) => {
+  const alice = await openIdentity(home, "Alice");
+  await openIdentity(home, "Bob");
+  const [ours, theirs] = [filesOf(home, "Alice"), filesOf(home, "Bob")];
+  Deno.copyFileSync(theirs.cert, ours.cert);
+  const files = contents(home);
+  const error = await refused(openIdentity(home, "Alice"), new TextDecoder().decode(alice.key));
+  assert.match(error.message, /the private key in .* is not that of /);
+  assert(error.hint.includes(`remove ${ours.cert}, `), error.hint);
+  assert.deepEqual(contents(home), files);
+  Deno.removeSync(ours.cert);
+  assert.equal((await openIdentity(home, "Alice")).fingerprint, alice.fingerprint);
+});
+
+homeTest("who has lost their key does not become somebody else unasked", async (home) => {
+  await openIdentity(home, "Alice");
+  const { key, cert } = filesOf(home, "Alice");
+  const shown = Deno.readTextFileSync(cert);
+  Deno.removeSync(key);
+  for (let i = 0; i < 2; i++) {
+    await assert.rejects(openIdentity(home, "Alice"), {
+      code: "FAILED",
+      message: /the private key in .* is not that of /,
+      hint: /put back a copy/,
+    });
+  }
+  assert.equal(Deno.readTextFileSync(cert), shown);
+});
+
+homeTest(
+  "a key that others can read is refused, and what is to be done about it works",
+  async (home) => {
+    const { fingerprint, key: bytes } = await openIdentity(home, "Alice");
+    const pem = new TextDecoder().decode(bytes);
+    const { key, cert } = filesOf(home, "Alice");
+    const files = contents(home);
+    for (const mode of [0o644, 0o640, 0o604, 0o660, 0o602, 0o777]) {
+      Deno.chmodSync(key, mode);
+      const { message, hint } = await refused(openIdentity(home, "Alice"), pem);
+      assert.equal(message, `others can read the private key ${key}`);
+      assert(hint.includes(`chmod 600 ${key}. `) && hint.includes(`remove it and ${cert}`), hint);
+      assert.equal(modeOf(key), mode.toString(8));
+    }
+    assert.deepEqual(contents(home), files);
+    for (const mode of [0o400, 0o600]) {
+      Deno.chmodSync(key, mode);
+      assert.equal((await openIdentity(home, "Alice")).fingerprint, fingerprint);
+    }
+    // Who has lost confidence in the key removes what the hint names.
+    Deno.chmodSync(key, 0o644);
+    for (const file of [key, cert]) Deno.removeSync(file);
+    assert.notEqual((await openIdentity(home, "Alice")).fingerprint, fingerprint);
+  },
+  MODES,
+);
+
+homeTest("where nothing can be kept, one sentence says so", async (home) => {
+  Deno.writeTextFileSync(home, "a file where the folder should be");
+  for (const folder of [home, join(home, "below")]) {
+    await assert.rejects(openIdentity(folder, "Alice"), {
+      code: "FAILED",
+      message: `the identity of Alice cannot be kept in ${filesOf(folder, "Alice").key}: ` +
+        "Not a directory",
+      hint: /--home DIR or GREET_HOME/,
+    });
+    assert.throws(() => identitiesIn(folder), {
+      code: "FAILED",
+      message: `the identities in ${join(folder, "identities")} cannot be read`,
+    });
+  }
+  assert.equal(Deno.readTextFileSync(home), "a file where the folder should be");
+});
+
+Deno.test({
+  name: "a program that may not read is told so, and not that the identity is damaged",
+  permissions: { read: false, write: false },
+  async fn() {
+    await assert.rejects(openIdentity("/home", "Alice"), {
+      code: "FAILED",
+      message: /^the identity of Alice cannot be kept in .*\.key: Requires read access to .*"$/,
+    });
+  },
+});
+
+homeTest("a folder where a file should be is told, too", async (home) => {
+  await openIdentity(home, "Alice");
+  const { key, cert } = filesOf(home, "Alice");
+  for (const file of [cert, key]) {
+    Deno.removeSync(file);
+    Deno.mkdirSync(file, { mode: 0o700 });
+    await assert.rejects(openIdentity(home, "Alice"), {
+      code: "FAILED",
+      message: /: Is a directory$/,
+    });
+  }
+});
+
+// ---------------------------------------------------------------- the certificate
+
+async function output(command: string, ...args: string[]): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, { args }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout);
+}
+
+homeTest("openssl agrees about the fingerprint", async (home) => {
+  const { fingerprint } = await openIdentity(home, "Alice");
+  const script = 'openssl x509 -noout -pubkey -in "$1" | openssl pkey -pubin -outform der | ' +
+    "openssl dgst -sha256 -binary | base64";
+  const base64 = await output("sh", "-c", script, "sh", filesOf(home, "Alice").cert);
+  assert.equal(fingerprint, `SHA256:${base64.trim().replace(/=+$/, "")}`);
+}, OPENSSL);
+
+homeTest(
+  "openssl finds a certificate that vouches for nobody else, and does not end",
+  async (home) => {
+    const { key, cert } = filesOf(home, "Zoë");
+    await openIdentity(home, "Zoë");
+    const show = ["x509", "-in", cert, "-noout"];
+    const extensions = await output("openssl", ...show, "-ext", "basicConstraints,subjectAltName");
+    assert.match(extensions, /Basic Constraints: critical\n\s*CA:FALSE\n/);
+    assert.match(extensions, /\n\s*DNS:peer\.greet\.invalid\n/);
+    const dates = await output("openssl", ...show, "-dates");
+    assert.match(dates, /notAfter=Dec 31 23:59:59 9999 GMT/);
+    const [, begin] = dates.match(/notBefore=(.*)/)!;
+    // The clock of the other side may be slow.
+    const age = Date.now() - Date.parse(begin);
+    assert(age > 23 * 3600_000 && age < 25 * 3600_000, begin);
+    const subject = ["-subject", "-issuer", "-nameopt", "oneline,utf8,-esc_msb"];
+    const names = await output("openssl", ...show, ...subject);
+    assert.equal(names, "subject=CN = Zoë\nissuer=CN = Zoë\n");
+    const text = await output("openssl", "x509", "-in", cert, "-noout", "-text");
+    assert.match(text, /Signature Algorithm: ecdsa-with-SHA256/);
+    assert.match(text, /NIST CURVE: P-256/);
+    await output("openssl", "pkey", "-in", key, "-check", "-noout");
+  },
+  OPENSSL,
+);
+
+Deno.test("a certificate is signed with the key that it is for, and no two have one number", async () => {
+  const { cert } = await newIdentity("Alice");
+  const certificate = new X509Certificate(Buffer.from(cert));
+  assert(certificate.verify(certificate.publicKey));
+  const other = new X509Certificate(Buffer.from((await newIdentity("Alice")).cert));
+  assert(!certificate.verify(other.publicKey));
+  assert.notEqual(certificate.serialNumber, other.serialNumber);
+});
+
+/** Each of them a good name, and each of them something else to a parser of names. */
+const NAMES = [
+  "Alice",
+  "x".repeat(64),
+  "漢".repeat(64),
+  "😀".repeat(64),
+  "Alice, Bob",
+  "CN=Bob",
+  "Alice, CN=Bob",
+  "Alice + CN=Bob",
+  "a=b",
+  '"Alice"',
+  '""',
+  'Alice "the fox" Fox',
+  `it's`,
+  "back\\slash",
+  "comma\\, comma",
+  "\\",
+  "\\2C",
+  "\\0a",
+  "#Alice",
+  "#041f",
+  "<Alice>; Bob",
+  "*.example.org",
+  "1.2.3.4",
+  "👩‍🚀 astro",
+  "محمد علي",
+  "می‌خواهم",
+  "Ελένη",
+  "Zoë",
+  "ａｂｃ",
+];
+
+homeTest("every name is listed exactly as it is, in order", async (home) => {
+  const identities = await Promise.all(NAMES.map((name) => openIdentity(home, name)));
+  const order = (a: { name: string }, b: { name: string }) => a.name < b.name ? -1 : 1;
+  const expected = identities.map(({ name, fingerprint }) => ({ name, fingerprint })).sort(order);
+  assert.deepEqual(identitiesIn(home), expected);
+  assert.equal(new Set(expected.map(({ fingerprint }) => fingerprint)).size, NAMES.length);
+});
+
+// ---------------------------------------------------------------- for people
+
+Deno.test("the code that people read to each other does not change", () => {
+  const code = "13597 87498 20519 83306 72459 16604";
+  assert.equal(spokenCode("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"), code);
+  // One with zeros in front, which must not be left out.
+  const zeros = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA394";
+  assert.equal(spokenCode(zeros), "00002 62257 13142 61339 10069 50037");
+});
+
+Deno.test("each fingerprint has a code of its own: six groups of five digits", () => {
+  const codes = Array.from({ length: 2_000 }, (_, i) => {
+    const fingerprint = `SHA256:${`${i}`.padStart(43, "A")}`;
+    assert.equal(spokenCode(fingerprint), spokenCode(fingerprint));
+    return spokenCode(fingerprint);
+  });
+  for (const code of codes) assert.match(code, /^\d{5}( \d{5}){5}$/);
+  // No group is the same for all, nor for many of them.
+  for (let group = 0; group < 6; group++) {
+    const values = new Set(codes.map((code) => code.split(" ")[group]));
+    assert(values.size > 1_900, `${values.size} of 2000`);
+  }
+  assert.equal(new Set(codes).size, codes.length);
+});
+
+// ---------------------------------------------------------------- greet id
+
+function text(name: string, fingerprint: string): string {
+  return `${name}\n  fingerprint  ${fingerprint}\n  code         ${spokenCode(fingerprint)}\n`;
+}
+
+Deno.test("greet id shows who we are, and makes us where we are not yet", async () => {
+  await using home = temporaryHome();
+  const first = await run(["id", "Zoë"], home);
+  const [{ name, fingerprint }] = identitiesIn(home.env.GREET_HOME);
+  assert.equal(name, "Zoë");
+  assert.deepEqual(first, { code: 0, out: text("Zoë", fingerprint), err: "" });
+  // As it may be typed: with white space around, and in another form of Unicode.
+  const again = await run(["id", " Zoe\u0308 ", "--json"], home);
+  assert.equal(again.code, 0);
+  assert.deepEqual(JSON.parse(again.out), {
+    type: "identity",
+    name: "Zoë",
+    fingerprint,
+    code: spokenCode(fingerprint),
+  });
+  assert.equal(identitiesIn(home.env.GREET_HOME).length, 1);
+});
+
+Deno.test("greet id without a name lists all of us, in order", async () => {
+  await using home = temporaryHome();
+  for (const name of ["Carol", "Alice", "Bob"]) await openIdentity(home.env.GREET_HOME, name);
+  const all = identitiesIn(home.env.GREET_HOME);
+  assert.deepEqual(all.map(({ name }) => name), ["Alice", "Bob", "Carol"]);
+  const { code, out, err } = await run(["id"], home);
+  const expected = all.map(({ name, fingerprint }) => text(name, fingerprint)).join("");
+  assert.deepEqual([code, out, err], [0, expected, ""]);
+  const json = await run(["id", "--json"], home);
+  const lines = json.out.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.deepEqual(lines.map(({ name, fingerprint }) => ({ name, fingerprint })), all);
+});
+
+Deno.test("greet id tells who has no identity yet how to get one, and makes none", async () => {
+  await using home = temporaryHome();
+  const { code, out, err } = await run(["id"], home);
+  assert.deepEqual([code, out], [1, ""]);
+  assert.match(
+    err,
+    /^greet: error: there is no identity in .* yet\ngreet: hint: .*\bgreet id NAME/,
+  );
+  assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
+});
+
+Deno.test("greet id refuses what is no name, or more than one", async () => {
+  await using home = temporaryHome();
+  const wrong = [["a/b"], [""], ["x".repeat(65)], ["a\u202Eb"], ["Alice", "Bob"]];
+  for (const names of wrong) {
+    const { code, out, err } = await run(["id", ...names], home);
+    assert.deepEqual([code, out], [2, ""], err);
+    assert.match(err, /^greet: error: .*\ngreet: hint: .*\n$/);
+  }
+  assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
+});
+
+homeTest("greet id --home looks nowhere else", async (folder) => {
+  await using home = temporaryHome();
+  assert.equal((await run(["id", "Alice", "--home", folder], home)).code, 0);
+  assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
+  const { out } = await run(["id", "--home", folder, "--json"], home);
+  assert.equal(JSON.parse(out).fingerprint, identitiesIn(folder)[0].fingerprint);
+  assert.equal((await run(["id"], home)).code, 1);
+});
+
+homeTest(
+  "greet id says what is wrong in one line, and what can be done in another",
+  async (home) => {
+    Deno.writeTextFileSync(home, "");
+    const { code, out, err } = await run(["id", "Alice", "--home", home]);
+    assert.deepEqual([code, out], [1, ""]);
+    assert.match(
+      err,
+      /^greet: error: .* cannot be kept in .*: Not a directory\ngreet: hint: .*\n$/,
+    );
+  },
+);
+
+Deno.test("greet id shows nothing of the private key, whatever happens", async () => {
+  await using home = temporaryHome();
+  const { key: file, cert } = filesOf(home.env.GREET_HOME, "Alice");
+  const made = await run(["id", "Alice"], home);
+  const pem = Deno.readTextFileSync(file);
+  const shown = [made];
+  for (const args of [["id"], ["id", "Alice", "--json"]]) shown.push(await run(args, home));
+  assert(shown.every(({ code }) => code === 0));
+  const failed = [];
+  Deno.removeSync(cert);
+  for (const damage of ["is cut off", "has lost its first line", "has another first character"]) {
+    Deno.writeTextFileSync(file, DAMAGES[damage](pem));
+    failed.push(await run(["id", "Alice"], home));
+  }
+  assert(failed.every(({ code, out }) => code === 1 && out === ""));
+  for (const { out, err } of [...shown, ...failed]) assertNothingOf(pem, out + err);
+});
+
+Deno.test({
+  name: `the private key is in no chat's arguments, environment or output (needs ${PROC.what})`,
+  ignore: !PROC.isThere,
+  fn: async () => {
+    await using home = temporaryHome();
+    const [ours, theirs] = freePorts();
+    await using alice = new Bot(["Alice", ours, theirs, "--tls"], home);
+    await using bob = new Bot(["Bob", theirs, ours, "--tls"], home);
+    // By then the keys are in use.
+    await bob.say("hello");
+    await alice.until("message");
+    const keys = ["Alice", "Bob"].map((name) =>
+      Deno.readTextFileSync(filesOf(home.env.GREET_HOME, name).key)
+    );
+    for (const { program } of [alice, bob]) {
+      const [args, env] = ["cmdline", "environ"].map((what) =>
+        Deno.readTextFileSync(`/proc/${program.pid}/${what}`)
+      );
+      assert(args.includes("--tls") && env.includes(`GREET_HOME=${home.env.GREET_HOME}`));
+      program.kill("SIGTERM");
+      await program.code();
+      for (const shown of [args, env, program.out.text, program.err.text]) {
+        for (const key of keys) assertNothingOf(key, shown);
+      }
+    }
+  },
+});

@@ -1,0 +1,429 @@
+/** Whom we know: a file that people can read and edit, and that loses nobody. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { GreetError } from "../../src/base/errors.ts";
+import { type KnownPeer, KnownPeers } from "../../src/identity/known_peers.ts";
+import { homeTest, Program } from "../support/program.ts";
+
+/** A fingerprint for each number. */
+function key(number: number, who = "A"): string {
+  return `SHA256:${who}${`${number}`.padStart(42, "0")}`;
+}
+
+const BOB: KnownPeer = { fingerprint: key(1), name: "Bob" };
+const CAROL: KnownPeer = { fingerprint: key(2), name: "Carol Ann of the Hill" };
+
+/** A test with a home of its own, which is not made yet, and the file that is to be in it. */
+function knownTest(
+  name: string,
+  fn: (home: string, file: string) => void | Promise<void>,
+  needs?: Parameters<typeof homeTest>[2],
+): void {
+  homeTest(name, (home) => fn(home, join(home, "known_peers")), needs);
+}
+
+const MODES = { what: "file modes", isThere: Deno.build.os !== "windows" };
+
+/** Somebody edits the file, as an editor does that writes it in place. */
+function edit(file: string, change: (text: string) => string): void {
+  const text = Deno.readTextFileSync(file);
+  assert.notEqual(change(text), text);
+  Deno.writeTextFileSync(file, change(text));
+}
+
+/** Everything that asks, and so has to fail where nobody can tell. */
+function questions(known: KnownPeers): (() => unknown)[] {
+  return [
+    () => known.peers,
+    () => known.keysOf("Bob"),
+    () => known.keysOf("nobody"),
+    () => known.namesOf(BOB.fingerprint),
+    () => known.remember({ fingerprint: key(9), name: "Dave" }),
+  ];
+}
+
+/** An error of one sentence. */
+function failed(fn: () => unknown): GreetError {
+  try {
+    fn();
+  } catch (error) {
+    assert(error instanceof GreetError, String(error));
+    assert.equal(error.code, "FAILED");
+    assert.doesNotMatch(error.message, /\n|\.$|\. |os error/);
+    return error;
+  }
+  assert.fail("it was taken");
+}
+
+// ---------------------------------------------------------------- the file
+
+knownTest("who is remembered can be read in a file that says what it is", (home, file) => {
+  const known = KnownPeers.in(home);
+  assert.deepEqual(known.peers, []);
+  assert.throws(() => Deno.statSync(home), Deno.errors.NotFound);
+  known.remember(BOB);
+  known.remember(CAROL);
+  const lines = Deno.readTextFileSync(file).split("\n");
+  const header = lines.filter((line) => line.startsWith("#"));
+  assert(header.length > 0 && lines[0] === header[0], lines[0]);
+  assert.match(header.join(" "), /remembered .* remove their line/);
+  assert.deepEqual(lines.slice(header.length), [
+    `${BOB.fingerprint} Bob`,
+    `${CAROL.fingerprint} Carol Ann of the Hill`,
+    "",
+  ]);
+});
+
+knownTest("who was remembered is known the next time, by name and by key", (home, file) => {
+  const peers = [BOB, CAROL, { fingerprint: BOB.fingerprint, name: "#1 Bób 👩‍🚀" }];
+  const known = KnownPeers.in(home);
+  assert.equal(known.file, file);
+  for (const peer of peers) known.remember(peer);
+  for (const reader of [known, KnownPeers.in(home)]) {
+    assert.deepEqual(reader.peers, peers);
+    assert.deepEqual(reader.keysOf("Bob"), [BOB.fingerprint]);
+    assert.deepEqual(reader.keysOf("bob"), []);
+    assert.deepEqual(reader.keysOf("Carol Ann of the Hill"), [CAROL.fingerprint]);
+    assert.deepEqual(reader.keysOf("Carol"), []);
+    assert.deepEqual(reader.namesOf(BOB.fingerprint), ["Bob", "#1 Bób 👩‍🚀"]);
+    assert.deepEqual(reader.namesOf(key(7)), []);
+  }
+});
+
+knownTest("nobody but the owner can read whom we know", (home, file) => {
+  KnownPeers.in(home).remember(BOB);
+  const modes = [home, file].map((path) => (Deno.statSync(path).mode! & 0o777).toString(8));
+  assert.deepEqual(modes, ["700", "600"]);
+}, MODES);
+
+Deno.test({
+  name: "what is in memory only is neither written nor read",
+  permissions: { read: false, write: false },
+  fn() {
+    const known = KnownPeers.inMemory();
+    assert.equal(known.file, undefined);
+    assert.deepEqual(known.peers, []);
+    known.remember(BOB);
+    known.remember({ ...BOB, name: "Bobby" });
+    assert.deepEqual(known.keysOf("Bob"), [key(1)]);
+    assert.deepEqual(known.namesOf(key(1)), ["Bob", "Bobby"]);
+    assert.deepEqual(KnownPeers.inMemory().peers, []);
+  },
+});
+
+// ---------------------------------------------------------------- edited by people
+
+knownTest("what is edited counts at once, and for all that have it open", (home, file) => {
+  const known = KnownPeers.in(home);
+  const other = KnownPeers.in(home);
+  const expectPeers = (...peers: KnownPeer[]) => {
+    assert.deepEqual(known.peers, peers);
+    assert.deepEqual(other.peers, peers);
+  };
+  for (const peer of [BOB, CAROL]) known.remember(peer);
+  expectPeers(BOB, CAROL);
+  edit(file, (text) => text.replace(/.* Bob\n/, ""));
+  expectPeers(CAROL);
+  edit(file, (text) => `${text}${key(3)} Bob\n`);
+  expectPeers(CAROL, { ...BOB, fingerprint: key(3) });
+  edit(file, (text) => `${text}${key(4)} Bob\n`);
+  assert.deepEqual(known.keysOf("Bob"), [key(3), key(4)]);
+  edit(file, (text) => text.replaceAll(/^.*Bob\n/gm, `# $&`));
+  expectPeers(CAROL);
+  known.remember(BOB);
+  expectPeers(CAROL, BOB);
+  Deno.removeSync(file);
+  expectPeers();
+  other.remember(BOB);
+  expectPeers(BOB);
+  assert.equal(Deno.readTextFileSync(file).startsWith("#"), true);
+});
+
+knownTest("an edit of the same length counts, however soon it comes", (home, file) => {
+  KnownPeers.in(home).remember(BOB);
+  const known = KnownPeers.in(home);
+  for (let i = 0; i < 200; i++) {
+    edit(file, (text) => text.replace(/SHA256:\S+/, key(i + 10)));
+    assert.deepEqual(known.keysOf("Bob"), [key(i + 10)]);
+  }
+});
+
+knownTest(
+  "a file that was put in the place of an old one counts, as does an old edit",
+  (home, file) => {
+    const long = new Date("2020-01-01T00:00:00Z");
+    KnownPeers.in(home).remember(BOB);
+    Deno.utimeSync(file, long, long);
+    const known = KnownPeers.in(home);
+    assert.deepEqual(known.peers, [BOB]);
+    // As long, and as old: what an archive restores.
+    const restored = `${file}.restored`;
+    const text = Deno.readTextFileSync(file);
+    Deno.writeTextFileSync(restored, text.replace(key(1), key(2)));
+    Deno.utimeSync(restored, long, long);
+    Deno.renameSync(restored, file);
+    assert.deepEqual(known.keysOf("Bob"), [key(2)]);
+    Deno.writeTextFileSync(file, text.replace(key(1), key(3)));
+    const later = new Date("2020-01-01T00:00:01Z");
+    Deno.utimeSync(file, later, later);
+    assert.deepEqual(known.keysOf("Bob"), [key(3)]);
+    Deno.writeTextFileSync(file, text.replace(/.*\n$/, ""));
+    Deno.utimeSync(file, later, later);
+    assert.deepEqual(known.keysOf("Bob"), []);
+  },
+);
+
+/** Files as people, and their editors, write them. */
+const FILES: readonly [what: string, text: string, peers: readonly KnownPeer[]][] = [
+  ["nothing at all", "", []],
+  ["only comments", "# nobody\n#\n", []],
+  ["blank lines and lines of white space", `\n\n${key(1)} Bob\n \t \n\n`, [BOB]],
+  ["comments between the lines", `# my Bob\n${key(1)} Bob\n#${key(2)} Carol\n`, [BOB]],
+  ["lines that end as on Windows", `# hi\r\n${key(1)} Bob\r\n\r\n`, [BOB]],
+  ["a byte order mark", `\uFEFF# hi\n${key(1)} Bob\n`, [BOB]],
+  ["a byte order mark and no comment", `\uFEFF${key(1)} Bob\n`, [BOB]],
+  ["no newline at the end", `${key(1)} Bob`, [BOB]],
+  ["white space around the name", `${key(1)} \t Bob \t\n`, [BOB]],
+  ["the same line twice", `${key(1)} Bob\n${key(1)} Bob\n`, [BOB, BOB]],
+  ["names of several words", `${key(2)} Carol Ann of the Hill\n`, [CAROL]],
+];
+
+for (const [what, text, peers] of FILES) {
+  knownTest(`a file with ${what} is read, and may be added to`, (home, file) => {
+    Deno.mkdirSync(home);
+    Deno.writeTextFileSync(file, text);
+    const known = KnownPeers.in(home);
+    assert.deepEqual(known.peers, peers);
+    const dave = { fingerprint: key(4), name: "Dave" };
+    known.remember(dave);
+    assert.deepEqual(known.peers, [...peers, dave]);
+    // What somebody wrote stays as it is, and what is added is a line of its own.
+    const now = Deno.readTextFileSync(file);
+    assert(now.startsWith(text) && now.endsWith(`\n${key(4)} Dave\n`) || text === "", now);
+    assert.equal(now.match(/Dave/g)?.length, 1);
+    assert.deepEqual(KnownPeers.in(home).peers, [...peers, dave]);
+  });
+}
+
+// ---------------------------------------------------------------- what cannot be trusted
+
+const BROKEN = [
+  key(1),
+  `${key(1)} `,
+  "Bob",
+  `Bob ${key(1)}`,
+  `${key(1).slice(0, -1)} Bob`,
+  `${key(1)}0 Bob`,
+  `${key(1)}= Bob`,
+  `${key(1).replace("SHA256:", "")} Bob`,
+  `${key(1).replace("SHA256", "sha256")} Bob`,
+  "MD5:16:27:ac:a5:76:28:2d:36:63:1b:56:4d:eb:df:a6:48 Bob",
+  `${key(1)}\u00A0`,
+  `${key(1)} Bob/Carol`,
+  `${key(1)} ${"x".repeat(65)}`,
+  `${key(1)} Bob\u202E`,
+  `${key(1)} B\0b`,
+  `${key(1)} Zoe\u0308`,
+  ` ${key(1)} Bob`,
+  " # a comment that is none",
+  "<<<<<<< HEAD",
+];
+
+knownTest("a name that an earlier version allowed is still read", (home, file) => {
+  Deno.mkdirSync(home);
+  Deno.writeTextFileSync(file, `${key(1)} Bob (work)\n`);
+  assert.deepEqual(KnownPeers.in(home).keysOf("Bob (work)"), [key(1)]);
+});
+
+knownTest("a line that makes no sense is an error that says where it is", (home, file) => {
+  Deno.mkdirSync(home);
+  for (const line of BROKEN) {
+    for (const end of ["\n", "\r\n", ""]) {
+      Deno.writeTextFileSync(file, `# hi\n\n${key(2)} Carol\n${line}${end}`);
+      const { message, hint } = failed(() => KnownPeers.in(home));
+      assert.equal(message, `line 4 of ${file} is not SHA256:… and a name`, JSON.stringify(line));
+      assert.match(hint!, /mend the line/);
+    }
+  }
+});
+
+knownTest(
+  "a line that breaks later is nobody's permission either, until it is mended",
+  (home, file) => {
+    const known = KnownPeers.in(home);
+    known.remember(BOB);
+    assert.deepEqual(known.peers, [BOB]);
+    for (const line of BROKEN) {
+      const good = Deno.readTextFileSync(file);
+      const broken = `${good}${line}\n`;
+      Deno.writeTextFileSync(file, broken);
+      // Not only the first time.
+      for (const ask of [...questions(known), ...questions(known)]) {
+        assert.match(failed(ask).message, /^line 5 of .* is not SHA256:… and a name$/);
+      }
+      assert.equal(Deno.readTextFileSync(file), broken);
+      Deno.writeTextFileSync(file, good);
+      assert.deepEqual(known.peers, [BOB]);
+    }
+  },
+);
+
+knownTest("a file that has been broken for long is refused as well", (home, file) => {
+  const known = KnownPeers.in(home);
+  known.remember(BOB);
+  assert.deepEqual(known.peers, [BOB]);
+  edit(file, (text) => `${text}broken\n`);
+  const long = new Date("2020-01-01T00:00:00Z");
+  Deno.utimeSync(file, long, long);
+  for (const ask of [...questions(known), ...questions(known)]) failed(ask);
+});
+
+knownTest(
+  "a file that cannot be read is one sentence, also when that happens later",
+  (home, file) => {
+    const known = KnownPeers.in(home);
+    known.remember(BOB);
+    assert.deepEqual(known.peers, [BOB]);
+    Deno.removeSync(file);
+    Deno.mkdirSync(file);
+    const message = `${file} cannot be read: Is a directory`;
+    for (const ask of [() => KnownPeers.in(home), ...questions(known), ...questions(known)]) {
+      assert.equal(failed(ask).message, message);
+    }
+    Deno.removeSync(home, { recursive: true });
+    Deno.writeTextFileSync(home, "");
+    for (const ask of [() => KnownPeers.in(home), ...questions(known)]) {
+      assert.equal(failed(ask).message, `${file} cannot be read: Not a directory`);
+    }
+  },
+);
+
+knownTest("who cannot be written down is known all the same, until the end", (home, file) => {
+  Deno.mkdirSync(home);
+  Deno.symlinkSync(join(home, "nowhere", "file"), file);
+  const known = KnownPeers.in(home);
+  assert.deepEqual(known.peers, []);
+  const { message } = failed(() => known.remember(BOB));
+  assert.equal(message, `${file} cannot be written: No such file or directory`);
+  for (let i = 0; i < 2; i++) assert.deepEqual(known.keysOf("Bob"), [BOB.fingerprint]);
+  assert.deepEqual(KnownPeers.in(home).peers, []);
+  // Also when others can write again.
+  Deno.removeSync(file);
+  KnownPeers.in(home).remember(CAROL);
+  assert.deepEqual(known.keysOf(CAROL.name), [CAROL.fingerprint]);
+  assert.deepEqual(known.keysOf("Bob"), [BOB.fingerprint]);
+}, { what: "symbolic links", isThere: Deno.build.os !== "windows" });
+
+// ---------------------------------------------------------------- several at once
+
+knownTest("two that add to the same file lose nobody", (home, file) => {
+  const [one, other] = [KnownPeers.in(home), KnownPeers.in(home)];
+  const peers = Array.from({ length: 200 }, (_, i) => ({ fingerprint: key(i), name: `Bob ${i}` }));
+  peers.forEach((peer, i) => (i % 2 === 0 ? one : other).remember(peer));
+  for (const known of [one, other, KnownPeers.in(home)]) assert.deepEqual(known.peers, peers);
+  assert.equal(Deno.readTextFileSync(file).match(/^# Who has/gm)?.length, 1);
+});
+
+knownTest("a name that has a key gets no other one, in memory or in a file", (home, file) => {
+  for (const known of [KnownPeers.inMemory(), KnownPeers.in(home)]) {
+    assert.equal(known.remember(BOB), true);
+    for (const number of [1, 2]) {
+      assert.equal(known.remember({ ...BOB, fingerprint: key(number) }), false);
+    }
+    assert.deepEqual(known.peers, [BOB]);
+  }
+  assert.equal(KnownPeers.in(home).remember({ ...BOB, fingerprint: key(2) }), false);
+  assert.equal(Deno.readTextFileSync(file).match(/ Bob\n/g)?.length, 1);
+});
+
+knownTest("while another process has the file locked, nobody new is known", (home, file) => {
+  const known = KnownPeers.in(home);
+  known.remember(CAROL);
+  {
+    using lock = Deno.openSync(`${file}.lock`, { write: true });
+    lock.lockSync(true);
+    assert.throws(() => known.remember(BOB), {
+      code: "UNAVAILABLE",
+      message: `another process has locked ${file}`,
+    });
+    assert.deepEqual(known.peers, [CAROL]);
+  }
+  assert.equal(known.remember(BOB), true);
+});
+
+/** Remembers, whenever a number is typed, a hundred peers in the folder of that number. */
+const WRITER = `
+  import { createInterface } from "node:readline";
+  import { KnownPeers } from "../known_peers.ts";
+  console.log("ready");
+  const [home, who, count] = Deno.args;
+  for await (const round of createInterface({ input: process.stdin })) {
+    const known = KnownPeers.in(home + round);
+    for (let i = 0; i < Number(count); i++) {
+      const fingerprint = "SHA256:" + who + String(i).padStart(42, "0");
+      known.remember({ fingerprint, name: Deno.args[3] ?? who + " " + i });
+    }
+    console.log("done " + round);
+  }
+`;
+
+/** Lets processes add to the same files at the same moment, and gives what is in each file then. */
+async function together(
+  home: string,
+  { writers, rounds, count, name }: {
+    writers: string[];
+    rounds: number;
+    count: number;
+    name?: string;
+  },
+): Promise<KnownPeer[][]> {
+  await using stack = new AsyncDisposableStack();
+  const programs = writers.map((who) =>
+    stack.use(
+      new Program([
+        ...[Deno.execPath(), "eval", "--ext=ts", WRITER, "--", home, who, `${count}`],
+        ...(name === undefined ? [] : [name]),
+      ]),
+    )
+  );
+  await Promise.all(programs.map(({ out }) => out.until("ready\n")));
+  for (let round = 0; round < rounds; round++) {
+    for (const program of programs) void program.write(`${round}\n`);
+    await Promise.all(programs.map(({ out }) => out.until(`done ${round}\n`)));
+  }
+  await Promise.all(programs.map((program) => program.end()));
+  for (const program of programs) assert.equal(await program.code(), 0, program.err.text);
+  return Array.from({ length: rounds }, (_, i) => [...KnownPeers.in(`${home}${i}`).peers]);
+}
+
+function ofWriter(who: string, count: number): KnownPeer[] {
+  return Array.from({ length: count }, (_, i) => ({
+    fingerprint: key(i, who),
+    name: `${who} ${i}`,
+  }));
+}
+
+knownTest("processes that add to the same file at once lose nobody", async (home) => {
+  const writers = ["A", "B"];
+  const [peers] = await together(home, { writers, rounds: 1, count: 100 });
+  assert.equal(peers.length, 200);
+  for (const who of writers) {
+    const theirs = peers.filter(({ name }) => name.startsWith(who));
+    assert.deepEqual(theirs, ofWriter(who, 100));
+  }
+});
+
+knownTest("processes that begin the same file at once lose nobody", async (home) => {
+  const writers = ["A", "B", "C", "D"];
+  for (const peers of await together(home, { writers, rounds: 300, count: 1 })) {
+    const names = peers.map(({ name }) => name).sort();
+    assert.deepEqual(names, writers.map((who) => `${who} 0`));
+  }
+});
+
+knownTest("of processes that bind a name at once, one wins", async (home) => {
+  const writers = ["A", "B", "C", "D"];
+  const winners = await together(home, { writers, rounds: 300, count: 1, name: "Bob" });
+  for (const peers of winners) assert.equal(peers.length, 1, JSON.stringify(peers));
+  assert(new Set(winners.flat().map(({ fingerprint }) => fingerprint)).size > 1);
+});

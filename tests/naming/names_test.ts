@@ -1,0 +1,703 @@
+/** What every naming service promises, whatever keeps the names. */
+import assert from "node:assert/strict";
+import { printChanges } from "../../src/cli/names_output.ts";
+import { greet, type NamedEntry, Names, openNames, serveNames } from "../../mod.ts";
+import type { Holders, NamesEvent, Standing, Told } from "../../src/naming/names.ts";
+import { Output } from "../../src/base/output.ts";
+import { implement, serve } from "../../src/rpc/server.ts";
+import { aborted } from "../../src/base/timing.ts";
+import {
+  ETCD_KV,
+  type NameChanges,
+  type NameEntry,
+  NAMES,
+  type ServiceType,
+} from "../../src/rpc/services.ts";
+import { EtcdCluster, etcdTest } from "../support/etcd.ts";
+import { inTime, Program, run } from "../support/program.ts";
+
+/** A naming service that can be taken away and given back. */
+interface Service extends AsyncDisposable {
+  readonly place: string;
+  lose(): Promise<void>;
+  regain(): Promise<void>;
+}
+
+async function embedded(): Promise<Service> {
+  let server = await serveNames({ port: 0 });
+  const { port } = server;
+  return {
+    place: `${port}`,
+    lose: () => server.stop(0),
+    regain: async () => void (server = await serveNames({ port })),
+    [Symbol.asyncDispose]: () => server.stop(0),
+  };
+}
+
+async function etcd(): Promise<Service> {
+  const cluster = await EtcdCluster.start();
+  return {
+    place: cluster.place(),
+    lose: () => cluster.kill(0),
+    regain: () => cluster.startNode(0),
+    [Symbol.asyncDispose]: () => cluster[Symbol.asyncDispose](),
+  };
+}
+
+/** Runs a test on a server of ours, and on etcd. */
+function onBoth(name: string, run: (service: Service) => Promise<void>): void {
+  Deno.test(`${name}, by greet names`, async () => {
+    await using service = await embedded();
+    await run(service);
+  });
+  etcdTest(`${name}, by etcd`, async () => {
+    await using service = await etcd();
+    await run(service);
+  });
+}
+
+const BOB = { name: "Bob", address: "127.0.0.1:55555" };
+
+/** Fingerprints of two keys. */
+const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
+
+/** What is told, in order, as it is waited for. */
+class Watching implements AsyncDisposable {
+  readonly #stop = new AbortController();
+  readonly #events: AsyncGenerator<NamesEvent>;
+
+  constructor(names: Names, name?: string) {
+    this.#events = names.watch(name, this.#stop.signal);
+  }
+
+  async next(): Promise<NamesEvent> {
+    const { value, done } = await inTime(this.#events.next(), "what happens next");
+    assert(!done, "the watch has ended");
+    return value;
+  }
+
+  /** The same, in few words. */
+  async told(): Promise<string> {
+    return told(await this.next());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stop.abort();
+    await this.#events.return(undefined);
+  }
+}
+
+function told(event: NamesEvent): string {
+  if (event.type === "lost") return "lost";
+  if (event.type === "state") return `state: ${event.entries.map(place).join(" ")}`;
+  return `${event.type}: ${place(event.entry)}`;
+}
+
+function place({ name, address }: NamedEntry): string {
+  return `${name}@${address}`;
+}
+
+/** How a claim stands, as it is waited for. */
+function standings() {
+  let changed = Promise.withResolvers<Standing>();
+  return {
+    onChange: (standing: Standing) => {
+      changed.resolve(standing);
+      changed = Promise.withResolvers();
+    },
+    next: () => inTime(changed.promise, "a change of how the claim stands"),
+  };
+}
+
+onBoth("a name that is registered is found, and listed", async ({ place }) => {
+  await using names = openNames(place);
+  await using _bob = await names.register(BOB);
+  await using _alice = await names.register({ name: "Alice", address: "[::1]:55556" });
+  await using others = openNames(place);
+  const [entry] = await others.lookup("Bob");
+  assert.equal(entry.address, BOB.address);
+  assert.equal(entry.shared, false);
+  assert(Math.abs(Date.now() - entry.since!.getTime()) < 60_000);
+  assert.deepEqual((await others.list()).map(({ name }) => name), ["Alice", "Bob"]);
+  await assert.rejects(others.lookup("Carol"), { code: "NOT_FOUND", message: /nobody.*Carol/ });
+});
+
+onBoth("a list is ordered by name", async ({ place }) => {
+  await using names = openNames(place);
+  for (const name of ["a-b", "a", "b", "ä", "a b"]) await names.register({ ...BOB, name });
+  assert.deepEqual((await names.list()).map(({ name }) => name), ["a", "a b", "a-b", "b", "ä"]);
+});
+
+onBoth("a name is refused to anyone else, saying since when it is held", async ({ place }) => {
+  await using names = openNames(place);
+  await using bob = await names.register(BOB);
+  assert.equal(bob.standing.state, "held");
+  await using others = openNames(place);
+  await using _carol = await others.register({ ...BOB, name: "Carol" });
+  await assert.rejects(others.register({ ...BOB, address: "127.0.0.1:1" }), {
+    code: "ALREADY_EXISTS",
+    message: /: somebody else has held Bob since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$/,
+  });
+  assert.equal((await others.lookup("Bob"))[0].address, BOB.address);
+});
+
+onBoth("a name that is given back is free at once", async ({ place }) => {
+  await using others = openNames(place);
+  const names = openNames(place);
+  await using alice = await names.register({ ...BOB, name: "Alice" });
+  const bob = await names.register(BOB);
+  await using watching = new Watching(others);
+  await watching.told();
+  const begun = Date.now();
+  await bob[Symbol.asyncDispose]();
+  assert.equal(await watching.told(), "freed: Bob@127.0.0.1:55555");
+  await using _again = await others.register(BOB);
+  assert.equal(await watching.told(), "held: Bob@127.0.0.1:55555");
+  assert.equal(alice.standing.state, "held");
+  await names[Symbol.asyncDispose]();
+  assert.equal(await watching.told(), "freed: Alice@127.0.0.1:55555");
+  await using _alice = await others.register({ ...BOB, name: "Alice" });
+  assert(Date.now() - begun < 2_000, "it took long");
+});
+
+onBoth("watchers are told the state, then every change in order", async ({ place }) => {
+  const rounds = 200;
+  await using names = openNames(place);
+  await using others = openNames(place);
+  await using _alice = await names.register({ ...BOB, name: "Alice" });
+  await using one = new Watching(others, "Bob");
+  await using all = new Watching(names);
+  assert.equal(await one.told(), "state: ");
+  assert.equal(await all.told(), "state: Alice@127.0.0.1:55555");
+  const expected: string[] = [];
+  for (let port = 1; port <= rounds; port++) {
+    const address = `127.0.0.1:${port}`;
+    const bob = await names.register({ name: "Bob", address });
+    assert.equal(await one.told(), `held: Bob@${address}`);
+    await bob[Symbol.asyncDispose]();
+    assert.equal(await one.told(), `freed: Bob@${address}`);
+    expected.push(`held: Bob@${address}`, `freed: Bob@${address}`);
+  }
+  // This one has not been read so far.
+  const seen: string[] = [];
+  while (seen.length < expected.length) seen.push(await all.told());
+  assert.deepEqual(seen, expected);
+});
+
+onBoth(
+  "of 20 who claim a name at once, one gets it, and the next when it is free",
+  async (service) => {
+    await using claimants = new AsyncDisposableStack();
+    let holders = 0;
+    const turns = Array.from({ length: 20 }, async (_, index) => {
+      const names = claimants.use(openNames(service.place));
+      for (let hasHeld = false; !hasHeld;) {
+        try {
+          await using bob = await names.register({
+            name: "Bob",
+            address: `127.0.0.1:${index + 1}`,
+            fingerprint: [undefined, KEY, OTHER_KEY][index % 3],
+          });
+          assert.equal(bob.standing.state, "held");
+          assert.equal(++holders, 1, "two hold one name");
+          assert.equal((await names.lookup("Bob"))[0].address, bob.claim.address);
+          holders--;
+          hasHeld = true;
+        } catch (error) {
+          assert.equal((error as { code: string }).code, "ALREADY_EXISTS");
+        }
+      }
+    });
+    await inTime(Promise.all(turns), "20 holders, one after the other", 30_000);
+  },
+);
+
+onBoth("a name that is shared has several addresses, and no single holder", async ({ place }) => {
+  await using one = openNames(place);
+  await using two = openNames(place);
+  await using three = openNames(place);
+  const greeter = { name: "Greeter", shared: true };
+  await using _first = await one.register({ ...greeter, address: "127.0.0.1:1" });
+  await using second = await two.register({ ...greeter, address: "127.0.0.1:2" });
+  const addresses = async () =>
+    (await three.lookup("Greeter")).map(({ address }) => address).sort();
+  assert.deepEqual(await addresses(), ["127.0.0.1:1", "127.0.0.1:2"]);
+  await using _bob = await one.register(BOB);
+  await Promise.all([
+    assert.rejects(three.register({ name: "Greeter", address: "127.0.0.1:3" }), {
+      code: "ALREADY_EXISTS",
+    }),
+    assert.rejects(three.register({ ...BOB, shared: true }), { code: "ALREADY_EXISTS" }),
+  ]);
+  await using watching = new Watching(three, "Greeter");
+  assert.match(await watching.told(), /^state: Greeter@127.0.0.1:[12] Greeter@127.0.0.1:[12]$/);
+  await second[Symbol.asyncDispose]();
+  assert.equal(await watching.told(), "freed: Greeter@127.0.0.1:2");
+  assert.deepEqual(await addresses(), ["127.0.0.1:1"]);
+});
+
+onBoth(
+  "a fingerprint that is registered is found, listed and told, and printed for programs",
+  async ({ place }) => {
+    await using names = openNames(place);
+    await using others = openNames(place);
+    await using watching = new Watching(others, "Bob");
+    await watching.next();
+    await using printing = Program.greet(["names", "watch", "Bob", "--json", "--names", place]);
+    await printing.out.until('{"type":"state","names":[]}\n');
+    await using _alice = await names.register({ ...BOB, name: "Alice" });
+    const bob = await names.register({ ...BOB, fingerprint: KEY });
+    const [found] = await others.lookup("Bob");
+    assert.deepEqual({ ...found, since: 0 }, { ...BOB, shared: false, since: 0, fingerprint: KEY });
+    const [alice, listed] = await others.list();
+    assert(!("fingerprint" in alice));
+    assert.deepEqual(listed, found);
+    await using later = new Watching(others);
+    assert.deepEqual(await later.next(), { type: "state", entries: [alice, found] });
+    const list = await run(["names", "list", "--json", "--names", place]);
+    const printed = list.out.trimEnd().split("\n").map((line) => JSON.parse(line));
+    assert.deepEqual(printed.map(({ fingerprint }) => fingerprint), [undefined, KEY]);
+    await bob[Symbol.asyncDispose]();
+    for (const type of ["held", "freed"]) {
+      assert.deepEqual(await watching.next(), { type, entry: found });
+      const [line] = await printing.out.until(new RegExp(`{"type":"${type}".*}\n`));
+      assert.equal(JSON.parse(line).fingerprint, KEY);
+    }
+  },
+);
+
+onBoth(
+  "who comes back to the same address with another key is told as somebody else",
+  async ({ place }) => {
+    await using names = openNames(place);
+    await using others = openNames(place);
+    const followed = others.follow("Bob");
+    const known = async () => {
+      const { value } = await inTime(followed.next(), "who holds the name");
+      const { entries }: Holders = value;
+      return entries.map(({ address, fingerprint }) => ({ address, fingerprint }));
+    };
+    const { address } = BOB;
+    assert.deepEqual(await known(), []);
+    for (const fingerprint of [KEY, OTHER_KEY, undefined, KEY]) {
+      await using _bob = await names.register({ ...BOB, fingerprint });
+      assert.deepEqual(await known(), [{ address, fingerprint }]);
+      await _bob[Symbol.asyncDispose]();
+      assert.deepEqual(await known(), []);
+    }
+    await followed.return(undefined);
+  },
+);
+
+onBoth("a name with a fingerprint is held alone, and so is one without", async ({ place }) => {
+  await using one = openNames(place);
+  await using _keyed = await one.register({ ...BOB, fingerprint: KEY });
+  await using _plain = await one.register({ ...BOB, name: "Alice" });
+  await using _shared = await one.register({ ...BOB, name: "Greeter", shared: true });
+  const address = "127.0.0.1:1";
+  const refused = async (claim: Partial<NamedEntry>) => {
+    await using two = openNames(place);
+    await assert.rejects(two.register({ ...BOB, address, ...claim }), {
+      code: "ALREADY_EXISTS",
+      message: /: somebody else has held (Bob|Alice|Greeter) since /,
+    });
+  };
+  await Promise.all([
+    refused({}),
+    refused({ fingerprint: KEY }),
+    refused({ fingerprint: OTHER_KEY }),
+    refused({ shared: true }),
+    refused({ name: "Alice", fingerprint: KEY }),
+    refused({ name: "Alice", shared: true }),
+    refused({ name: "Greeter" }),
+    refused({ name: "Greeter", fingerprint: KEY }),
+  ]);
+  const entries = (await one.list()).map(({ name, address, fingerprint }) => [
+    name,
+    address,
+    fingerprint,
+  ]);
+  assert.deepEqual(entries, [
+    ["Alice", BOB.address, undefined],
+    ["Bob", BOB.address, KEY],
+    ["Greeter", BOB.address, undefined],
+  ]);
+});
+
+/** Names of a service that tells a story to who watches, and then ends the watch. */
+function telling(events: readonly Told[], end: AbortController): Names {
+  return new Names({
+    address: "somewhere",
+    hold: () => Promise.reject(new Error("it only tells")),
+    list: () => Promise.reject(new Error("it only tells")),
+    watch: () => ({
+      async *run() {
+        yield* events;
+        end.abort();
+      },
+    }),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  });
+}
+
+Deno.test("the end of a former hold takes nobody else's away, whenever it is told", async () => {
+  const former: NamedEntry = { ...BOB, shared: false, fingerprint: KEY };
+  const alice: NamedEntry = { ...former, name: "Alice" };
+  const freed: Told = { type: "freed", entry: former };
+  for (const fingerprint of [OTHER_KEY, undefined]) {
+    const entry: NamedEntry = { ...BOB, shared: false, fingerprint };
+    const held: Told = { type: "held", entry };
+    for (const changes of [[freed, held], [held, freed]]) {
+      const end = new AbortController();
+      await using names = telling([{ type: "state", entries: [former] }, ...changes], end);
+      const known = await Array.fromAsync(names.follow("Bob", end.signal));
+      assert.deepEqual(known.at(-1)?.entries, [entry]);
+
+      // Who has been told of a change is not told of it again with the next state.
+      const printed: string[] = [];
+      const stdout = new Output({
+        write: (bytes) => {
+          printed.push(new TextDecoder().decode(bytes));
+          return Promise.resolve(bytes.length);
+        },
+      });
+      const stop = new AbortController();
+      const states = [former, entry].map((one): Told => ({ type: "state", entries: [alice, one] }));
+      await using again = telling([states[0], ...changes, states[1]], stop);
+      const { signal } = stop;
+      const options = { stdout, stderr: stdout, signal, json: false, quiet: false };
+      await printChanges(again, undefined, options);
+      await stdout.flush();
+      const told = printed.join("").match(/\w+ is (at|gone)/g)?.sort();
+      assert.deepEqual(told, ["Alice is at", "Bob is at", "Bob is at", "Bob is gone"]);
+    }
+  }
+});
+
+Deno.test("an entry whose fingerprint is none is left out, whoever serves it", async () => {
+  const entry = { name: "Bob", address: BOB.address, shared: false, sinceMs: 1 };
+  const entries: NameEntry[] = [
+    { ...entry, fingerprint: KEY },
+    { ...entry, name: "Mallory", fingerprint: "\x1b[2J" },
+    { ...entry, name: "Carol", fingerprint: "" },
+  ];
+  const changes = entries.map((entry, revision) => ({ kind: "HELD" as const, entry, revision }));
+  const service = implement(NAMES, {
+    async *Register() {},
+    Lookup: ({ name }) => ({ entries: entries.filter((one) => one.name === name) }),
+    List: () => ({ entries, nextPageToken: "" }),
+    async *Watch(_, { signal }) {
+      yield { state: true, more: false, revision: 0, changes: [] };
+      yield { state: false, more: false, revision: 2, changes };
+      await aborted(signal);
+    },
+  });
+  await using server = await serve({ host: "127.0.0.1", port: 0, services: [service] });
+  await using names = openNames(`${server.port}`);
+  const expected = [["Bob", KEY], ["Carol", undefined]];
+  const told = (entries: readonly NamedEntry[]) =>
+    entries.map(({ name, fingerprint }) => [name, fingerprint]);
+  assert.deepEqual(told(await names.lookup("Bob")), [expected[0]]);
+  await assert.rejects(names.lookup("Mallory"), { code: "NOT_FOUND" });
+  assert.deepEqual(told(await names.list()), expected);
+  await using watching = new Watching(names);
+  assert.equal(await watching.told(), "state: ");
+  const held = [await watching.next(), await watching.next()];
+  assert.deepEqual(
+    told(held.flatMap((event) => event.type === "held" ? [event.entry] : [])),
+    expected,
+  );
+});
+
+// ---------------------------------------------------------------- a service that never ends
+
+/** A naming server that says what it likes. */
+async function lying(handlers: Partial<Parameters<typeof implement<CallsOf<typeof NAMES>>>[1]>) {
+  const service = implement(NAMES, {
+    async *Register() {},
+    Lookup: () => ({ entries: [] }),
+    List: () => ({ entries: [], nextPageToken: "" }),
+    async *Watch() {},
+    ...handlers,
+  });
+  const server = await serve({ host: "127.0.0.1", port: 0, services: [service] });
+  const names = openNames(`${server.port}`);
+  const who = `the naming service at 127.0.0.1:${server.port}: it has sent`;
+  return {
+    names,
+    who,
+    async [Symbol.asyncDispose]() {
+      await names[Symbol.asyncDispose]();
+      await server.stop(0);
+    },
+  };
+}
+
+/** The messages of a service. */
+type CallsOf<T> = T extends ServiceType<infer C> ? C : never;
+
+/** Entries that were not there before. */
+function freshEntries(count: number, name?: string): NameEntry[] {
+  return Array.from({ length: count }, () => ({
+    name: name ?? `name ${serial++}`,
+    address: `host-${serial++}:1`,
+    shared: true,
+    sinceMs: 1,
+    fingerprint: "",
+  }));
+}
+let serial = 0;
+
+/** A state without end. */
+async function* endlessState(count: number, name?: string): AsyncGenerator<NameChanges> {
+  for (let state = true;; state = false) {
+    const entries = freshEntries(count, name);
+    const changes = entries.map((entry) => ({ kind: "HELD" as const, entry, revision: 1 }));
+    yield { state, more: true, revision: 1, changes };
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+Deno.test("a list without end is refused, whether it is of names or of nothing", async () => {
+  await using names = await lying({
+    List: () => ({ entries: freshEntries(20_000), nextPageToken: "more" }),
+  });
+  await assert.rejects(names.names.list(), {
+    code: "INTERNAL",
+    message: `${names.who} more than 100000 names`,
+  });
+  await using nothing = await lying({ List: () => ({ entries: [], nextPageToken: "more" }) });
+  await assert.rejects(nothing.names.list({ maxTime: 0.3 }), {
+    code: "DEADLINE_EXCEEDED",
+    message: `${nothing.who} names and not come to an end`,
+  });
+});
+
+Deno.test("of one name no more than a thousand addresses are taken, and nothing of other names", async () => {
+  await using many = await lying({ Lookup: () => ({ entries: freshEntries(1_001, "Bob") }) });
+  await assert.rejects(many.names.lookup("Bob"), {
+    code: "INTERNAL",
+    message: `${many.who} more than 1000 addresses for Bob`,
+  });
+  await using others = await lying({
+    Lookup: () => ({ entries: [...freshEntries(1_001), ...freshEntries(2, "Bob")] }),
+  });
+  assert.equal((await others.names.lookup("Bob")).length, 2);
+});
+
+Deno.test("a watch that is told of names without end says so and keeps none of them", async () => {
+  for (const [name, what] of [["Bob", "1000 addresses for Bob"], [undefined, "100000 names"]]) {
+    await using names = await lying({
+      Watch: () => endlessState(name === undefined ? 10_000 : 100, name),
+    });
+    await using watching = new Watching(names.names, name);
+    const event = await watching.next();
+    assert.equal(event.type === "lost" && event.error.message, `${names.who} more than ${what}`);
+  }
+});
+
+Deno.test("who follows a name is not told of more than a thousand addresses, one by one", async () => {
+  await using names = await lying({
+    async *Watch() {
+      yield { state: true, more: false, revision: 0, changes: [] };
+      for (;;) {
+        const [entry] = freshEntries(1, "Bob");
+        yield {
+          state: false,
+          more: false,
+          revision: 1,
+          changes: [{ kind: "HELD", entry, revision: 1 }],
+        };
+      }
+    },
+  });
+  await assert.rejects(Array.fromAsync(names.names.follow("Bob")), { code: "INTERNAL" });
+});
+
+Deno.test("an etcd whose keys do not end is refused, whether there are any or none", async () => {
+  const encoder = new TextEncoder();
+  let keysEach = 5_000;
+  let calls = 0;
+  const kv = implement(ETCD_KV, {
+    Range: () => {
+      calls++;
+      const kvs = freshEntries(keysEach).map(({ name, address }) => ({
+        key: encoder.encode(`${name}/${address}`),
+        value: encoder.encode(JSON.stringify({ Op: 0, Addr: address })),
+        modRevision: "1",
+        lease: "0",
+      }));
+      return { kvs, more: true, header: { revision: "1" } };
+    },
+    Txn: () => ({ succeeded: false, responses: [], header: { revision: "1" } }),
+  });
+  await using server = await serve({ host: "127.0.0.1", port: 0, services: [kv] });
+  const place = `etcd://127.0.0.1:${server.port}`;
+  await using names = openNames(place);
+  await assert.rejects(names.list(), {
+    code: "INTERNAL",
+    message: `the naming service at 127.0.0.1:${server.port}: it has sent more than 100000 keys`,
+  });
+  assert(calls < 50, `${calls} calls`);
+  keysEach = 0;
+  assert.deepEqual(await names.list(), []);
+});
+
+Deno.test({
+  name: "of a thousand servers of one name a client connects to a hundred",
+  // Elsewhere, 127.0.0.1 is the only one of its kind.
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const called = new Set<string>();
+    const connections: Deno.Conn[] = [];
+    const accepting = (async () => {
+      for await (const connection of listener) {
+        connections.push(connection);
+        called.add((connection.localAddr as Deno.NetAddr).hostname);
+      }
+    })();
+    const entries = freshEntries(1_000, "greeter").map((entry, i) => ({
+      ...entry,
+      address: `127.0.${1 + i % 4}.${1 + i % 250}:${port}`,
+    }));
+    await using names = await lying({
+      Lookup: () => ({ entries }),
+      async *Watch(_, { signal }) {
+        const changes = entries.map((entry) => ({ kind: "HELD" as const, entry, revision: 1 }));
+        yield { state: true, more: false, revision: 1, changes };
+        await aborted(signal);
+      },
+    });
+    const greeting = greet("greeter", "Bob", { names: names.names, maxTime: 1 });
+    await assert.rejects(greeting, { code: "DEADLINE_EXCEEDED" });
+    listener.close();
+    await accepting;
+    connections.forEach((connection) => connection.close());
+    assert.equal(called.size, 100);
+  },
+});
+
+Deno.test("a time that is none is left out", async () => {
+  const times = [-1, 0, Date.UTC(2026), Date.UTC(10_000), Number.MAX_SAFE_INTEGER];
+  await using names = await lying({
+    Lookup: () => ({
+      entries: freshEntries(times.length, "Bob").map((entry, i) => ({
+        ...entry,
+        sinceMs: times[i],
+      })),
+    }),
+  });
+  const found = await names.names.lookup("Bob");
+  assert.deepEqual(found.map(({ since }) => since?.getTime()), [
+    undefined,
+    0,
+    Date.UTC(2026),
+    undefined,
+    undefined,
+  ]);
+});
+
+Deno.test("many thousands of names are compared at once when they are told again", async () => {
+  const entries = freshEntries(60_000).map(({ name, address, shared }) => ({
+    name,
+    address,
+    shared,
+  }));
+  const stop = new AbortController();
+  const state: Told = { type: "state", entries };
+  await using names = telling([state, { ...state, entries: entries.slice(1) }], stop);
+  let bytes = 0;
+  const stdout = new Output({
+    write: (chunk) => {
+      bytes += chunk.length;
+      return Promise.resolve(chunk.length);
+    },
+  });
+  const options = { stdout, stderr: stdout, signal: stop.signal, json: false, quiet: false };
+  const start = performance.now();
+  await printChanges(names, undefined, options);
+  await stdout.flush();
+  assert(performance.now() - start < 10_000, "it took too long");
+  assert(bytes > 60_000);
+});
+
+onBoth("what breaks the rules is refused", async ({ place }) => {
+  await using names = openNames(place);
+  for (const name of ["", "a/b", "a\u202Eb", " a", "a".repeat(65)]) {
+    await assert.rejects(names.register({ ...BOB, name }), { code: "USAGE" });
+  }
+  await assert.rejects(names.register({ ...BOB, address: "55555" }), { code: "USAGE" });
+  for (const fingerprint of ["", "SHA256:", `${KEY}=`, KEY.slice(7), `${KEY}\n`]) {
+    await assert.rejects(names.register({ ...BOB, fingerprint }), {
+      code: "USAGE",
+      message: `${JSON.stringify(fingerprint)} is not SHA256:…`,
+    });
+  }
+  await assert.rejects(names.register({ ...BOB, shared: true, fingerprint: KEY }), {
+    code: "USAGE",
+    message: "a name that is shared has no fingerprint",
+  });
+  await assert.rejects(names.lookup("a/b"), { code: "INVALID_ARGUMENT", message: /a '\/'/ });
+});
+
+onBoth("a service that is lost and found again finds names held as before", async (service) => {
+  await using names = openNames(service.place);
+  const { onChange, next } = standings();
+  await using bob = await names.register(BOB, onChange);
+  await using others = openNames(service.place);
+  await using watching = new Watching(others);
+  assert.equal(await watching.told(), "state: Bob@127.0.0.1:55555");
+  let standing = next();
+  await service.lose();
+  assert.equal(await watching.told(), "lost");
+  assert.equal((await standing).state, "lost");
+  await assert.rejects(others.lookup("Bob"), { code: "UNAVAILABLE" });
+  standing = next();
+  await service.regain();
+  const regained = Date.now();
+  assert.equal((await standing).state, "held");
+  assert.equal(bob.standing.state, "held");
+  assert(Date.now() - regained < 4_000, "it was waited for a lease of our own to end");
+  assert.equal((await others.lookup("Bob"))[0].address, BOB.address);
+  const alice = await others.register({ ...BOB, name: "Alice" });
+  // What comes before Alice depends on how much the service remembers; in the end, both are there.
+  const known = new Set<string>();
+  while (!known.has("Alice")) {
+    const event = await watching.next();
+    if (event.type === "state") known.clear();
+    if (event.type === "state") event.entries.forEach(({ name }) => known.add(name));
+    if (event.type === "held") known.add(event.entry.name);
+    if (event.type === "freed") known.delete(event.entry.name);
+  }
+  await alice[Symbol.asyncDispose]();
+  assert.equal(await watching.told(), "freed: Alice@127.0.0.1:55555");
+});
+
+onBoth(
+  "a claim that the service could not be asked for is made when it is there",
+  async (service) => {
+    await service.lose();
+    await using names = openNames(service.place);
+    const { onChange, next } = standings();
+    await using bob = await names.register(BOB, onChange);
+    assert.equal(bob.standing.state, "lost");
+    const standing = next();
+    await service.regain();
+    assert.equal((await standing).state, "held");
+  },
+);
+
+onBoth("an aborted signal ends a watch, and so does the end of the names", async ({ place }) => {
+  const names = openNames(place);
+  const stop = new AbortController();
+  const aborted = names.watch("Bob", stop.signal);
+  const open = names.watch();
+  for (const watch of [aborted, open]) assert.equal((await watch.next()).value?.type, "state");
+  stop.abort();
+  assert.equal((await inTime(aborted.next(), "the end")).done, true);
+  const end = open.next();
+  await names[Symbol.asyncDispose]();
+  assert.equal((await inTime(end, "the end")).done, true);
+});

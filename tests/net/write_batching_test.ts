@@ -1,0 +1,65 @@
+/** What is written to a socket in one go leaves in one go, and all of it leaves. */
+import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
+import { setImmediate } from "node:timers";
+import { gatherWrites } from "../../src/net/write_batching.ts";
+import { inTime } from "../support/program.ts";
+
+/** Two ends of a connection; what is written to the first is gathered. */
+async function connection(): Promise<[net.Socket, net.Socket] & AsyncDisposable> {
+  const server = net.createServer();
+  await once(server.listen(0, "127.0.0.1"), "listening");
+  const accepted = once(server, "connection");
+  const far = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1");
+  const [near] = await inTime(accepted, "a connection") as [net.Socket];
+  gatherWrites(near);
+  const dispose = async () => {
+    const ends = [once(near, "close"), once(far, "close")];
+    near.destroy();
+    far.destroy();
+    await Promise.all(ends);
+    server.close();
+    await once(server, "close");
+  };
+  return Object.assign([near, far] as [net.Socket, net.Socket], { [Symbol.asyncDispose]: dispose });
+}
+
+Deno.test("frames that are written one right after the other come in one piece", async () => {
+  await using ends = await connection();
+  const [near, far] = ends;
+  for (let round = 0; round < 20; round++) {
+    const came = once(far, "data");
+    near.write("headers,");
+    near.write("data,");
+    // As the runtime does with what ends an answer.
+    setImmediate(() => near.write("trailers"));
+    const [piece] = await inTime(came, "a piece");
+    assert.equal(`${piece}`, "headers,data,trailers");
+  }
+});
+
+Deno.test("what was written before the end comes before the end", async () => {
+  await using ends = await connection();
+  const [near, far] = ends;
+  let text = "";
+  far.on("data", (piece) => text += piece);
+  near.write("last ");
+  near.end("words");
+  // Both ends end by themselves; the test only waits for the far one.
+  await inTime(once(far, "end"), "the end");
+  assert.equal(text, "last words");
+});
+
+Deno.test("a writer learns when what it wrote has left, in order", async () => {
+  await using ends = await connection();
+  const [near, far] = ends;
+  far.resume();
+  const left: number[] = [];
+  const all = Array.from(
+    { length: 5 },
+    (_, i) => new Promise<void>((resolve) => near.write(`${i}`, () => (left.push(i), resolve()))),
+  );
+  await inTime(Promise.all(all), "all five");
+  assert.deepEqual(left, [0, 1, 2, 3, 4]);
+});

@@ -1,0 +1,159 @@
+/** What is acknowledged is shown, and what is late is told by the journal, not by the clock. */
+import assert from "node:assert/strict";
+import { Inbox } from "../../src/peer/inbox.ts";
+import { type Entry, Journal, type Message } from "../../src/peer/journal.ts";
+import { pause } from "../../src/base/timing.ts";
+import { inTime, temporaryHome } from "../support/program.ts";
+
+const HOUR_MS = 3_600_000;
+
+function message(body: string): Message {
+  return { id: `id of ${body}`, from: "Bob", body, at: new Date() };
+}
+
+/** An inbox that is open, on a journal on disk, and what its reader was shown. */
+function openInbox(read: (entry: Entry) => boolean | Promise<boolean> = () => true) {
+  const home = temporaryHome();
+  const journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  const shown: string[] = [];
+  const inbox = new Inbox({
+    journal,
+    show: async (entry) => {
+      const isRead = await read(entry);
+      if (isRead) shown.push(entry.message.body);
+      return isRead;
+    },
+    onTrouble: (error) => assert.fail(error),
+  });
+  inbox.open();
+  return {
+    inbox,
+    journal,
+    shown,
+    async [Symbol.asyncDispose]() {
+      await inbox[Symbol.asyncDispose]();
+      journal[Symbol.dispose]();
+      await home[Symbol.asyncDispose]();
+    },
+  };
+}
+
+Deno.test("a message that is stored as the inbox closes is shown, or not acknowledged", async () => {
+  await using alice = openInbox();
+  const taken = alice.inbox.take([message("too late")]);
+  const closed = alice.inbox[Symbol.asyncDispose]();
+  await assert.rejects(taken, { code: "UNAVAILABLE" });
+  await closed;
+  assert.deepEqual(alice.shown, []);
+});
+
+Deno.test("a closed inbox stores nothing", async () => {
+  await using alice = openInbox();
+  await alice.inbox[Symbol.asyncDispose]();
+  await assert.rejects(alice.inbox.take([message("too late")]), { code: "UNAVAILABLE" });
+  assert.equal(alice.journal.lastPlace(), 0);
+});
+
+Deno.test("a message that comes again is acknowledged only when the first one may be", async () => {
+  const reader = Promise.withResolvers<boolean>();
+  await using alice = openInbox(() => reader.promise);
+  await alice.inbox.take([message("first")]);
+  const closed = alice.inbox[Symbol.asyncDispose]();
+  let isAcknowledged = false;
+  const repeated = alice.inbox.take([message("first")]).then(() => isAcknowledged = true);
+  // Two more writes: the repeated message is stored by then, and would have been acknowledged.
+  await alice.journal.take([]);
+  await alice.journal.take([]);
+  assert.equal(isAcknowledged, false);
+  reader.resolve(true);
+  await repeated;
+  await closed;
+  assert.deepEqual(alice.shown, ["first"]);
+});
+
+Deno.test("nothing is acknowledged once the reader is gone", async () => {
+  await using alice = openInbox(() => false);
+  await alice.inbox.take([message("acknowledged before anyone knew")]);
+  await inTime(
+    assert.rejects(
+      async () => {
+        for (let i = 0;; i++) await alice.inbox.take([message(`${i}`)]);
+      },
+      { code: "UNAVAILABLE" },
+    ),
+    "a refusal",
+  );
+});
+
+Deno.test("a slow reader gets everything that was acknowledged before we leave", async () => {
+  await using alice = openInbox(async () => {
+    await pause(400);
+    return true;
+  });
+  const bodies = ["1", "2", "3", "4"];
+  await alice.inbox.take(bodies.map(message));
+  await alice.inbox[Symbol.asyncDispose]();
+  assert.deepEqual(alice.shown, bodies);
+});
+
+Deno.test("a reader that has stalled does not keep us from leaving, and keeps its messages", async () => {
+  await using alice = openInbox(() => Promise.withResolvers<boolean>().promise);
+  await alice.inbox.take([message("for the next start")]);
+  await inTime(alice.inbox[Symbol.asyncDispose](), "the end", 5_000);
+  assert.equal(alice.journal.unshown(0).length, 1);
+});
+
+/** Runs with a clock that is off by so much. */
+async function clockOffBy<T>(ms: number, run: () => Promise<T>): Promise<T> {
+  const { now } = Date;
+  Date.now = () => now() + ms;
+  try {
+    return await run();
+  } finally {
+    Date.now = now;
+  }
+}
+
+for (const [what, ms] of [["back", -HOUR_MS], ["forward", HOUR_MS]] as const) {
+  Deno.test(`a clock that was set ${what} between two runs does not change what is late`, async () => {
+    await using home = temporaryHome();
+    using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+    await journal.take([message("before")]);
+    await clockOffBy(ms, async () => {
+      const seen = new Map<string, boolean>();
+      await using inbox = new Inbox({
+        journal,
+        show: ({ message }, late) => {
+          seen.set(message.body, late);
+          return Promise.resolve(true);
+        },
+        onTrouble: (error) => assert.fail(error),
+      });
+      inbox.open();
+      const at = new Date(Date.now());
+      await inbox.take([{ ...message("now"), at }]);
+      await inbox[Symbol.asyncDispose]();
+      assert.deepEqual([...seen], [["before", true], ["now", false]]);
+    });
+  });
+}
+
+Deno.test("a clock that is set back during a run makes nothing late", async () => {
+  const seen: boolean[] = [];
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  await using inbox = new Inbox({
+    journal,
+    show: (_, late) => {
+      seen.push(late);
+      return Promise.resolve(true);
+    },
+    onTrouble: (error) => assert.fail(error),
+  });
+  inbox.open();
+  await clockOffBy(-HOUR_MS, async () => {
+    await inbox.take([message("said by a clock that was not set back")]);
+    await inbox[Symbol.asyncDispose]();
+  });
+  assert.deepEqual(seen, [false]);
+});

@@ -1,0 +1,298 @@
+/** Files that are deleted, moved or replaced while a chat uses them, or that others can get at. */
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { Journal, journalFile, type Message } from "../../src/peer/journal.ts";
+import { KnownPeers } from "../../src/identity/known_peers.ts";
+import { openIdentity } from "../../src/identity/identity.ts";
+import { Bot, freePorts, homeTest, run, temporaryHome } from "../support/program.ts";
+
+const POSIX = { what: "POSIX", isThere: Deno.build.os !== "windows" };
+const LINUX = { what: "Linux", isThere: Deno.build.os === "linux" };
+const ROOT = { what: "root", isThere: POSIX.isThere && Deno.uid() === 0 };
+
+const GONE = {
+  code: "FAILED",
+  message:
+    /^the journal cannot be used: \S+ was deleted, moved, or overwritten; put it back or restart$/,
+};
+
+function message(body: string, from: string): Message {
+  return { id: body, from, body, at: new Date() };
+}
+
+/** Says something and takes something, as one does in a chat. */
+function use(journal: Journal, body: string): Promise<unknown>[] {
+  return [
+    journal.say(message(body, "Alice"), () => [{ target: "127.0.0.1:1", name: "Bob" }]),
+    journal.take([message(body, "Bob")]),
+  ];
+}
+
+function bodies(journal: Journal): string[] {
+  return journal.unshown(0).map(({ message }) => message.body);
+}
+
+function lockFile(home: string): string {
+  const [lock] = Deno.readDirSync(join(home, "locks"));
+  return join(home, "locks", lock.name);
+}
+
+// ---------------------------------------------------------------- deleted, moved, replaced
+
+/** What may be deleted of Alice's journal. */
+const PARTS: readonly [what: string, path: (home: string) => string][] = [
+  ["the database", (home) => journalFile(home, "Alice")],
+  ["its log", (home) => `${journalFile(home, "Alice")}-wal`],
+  ["its index", (home) => `${journalFile(home, "Alice")}-shm`],
+  ["its lock", lockFile],
+  ["the folder of journals", (home) => join(home, "journals")],
+  ["the home directory", (home) => home],
+];
+
+for (const [what, path] of PARTS) {
+  homeTest(`${what} is deleted in use: nothing more is taken`, async (home) => {
+    using journal = Journal.open({ home, name: "Alice" });
+    await Promise.all(use(journal, "before"));
+    Deno.removeSync(path(home), { recursive: true });
+    for (const work of use(journal, "after")) await assert.rejects(work, GONE);
+    assert.deepEqual(bodies(journal), ["before"]);
+  }, POSIX);
+
+  homeTest(
+    `${what} is moved away and back: it works again, without what was refused`,
+    async (home) => {
+      {
+        using journal = Journal.open({ home, name: "Alice" });
+        await Promise.all(use(journal, "before"));
+        const here = path(home);
+        Deno.renameSync(here, `${here}.elsewhere`);
+        for (const work of use(journal, "meanwhile")) await assert.rejects(work, GONE);
+        Deno.renameSync(`${here}.elsewhere`, here);
+        await Promise.all(use(journal, "after"));
+      }
+      using journal = Journal.open({ home, name: "Alice" });
+      assert.deepEqual(bodies(journal), ["before", "after"]);
+      assert.deepEqual(journal.queue().map(({ message }) => message.body), ["before", "after"]);
+    },
+    POSIX,
+  );
+}
+
+homeTest("a copy in the place of the journal is not taken for it", async (home) => {
+  using journal = Journal.open({ home, name: "Alice" });
+  const path = journalFile(home, "Alice");
+  Deno.copyFileSync(path, `${path}.copy`);
+  Deno.renameSync(`${path}.copy`, path);
+  for (const work of use(journal, "after")) await assert.rejects(work, GONE);
+}, POSIX);
+
+for (const [what, suffix] of [["the database", ""], ["its log", "-wal"]]) {
+  homeTest(`${what} is truncated in use: nothing more is taken`, async (home) => {
+    using journal = Journal.open({ home, name: "Alice" });
+    await Promise.all(use(journal, "before"));
+    Deno.truncateSync(journalFile(home, "Alice") + suffix, 0);
+    for (const work of use(journal, "after")) await assert.rejects(work, { code: "FAILED" });
+  }, POSIX);
+}
+
+homeTest("without its journals a name still chats only once", (home) => {
+  using _journal = Journal.open({ home, name: "Alice" });
+  Deno.removeSync(join(home, "journals"), { recursive: true });
+  assert.throws(() => Journal.open({ home, name: "Alice" }), /is chatting already/);
+}, POSIX);
+
+homeTest(
+  "a journal that was begun in the place of another survives the other's end",
+  async (home) => {
+    const first = Journal.open({ home, name: "Alice" });
+    await Promise.all(use(first, "lost"));
+    Deno.removeSync(home, { recursive: true });
+    {
+      using second = Journal.open({ home, name: "Alice" });
+      await Promise.all(use(second, "kept"));
+      first[Symbol.dispose]();
+      await Promise.all(use(second, "kept, too"));
+    }
+    using third = Journal.open({ home, name: "Alice" });
+    assert.deepEqual(bodies(third), ["kept", "kept, too"]);
+  },
+  POSIX,
+);
+
+Deno.test({
+  name:
+    "journals are deleted in the middle of a chat: both sides hear, and nothing is lost (needs POSIX)",
+  ignore: !POSIX.isThere,
+  async fn() {
+    const [a, b] = freePorts();
+    await using home = temporaryHome();
+    await using bob = new Bot(["Bob", b, a]);
+    {
+      await using alice = new Bot(["Alice", a, b], home);
+      await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+      await Deno.remove(join(home.env.GREET_HOME, "journals"), { recursive: true });
+      await bob.say("one", "two");
+      const [theirs] = await alice.until("error");
+      assert.match(String(theirs.message), GONE.message);
+      await alice.say("ours");
+      const [, ours] = await alice.until("error", 2);
+      assert.deepEqual({ ...theirs, id: ours.id }, ours);
+      assert.deepEqual([...alice.all("message"), ...bob.all("delivered")], []);
+      await alice.program.end();
+      assert.equal(await alice.program.code(), 1);
+    }
+    await using alice = new Bot(["Alice", a, b], home);
+    await alice.until("message", 2);
+    assert.deepEqual(alice.all("message").map(({ body }) => body), ["one", "two"]);
+    assert.equal(bob.all("message").length, 0);
+  },
+});
+
+// ---------------------------------------------------------------- other users
+
+function modeOf(path: string): number {
+  return Deno.statSync(path).mode! & 0o777;
+}
+
+/** Begins everything that Alice keeps, and leaves a journal behind as a killed process does. */
+async function kept(home: string): Promise<{ journal: string; known: string; key: string }> {
+  Journal.open({ home, name: "Alice" })[Symbol.dispose]();
+  const journal = journalFile(home, "Alice");
+  KnownPeers.in(home).remember({ fingerprint: `SHA256:${"A".repeat(43)}`, name: "Bob" });
+  await openIdentity(home, "Alice");
+  const identities = join(home, "identities");
+  const [key] = [...Deno.readDirSync(identities)].filter(({ name }) => name.endsWith(".key"));
+  return { journal, known: join(home, "known_peers"), key: join(identities, key.name) };
+}
+
+const JOURNAL_FILES = ["", "-wal", "-shm"];
+
+homeTest("a journal that others could read is made private, and that is told", async (home) => {
+  const { journal: path } = await kept(home);
+  for (const suffix of JOURNAL_FILES) {
+    // SQLite ignores an empty log; its mode is what counts here.
+    if (suffix !== "") Deno.writeTextFileSync(path + suffix, "");
+    Deno.chmodSync(path + suffix, 0o644);
+    using journal = Journal.open({ home, name: "Alice" });
+    assert.equal(journal.warning, "other users could read the journal until now");
+    for (const each of JOURNAL_FILES) assert.equal(modeOf(path + each), 0o600, each);
+  }
+  using journal = Journal.open({ home, name: "Alice" });
+  assert.equal(journal.warning, undefined);
+}, POSIX);
+
+homeTest("known_peers that others could read is made private", async (home) => {
+  const { known: path } = await kept(home);
+  const known = KnownPeers.in(home);
+  for (const mode of [0o644, 0o640, 0o604]) {
+    Deno.chmodSync(path, mode);
+    assert.equal(known.keysOf("Bob").length, 1);
+    assert.equal(modeOf(path), 0o600);
+  }
+}, POSIX);
+
+homeTest(
+  "files that others can write to are refused, until what the hint says is done",
+  async (home) => {
+    const { journal, known, key } = await kept(home);
+    const peers = KnownPeers.in(home);
+    const open = () => Journal.open({ home, name: "Alice" })[Symbol.dispose]();
+    for (const mode of [0o666, 0o620, 0o602]) {
+      for (const suffix of JOURNAL_FILES) {
+        if (suffix !== "") Deno.writeTextFileSync(journal + suffix, "");
+        Deno.chmodSync(journal + suffix, mode);
+        assert.throws(open, { message: /other users can write to it$/, hint: /: chmod 600 \S+$/ });
+        Deno.chmodSync(journal + suffix, 0o600);
+      }
+      Deno.chmodSync(known, mode);
+      for (const ask of [() => KnownPeers.in(home), () => peers.keysOf("Bob")]) {
+        assert.throws(ask, { message: /other users can write to it$/, hint: /: chmod 600 \S+$/ });
+      }
+      Deno.chmodSync(known, 0o600);
+      Deno.chmodSync(key, mode);
+      await assert.rejects(openIdentity(home, "Alice"), /others can read the private key/);
+      Deno.chmodSync(key, 0o600);
+    }
+    open();
+    assert.equal(peers.keysOf("Bob").length, 1);
+  },
+  POSIX,
+);
+
+homeTest("files of another user are refused", async (home) => {
+  const { journal, known, key } = await kept(home);
+  for (const path of [journal, known, key]) Deno.chownSync(path, 12_345, 12_345);
+  const refusal = { code: "FAILED", message: /it belongs to another user$/ };
+  assert.throws(() => Journal.open({ home, name: "Alice" }), refusal);
+  assert.throws(() => KnownPeers.in(home), refusal);
+  await assert.rejects(openIdentity(home, "Alice"), refusal);
+}, ROOT);
+
+homeTest("folders that others can write to are refused, but not ones like /tmp", async (home) => {
+  await kept(home);
+  const open = () => Journal.open({ home, name: "Alice" })[Symbol.dispose]();
+  for (const folder of [home, join(home, "journals"), join(home, "locks")]) {
+    Deno.chmodSync(folder, 0o777);
+    assert.throws(open, {
+      message: /other users can write to the folder/,
+      hint: `chmod go-w ${folder}`,
+    });
+    Deno.chmodSync(folder, 0o1777);
+    open();
+    Deno.chmodSync(folder, 0o700);
+  }
+  Deno.chmodSync(home, 0o777);
+  assert.throws(() => KnownPeers.in(home), { hint: `chmod go-w ${home}` });
+  await assert.rejects(openIdentity(home, "Alice"), { hint: `chmod go-w ${home}` });
+}, POSIX);
+
+// ---------------------------------------------------------------- files that are none
+
+/** What may lie in the place of a file, and would block, never end, or not exist. */
+const ODD: readonly [what: string, make: (path: string) => void | Promise<unknown>][] = [
+  ["a named pipe", (path) => new Deno.Command("mkfifo", { args: ["-m", "600", path] }).output()],
+  ["a folder", (path) => Deno.mkdirSync(path, { mode: 0o700 })],
+  ["a link to /dev/zero", (path) => Deno.symlinkSync("/dev/zero", path)],
+  ["a link to /dev/full", (path) => Deno.symlinkSync("/dev/full", path)],
+  ["a link to itself", (path) => Deno.symlinkSync(path, path)],
+];
+
+for (const [what, make] of ODD) {
+  homeTest(`${what} in the place of any file: one line says so, exit 1`, async (home) => {
+    const { journal, known, key } = await kept(home);
+    const [a, b] = freePorts();
+    const lock = lockFile(home);
+    const files = [journal, `${journal}-wal`, lock, known, key, key.replace(/key$/, "pem")];
+    for (const path of files) {
+      const saved = `${path}.saved`;
+      const isThere = path !== `${journal}-wal`;
+      if (isThere) Deno.renameSync(path, saved);
+      await make(path);
+      const { code, err } = await run(["chat", "Alice", a, b, "--tls", "--home", home]);
+      assert.equal(code, 1, `${path}: ${err}`);
+      assert.match(err, /^greet: error: [^\n]+\n(greet: hint: [^\n]+\n)?$/);
+      assert.match(err, /not a regular file|Is a directory|Too many levels of symbolic links/);
+      Deno.removeSync(path);
+      if (isThere) Deno.renameSync(saved, path);
+    }
+  }, LINUX);
+}
+
+homeTest("known_peers and keys that are far too large are not read", async (home) => {
+  const { known, key } = await kept(home);
+  for (const path of [known, key]) Deno.truncateSync(path, 2_000_000_000);
+  assert.throws(() => KnownPeers.in(home), /larger than 1 MB$/);
+  await assert.rejects(openIdentity(home, "Alice"), /larger than 1 MB$/);
+});
+
+homeTest("a home directory that is a link is as good as any", async (home) => {
+  const real = join(dirname(home), "elsewhere");
+  Deno.mkdirSync(real, { mode: 0o700 });
+  Deno.symlinkSync(real, home);
+  {
+    using journal = Journal.open({ home, name: "Alice" });
+    await Promise.all(use(journal, "kept"));
+  }
+  using journal = Journal.open({ home: real, name: "Alice" });
+  assert.deepEqual(bodies(journal), ["kept"]);
+}, POSIX);

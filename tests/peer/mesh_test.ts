@@ -1,0 +1,151 @@
+/** More than two: everybody is linked to everybody, and each link goes its own way. */
+import assert from "node:assert/strict";
+import {
+  Bot,
+  freePorts,
+  Immortal,
+  Program,
+  randomNumbers,
+  temporaryHome,
+} from "../support/program.ts";
+
+/** The arguments of each member of a full mesh. */
+function mesh(names: readonly string[]): string[][] {
+  const ports = freePorts(names.length);
+  return names.map((name, i) => [name, ports[i], ...ports.toSpliced(i, 1)]);
+}
+
+Deno.test("three chat: welcomed together, joins, leaves and gaps are said by name", async () => {
+  const [alices, bobs, carols] = mesh(["Alice", "Bob", "Carol"]);
+  await using alice = Program.greet(["chat", ...alices]);
+  await using bob = Program.greet(["chat", ...bobs]);
+  await using home = temporaryHome();
+  {
+    await using carol = Program.greet(["chat", ...carols], home);
+    // Who comes within a second of the first is welcomed with them.
+    await carol.out.until("Welcome, Carol. You are chatting with Alice and Bob.\n");
+    await alice.out.until(/Welcome, Alice\. You are chatting with Bob( and Carol)?\.\n/);
+    await alice.out.until(/with Bob and Carol\.|Carol is here\./);
+    await alice.write("hello, both\n");
+    await Promise.all([carol, bob].map(({ out }) => out.until("] Alice> hello, both\n")));
+    await alice.out.until(/\] Alice> hello, both\n/);
+    carol.kill();
+    await alice.out.until("Carol has left.\n");
+  }
+  await alice.write("hello, one\n");
+  await bob.out.until("] Alice> hello, one\n");
+  await alice.out.until("] Alice> hello, one (waiting for Carol)\n");
+  await using carol = Program.greet(["chat", ...carols], home);
+  await carol.out.until("] Alice> hello, one\n");
+  await alice.out.until("Carol is back.\n");
+  assert.equal(bob.out.text.match(/hello, one/g)?.length, 1);
+});
+
+Deno.test("what waits for all, then for some, then for nobody is said so each time", async () => {
+  const [alices, bobs, carols] = mesh(["Alice", "Bob", "Carol"]);
+  await using alice = Program.greet(["chat", ...alices]);
+  await alice.write("anybody?\n");
+  await alice.out.until("] Alice> anybody? (waiting)\n");
+  await using bob = Program.greet(["chat", ...bobs]);
+  await alice.out.until(`] Alice> anybody? (waiting for 127.0.0.1:${carols[1]})\n`);
+  await bob.out.until("] Alice> anybody?\n");
+  await using _carol = Program.greet(["chat", ...carols]);
+  await alice.out.until(/\] Alice> anybody\?\n/);
+});
+
+Deno.test("two with the same name: refused, and said so on every side", async () => {
+  const [alices, bobs, others] = mesh(["Alice", "Bob", "Bob"]);
+  await using alice = new Bot(alices);
+  await using bob = new Bot(bobs);
+  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+  await using other = new Bot(others);
+  const [refused] = await alice.until("error");
+  assert.match(`${refused.message}`, /name is Bob, and so is that at 127\.0\.0\.1:\d+$/);
+  assert.match(`${(await bob.until("error"))[0].message}`, /name is Bob, too$/);
+  assert.match(`${(await other.until("error"))[0].message}`, /name is Bob, too$/);
+  assert.deepEqual([...alice.all("joined"), ...bob.all("joined")], []);
+});
+
+Deno.test("ten peers: everybody hears everything once, in each speaker's order", async () => {
+  const names = Array.from({ length: 10 }, (_, i) => `Peer${i}`);
+  const all = mesh(names);
+  await using stack = new AsyncDisposableStack();
+  const bots = all.map((args) => stack.use(new Bot(args)));
+  const everybody = (bot: Bot) => {
+    const [welcome] = bot.all("welcome");
+    if (welcome === undefined) return;
+    const count = (welcome.peers as string[]).length + bot.all("joined").length;
+    return count === names.length - 1 || undefined;
+  };
+  for (const bot of bots) {
+    await bot.program.out.waitFor(
+      () => everybody(bot),
+      () => `everybody in ${bot.program.out.text}`,
+      30_000,
+    );
+  }
+  const words = ["one", "two", "three"];
+  await Promise.all(bots.map((bot) => bot.say(...words)));
+  for (const [i, bot] of bots.entries()) {
+    const heard = await bot.until("message", words.length * (names.length - 1), 30_000);
+    for (const [k, name] of names.entries()) {
+      const said = heard.filter(({ from }) => from === name).map(({ body }) => body);
+      assert.deepEqual(said, k === i ? [] : words, `${names[i]} hears ${name}`);
+    }
+  }
+});
+
+Deno.test("three under fire: everybody gets everything, once and in order", async () => {
+  const random = randomNumbers(7);
+  const names = ["Alice", "Bob", "Carol"];
+  await using stack = new AsyncDisposableStack();
+  const peers = mesh(names).map((args) => stack.use(new Immortal(...args)));
+  for (let round = 0; round < 12; round++) {
+    const bodies = Array.from({ length: 50 }, (_, i) => `${round * 50 + i}`);
+    await Promise.all(peers.map(({ now }) => now.say(...bodies)));
+    const victim = peers[Math.floor(random() * peers.length)];
+    await victim.now.until("queued", Math.ceil(random() * 50), 30_000);
+    await victim.killAndStart();
+  }
+  await Promise.all(peers.map(({ now }) => now.say("the end")));
+  for (const { now } of peers) {
+    const endings = () => now.all("message").filter(({ body }) => body === "the end");
+    await now.program.out.waitFor(
+      () => endings().length === names.length - 1 || undefined,
+      () => `the ends in ${now.program.out.text.slice(-2_000)}`,
+      60_000,
+    );
+  }
+  for (const [i, listener] of peers.entries()) {
+    const received = listener.received();
+    for (const [k, speaker] of peers.entries()) {
+      if (k === i) continue;
+      const heard = received.filter(({ from }) => from === names[k]).map(({ body }) => body!);
+      const lost = speaker.all("queued").filter(({ body }) => !heard.includes(body!));
+      assert.deepEqual(lost, [], `${names[i]} lost what ${names[k]} said`);
+      const numbers = heard.slice(0, -1).map(Number);
+      assert.deepEqual(numbers, numbers.toSorted((x, y) => x - y), "in order");
+      assert.equal(new Set(heard).size, heard.length, "once");
+    }
+  }
+});
+
+Deno.test("four chat over TLS: each has met the keys of all others, and gets what all say, in order", async () => {
+  const bots = mesh(["Alice", "Bob", "Carol", "Dave"]).map((args) => new Bot([...args, "--tls"]));
+  try {
+    await Promise.all(bots.map((bot) => bot.until("met", 3)));
+    const said = Array.from({ length: 50 }, (_, i) => `${i}`);
+    await Promise.all(bots.map((bot) => bot.say(...said)));
+    for (const bot of bots) {
+      const messages = await bot.until("message", 3 * said.length);
+      const senders = Map.groupBy(messages, ({ from }) => from);
+      assert.equal(senders.size, 3);
+      for (const own of senders.values()) assert.deepEqual(own.map(({ body }) => body), said);
+      assert.deepEqual([...bot.all("error"), ...bot.all("impostor")], []);
+    }
+    const keys = bots.map((bot) => bot.all("met").map(({ fingerprint }) => fingerprint));
+    assert.equal(new Set(keys.flat()).size, 4);
+  } finally {
+    await Promise.all(bots.map((bot) => bot[Symbol.asyncDispose]()));
+  }
+});

@@ -1,0 +1,336 @@
+/** What was said to a peer is never given to the one that takes its place. */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { Journal, journalFile } from "../../src/peer/journal.ts";
+import { type NewcomerEvent, Newcomers, type NewcomersOptions } from "../../src/peer/newcomers.ts";
+import { type Identity, KnownPeers, newIdentity, Peer, type PeerOptions } from "../../mod.ts";
+import {
+  Bot,
+  freePorts,
+  homeTest,
+  inTime,
+  Program,
+  run,
+  temporaryHome,
+} from "../support/program.ts";
+import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
+import { Witness } from "../support/witness.ts";
+
+// ---------------------------------------------------------------- who is a newcomer
+
+const [B, C] = ["127.0.0.1:2", "127.0.0.1:3"];
+const BOB = { name: "Bob", fingerprint: "SHA256:bob" };
+const CAROL = { name: "Carol", fingerprint: "SHA256:carol" };
+const DAVE = { name: "Dave", fingerprint: "SHA256:dave" };
+
+/** Newcomers, where Bob and Carol were met before, and what they announce. */
+function newcomers(options: Partial<NewcomersOptions> = {}) {
+  const events: NewcomerEvent[] = [];
+  const all = new Newcomers({
+    meetings: [{ target: B, ...BOB }, { target: C, ...CAROL }],
+    policy: "admit",
+    keysOf: () => [],
+    announce: (event) => events.push(event),
+    ...options,
+  });
+  return { all, events };
+}
+
+Deno.test("a peer that was met in this chat may change places, and a first one may come", () => {
+  const { all, events } = newcomers({ policy: "refuse" });
+  for (const [target, person] of [[B, CAROL], [C, BOB], [B, BOB], ["elsewhere", DAVE]] as const) {
+    all.check(target, person);
+    all.meet(target, person);
+  }
+  assert.deepEqual(events, []);
+});
+
+for (
+  const [what, person] of [
+    ["another name", DAVE],
+    ["another key", { name: "Bob", fingerprint: "SHA256:other" }],
+    ["no key any more", { name: "Bob", fingerprint: undefined }],
+  ] as const
+) {
+  Deno.test(`a peer with ${what} is refused or announced`, () => {
+    const refusing = newcomers({ policy: "refuse" });
+    for (let i = 0; i < 3; i++) {
+      assert.throws(() => refusing.all.check(B, person), {
+        code: "FAILED_PRECONDITION",
+        message: `${B}: not the peer that was last met there, Bob`,
+      });
+    }
+    const [{ error, ...event }, ...more] = refusing.events;
+    const expected = { type: "newcomer", ...person, target: B, previous: BOB };
+    assert.deepEqual([event, more], [expected, []]);
+    assert.match(error!.hint!, /NAME@127\.0\.0\.1:2$/);
+
+    const { all, events } = newcomers();
+    for (let i = 0; i < 3; i++) {
+      all.check(B, person);
+      all.meet(B, person);
+    }
+    assert.deepEqual(events, [expected]);
+  });
+}
+
+Deno.test("a second key that is known for the name is the same peer; so is the first key at all", () => {
+  const { all } = newcomers({ policy: "refuse", keysOf: () => [BOB.fingerprint, "SHA256:second"] });
+  all.check(B, { name: "Bob", fingerprint: "SHA256:second" });
+  const plain = newcomers({ policy: "refuse", meetings: [{ target: B, name: "Bob" }] });
+  plain.all.check(B, BOB);
+});
+
+Deno.test("ten newcomers take a place in one run, and no more", () => {
+  const { all, events } = newcomers();
+  for (let i = 0; i < 10; i++) {
+    all.check(B, { name: `${i}` });
+    all.meet(B, { name: `${i}` });
+  }
+  assert.throws(() => all.check(B, { name: "10" }), { code: "RESOURCE_EXHAUSTED" });
+  all.check(B, BOB);
+  assert.equal(events.length, 10);
+});
+
+// ---------------------------------------------------------------- the journal
+
+function bodies(journal: Journal, person: Parameters<Journal["waitingFor"]>[0]): string[] {
+  return journal.waitingFor(person).map(({ message }) => message.body);
+}
+
+homeTest(
+  "what is for a key waits for that key, or for another one of the same peer",
+  async (home) => {
+    using journal = Journal.open({ home, name: "Alice" });
+    const message = { id: "1", from: "Alice", body: "secret", at: new Date() };
+    await journal.say(message, () => [{ target: B, ...BOB }]);
+    const second = { name: "Bob", fingerprint: "SHA256:second" };
+    for (const other of [second, { name: "Bob", fingerprint: undefined }]) {
+      journal.meet(B, other, other.fingerprint === undefined ? [] : [other.fingerprint]);
+      assert.deepEqual(bodies(journal, other), []);
+    }
+    assert.deepEqual(bodies(journal, BOB), ["secret"]);
+    const company = { names: ["Bob"], targets: [B] };
+    assert.equal(journal.isWaitingFor(company, [second.fingerprint]), false);
+    assert.equal(journal.isWaitingFor(company, [BOB.fingerprint]), true);
+    journal.meet(B, second, [BOB.fingerprint, second.fingerprint]);
+    assert.deepEqual([bodies(journal, BOB), bodies(journal, second)], [[], ["secret"]]);
+  },
+);
+
+/** The tables of version 1, with one message for a target where Bob was met. */
+const VERSION_1 = `
+  CREATE TABLE message (place INTEGER PRIMARY KEY, id TEXT NOT NULL, sender TEXT NOT NULL,
+    body TEXT NOT NULL, at INTEGER NOT NULL, taken INTEGER NOT NULL, shown INTEGER NOT NULL) STRICT;
+  CREATE UNIQUE INDEX message_once ON message (sender, id) WHERE id <> '';
+  CREATE INDEX message_unshown ON message (place) WHERE shown = 0;
+  CREATE TABLE delivery (place INTEGER NOT NULL REFERENCES message (place) ON DELETE CASCADE,
+    target TEXT NOT NULL, recipient TEXT,
+    state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'cancelled')),
+    PRIMARY KEY (place, target)) STRICT, WITHOUT ROWID;
+  CREATE INDEX delivery_waiting ON delivery (recipient, place) WHERE state = 'waiting';
+  CREATE TABLE met (target TEXT PRIMARY KEY, name TEXT NOT NULL) STRICT, WITHOUT ROWID;
+  INSERT INTO message VALUES (1, 'a', 'Alice', 'to the target', 0, 0, 1), (2, 'b', 'Alice', 'to Bob', 0, 0, 1);
+  INSERT INTO delivery VALUES (1, '${B}', NULL, 'waiting'), (2, '${B}', 'Bob', 'waiting');
+  INSERT INTO met VALUES ('${B}', 'Bob');
+  PRAGMA application_id = ${0x67726574}; PRAGMA user_version = 1;`;
+
+homeTest(
+  "a journal of the version before is upgraded, and what it holds is for whom it was",
+  (home) => {
+    Journal.open({ home, name: "Alice" })[Symbol.dispose]();
+    const path = journalFile(home, "Alice");
+    Deno.removeSync(path);
+    const database = new DatabaseSync(path);
+    database.exec(VERSION_1);
+    database.close();
+    for (let i = 0; i < 2; i++) {
+      using journal = Journal.open({ home, name: "Alice" });
+      assert.equal(journal.notice, undefined);
+      const bob = { target: B, name: "Bob", fingerprint: undefined };
+      assert.deepEqual(journal.moveTo([B]), [bob]);
+      assert.deepEqual(bodies(journal, { name: "Bob" }), ["to the target", "to Bob"]);
+    }
+    using journal = Journal.open({ home, name: "Alice" });
+    journal.meet(B, CAROL);
+    journal.meet(C, BOB);
+    assert.deepEqual([bodies(journal, CAROL), bodies(journal, BOB).length], [[], 2]);
+    assert.deepEqual(journal.moveTo([B]), [{ target: B, ...CAROL }]);
+  },
+);
+
+// ---------------------------------------------------------------- peers
+
+/** A peer that is watched. */
+async function open(options: PeerOptions) {
+  const peer = await Peer.open(options);
+  const witness = new Witness(peer);
+  return {
+    peer,
+    witness,
+    async [Symbol.asyncDispose]() {
+      await peer[Symbol.asyncDispose]();
+      await witness.done;
+    },
+  };
+}
+
+homeTest(
+  "what was said to one key is not given to the next, until both are known",
+  async (home) => {
+    const [a, b] = freePorts();
+    const [ours, first, second] = await Promise.all(["Alice", "Bob", "Bob"].map(newIdentity));
+    const known = KnownPeers.in(home);
+    using journal = Journal.open({ home, name: "Alice" });
+    const options = {
+      name: "Alice",
+      port: Number(a),
+      targets: [b],
+      identity: ours,
+      known,
+      journal,
+    };
+    const bob = (identity: Identity) =>
+      open({ name: "Bob", port: Number(b), targets: [a], identity });
+    await using alice = await open(options);
+    {
+      await using before = await bob(first);
+      await Promise.all([alice, before].map(({ witness }) => witness.until("welcome")));
+    }
+    await alice.witness.until("left");
+    await alice.peer.send("for the first key");
+    // Bob has told her of a new key.
+    const line = `${first.fingerprint} Bob\n`;
+    Deno.writeTextFileSync(known.file!, Deno.readTextFileSync(known.file!).replace(line, ""));
+    {
+      await using after = await bob(second);
+      const [{ name, previous, error }] = await alice.witness.until("newcomer");
+      assert.deepEqual([name, previous.fingerprint, error], ["Bob", first.fingerprint, undefined]);
+      await alice.peer.send("for the second key");
+      const [{ message }] = await after.witness.until("message");
+      assert.equal(message.body, "for the second key");
+      await inTime(alice.peer.drained(), "what the second key can get");
+      assert.deepEqual(alice.peer.queue().map(({ message }) => message.body), [
+        "for the first key",
+      ]);
+    }
+    await alice.witness.until("left", 2);
+    Deno.writeTextFileSync(known.file!, line, { append: true });
+    await using both = await bob(second);
+    const [{ message }] = await both.witness.until("message");
+    assert.equal(message.body, "for the first key");
+  },
+);
+
+Deno.test("where the target says who must be there, nobody else is met", async () => {
+  await using carol = await open({ name: "Carol", targets: ["1"] });
+  await using alice = await open({ name: "Alice", targets: [`Bob@${carol.peer.port}`] });
+  const [{ reason }] = await alice.witness.until("waiting");
+  assert.match(reason, /name is Carol, and not Bob$/);
+  await using other = await open({ name: "Alice", targets: [`Carol@${carol.peer.port}`] });
+  assert.equal(await other.peer.joined(), "Carol");
+});
+
+// ---------------------------------------------------------------- in pipes
+
+/** Alice and somebody at port `b`, who have met and gone. */
+async function meet(
+  a: string,
+  b: string,
+  name: string,
+  tls: string[],
+  home: { env: { GREET_HOME: string } },
+) {
+  await using other = new Bot([name, b, a, ...tls]);
+  await using alice = new Bot(["Alice", a, `${name}@${b}`, ...tls], home);
+  await Promise.all([other.until("welcome"), alice.until("welcome")]);
+  await alice.program.end();
+  await alice.program.code();
+}
+
+for (const tls of [[], ["--tls"]]) {
+  Deno.test(`in a pipe, a newcomer gets nothing unless it is named (${tls[0] ?? "plain"})`, async () => {
+    const [a, b] = freePorts();
+    await using home = temporaryHome();
+    await meet(a, b, "Bob", tls, home);
+    {
+      await using bobby = new Bot(["Bobby", b, a, ...tls]);
+      await using alice = Program.greet(["chat", "Alice", a, b, ...tls], home);
+      await alice.write("for Bob's eyes only\n");
+      await alice.err.until(
+        `Bobby is at 127.0.0.1:${b}, where you last met Bob. Nothing is sent to Bobby (to talk to ` +
+          `another peer there, put its name in front: NAME@127.0.0.1:${b}).\n`,
+      );
+      // It is refused as a sender, too.
+      await bobby.say("I am the new Bob");
+      await bobby.until("queued");
+      alice.kill("SIGTERM");
+      assert.equal(await alice.code(), 0);
+      assert.equal(
+        alice.err.text.split("\n").slice(1).join("\n"),
+        "1 message for Bob is kept. It goes out when you meet again.\n",
+      );
+      assert.doesNotMatch(alice.out.text, /I am the new Bob|Bobby/);
+
+      const named = await run(["chat", "Alice", a, `Bobby@${b}`, ...tls], {
+        ...home,
+        input: "hi\n",
+      });
+      assert.equal(named.code, 0, named.err);
+      const heard = await bobby.until("message");
+      assert.deepEqual(heard.map(({ body }) => body), ["hi"]);
+    }
+    await using bob = new Bot(["Bob", b, a, ...tls]);
+    const back = await run(["chat", "Alice", a, `Bob@${b}`, ...tls, "--linger", "2"], home);
+    assert.equal(back.code, tls.length === 0 ? 0 : 78, back.err);
+    // With --tls this Bob has a key of his own, and is no Bob to Alice.
+    if (tls.length === 0) assert.equal((await bob.until("message"))[0].body, "for Bob's eyes only");
+    else assert.deepEqual(bob.all("message"), []);
+  });
+}
+
+Deno.test("programs are told of a newcomer", async () => {
+  const [a, b] = freePorts();
+  await using home = temporaryHome();
+  await meet(a, b, "Bob", ["--tls"], home);
+  await using _bobby = new Bot(["Bobby", b, a, "--tls"]);
+  await using alice = new Bot(["Alice", a, b, "--tls", "--linger", "0"], home);
+  const [{ name, target, previous, refused, message }] = await alice.until("newcomer");
+  assert.deepEqual(
+    [name, target, (previous as { name: string }).name, refused],
+    ["Bobby", `127.0.0.1:${b}`, "Bob", true],
+  );
+  const [error] = await alice.until("error");
+  assert.equal(error.message, message);
+  await alice.program.end();
+  assert.equal(await alice.program.code(), 0);
+  assert.deepEqual([alice.all("welcome"), alice.all("met")], [[], []]);
+});
+
+// ---------------------------------------------------------------- on a terminal
+
+terminalTest(
+  "on a terminal a newcomer is announced, and gets what is typed from then on",
+  async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open({ columns: 200 });
+    await terminal.run(greetIn(["chat", "Alice", a, b]));
+    {
+      await using _bob = new Bot(["Bob", b, a]);
+      await terminal.until("Welcome, Alice");
+    }
+    await terminal.until("Bob has left");
+    await terminal.type("for Bob", "Enter");
+    await terminal.until("for Bob (waiting)");
+    await using carol = new Bot(["Carol", b, a]);
+    await terminal.until(
+      `Carol is at 127.0.0.1:${b}, where you last met Bob. What you type from now on goes to Carol; ` +
+        "what waits for Bob keeps waiting.",
+    );
+    await terminal.type("for Carol", "Enter");
+    const [{ body }] = await carol.until("message");
+    assert.equal(body, "for Carol");
+    await terminal.until("for Bob (waiting)");
+    assert.equal(carol.all("message").length, 1);
+  },
+);

@@ -1,0 +1,185 @@
+/** What a failed connection is explained by, and that no attacker can talk users out of protection. */
+import assert from "node:assert/strict";
+import net from "node:net";
+import { GreetError, newIdentity } from "../../mod.ts";
+import { readPem } from "../../src/net/certificates.ts";
+import type { ErrorCode } from "../../src/base/errors.ts";
+import {
+  type Channel,
+  dial,
+  dialAll,
+  type DialOptions,
+  isNobodyThere,
+} from "../../src/rpc/client.ts";
+import { implement, serve } from "../../src/rpc/server.ts";
+import { parseTarget } from "../../src/net/address.ts";
+import { GREETER } from "../../src/rpc/services.ts";
+import { Authority, hasOpenssl } from "../support/certificates.ts";
+
+/** A test of connections that cannot be made: gRPC's pause before the next attempt outlives its channel. */
+function connectionTest(name: string, fn: () => Promise<void>, ignore = false): void {
+  Deno.test({ name, fn, ignore, sanitizeResources: false, sanitizeOps: false });
+}
+
+const ALICE = await newIdentity("Alice");
+
+/** The ways in which a caller protects its connections. */
+const CALLERS: Record<string, DialOptions> = {
+  plaintext: {},
+  tls: { tls: {} },
+  mutual: { tls: { own: ALICE } },
+  peer: { own: ALICE },
+};
+
+/** Greets on a channel, and tells how that fails. */
+async function failureOf(channel: Channel): Promise<GreetError> {
+  const greeting = channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 10_000 });
+  const failure = await greeting.then(() => undefined, (error) => error);
+  assert(failure instanceof GreetError, "a failure");
+  return failure;
+}
+
+/** A server on loopback that does as it likes with its connections. */
+async function listening(server: net.Server) {
+  const sockets = new Set<net.Socket>();
+  server.on("connection", (socket: net.Socket) => sockets.add(socket.on("error", () => {})));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+const INTERRUPTIONS: Record<string, (socket: net.Socket) => void> = {
+  "closed at once": (socket) => socket.end(),
+  "reset at once": (socket) => socket.resetAndDestroy(),
+  "closed after the first bytes": (socket) => socket.once("data", () => socket.end()),
+  "reset after the first bytes": (socket) => socket.once("data", () => socket.resetAndDestroy()),
+};
+
+for (const [what, interrupt] of Object.entries(INTERRUPTIONS)) {
+  connectionTest(`a connection that is ${what} is no reason to turn protection off`, async () => {
+    await using server = await listening(net.createServer(interrupt));
+    for (const [caller, options] of Object.entries(CALLERS)) {
+      using channel = dial(parseTarget(`${server.port}`), options);
+      const { code, message, hint } = await failureOf(channel);
+      assert.deepEqual([code, hint], ["UNAVAILABLE", undefined], caller);
+      assert.match(message, /: the other side closed the connection (before|during) /, caller);
+    }
+  });
+}
+
+connectionTest(
+  "a server that answers TLS in plaintext has proved what it speaks, but peers stay with TLS",
+  async () => {
+    const settings = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
+    await using server = await listening(net.createServer((socket) => socket.write(settings)));
+    for (const [caller, options] of Object.entries(CALLERS)) {
+      if (caller === "plaintext") continue;
+      using channel = dial(parseTarget(`${server.port}`), options);
+      const { message, hint } = await failureOf(channel);
+      assert.match(message, /: the other side does not speak TLS, and this side does$/, caller);
+      assert.match(hint!, caller === "peer" ? /^(?!.*plaintext).*--tls/ : /--plaintext/, caller);
+    }
+  },
+);
+
+connectionTest("HTTP/2 that ends at once is not taken for a server without gRPC", async () => {
+  const settings = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
+  await using server = await listening(net.createServer((socket) => {
+    socket.end(settings);
+  }));
+  using channel = dial(parseTarget(`${server.port}`));
+  assert.doesNotMatch((await failureOf(channel)).message, /does not speak/);
+});
+
+const LIES = [
+  "No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:1",
+  "No connection established. Last error: wrong version number",
+  "certificate",
+  "wrong version number",
+  "received fatal alert: CertificateRequired",
+];
+
+connectionTest(
+  "the words of a server lead to no advice, and are not taken for our own",
+  async () => {
+    let lie = "";
+    const greeter = implement(GREETER, {
+      Greet() {
+        throw new GreetError("UNAVAILABLE", lie);
+      },
+    });
+    await using server = await serve({ host: "127.0.0.1", port: 0, services: [greeter] });
+    for (lie of LIES) {
+      using channel = dial(parseTarget(`${server.port}`));
+      const failure = await failureOf(channel);
+      assert.equal(failure.message, `127.0.0.1:${server.port}: ${lie}`);
+      assert.equal(failure.hint, undefined);
+      assert(!isNobodyThere(failure));
+      // Nor is the channel given up, which is for those that have no connection.
+      assert.equal((await failureOf(channel)).message, failure.message);
+    }
+  },
+);
+
+const LIBRARY_WORDS: readonly [words: string, code: ErrorCode][] = [
+  ["enter idle", "UNAVAILABLE"],
+  ["max_age", "UNAVAILABLE"],
+  ["Socket closed", "UNAVAILABLE"],
+  ["transport is closing", "UNAVAILABLE"],
+  ["Received RST_STREAM with code 2 (Internal server error)", "INTERNAL"],
+];
+
+connectionTest(
+  "what gRPC libraries say of connections that end is put in plain words",
+  async () => {
+    let words = "";
+    let code: ErrorCode = "UNAVAILABLE";
+    const greeter = implement(GREETER, {
+      Greet() {
+        throw new GreetError(code, words);
+      },
+    });
+    await using server = await serve({ host: "127.0.0.1", port: 0, services: [greeter] });
+    for ([words, code] of LIBRARY_WORDS) {
+      using channel = dial(parseTarget(`${server.port}`));
+      assert.equal((await failureOf(channel)).message, `127.0.0.1:${server.port}: connection lost`);
+    }
+  },
+);
+
+connectionTest(
+  "servers under one name must each be the host that was dialled (needs openssl)",
+  async () => {
+    await using authority = await Authority.create();
+    const trusted = readPem(authority.cert, "certificate");
+    const greeter = implement(GREETER, { Greet: ({ name }) => ({ greeting: `Hello, ${name}.` }) });
+    const named = await authority.issue("named", 1, "DNS:localhost");
+    await using server = await serve({
+      host: "127.0.0.1",
+      port: 0,
+      services: [greeter],
+      tls: named,
+    });
+    const call = async (...addresses: string[]) => {
+      async function* servers() {
+        yield addresses.map(parseTarget);
+        await new Promise(() => {});
+      }
+      using channel = dialAll("greeter", servers(), { tls: { trusted } });
+      const options = { timeoutMs: 10_000 };
+      return await channel.call(GREETER, "Greet", { name: "Bob" }, options);
+    };
+    assert.equal((await call(`localhost:${server.port}`)).greeting, "Hello, Bob.");
+    // Its certificate is good for the first of these hosts, and not for the one that is reached.
+    await assert.rejects(call("localhost:1", `127.0.0.1:${server.port}`), {
+      code: "UNAVAILABLE",
+      message: /^greeter: (the certificate is for another host|connection refused)$/,
+    });
+  },
+  !hasOpenssl,
+);

@@ -1,0 +1,421 @@
+/** What every server of ours promises, whatever it serves, and whoever calls. */
+import assert from "node:assert/strict";
+import http from "node:http";
+import http2 from "node:http2";
+import net from "node:net";
+import tls from "node:tls";
+import * as grpc from "@grpc/grpc-js";
+import { fromJSON } from "@grpc/proto-loader";
+import protobuf from "protobufjs";
+import healthProto from "../../proto/health.proto" with { type: "text" };
+import { greet, GreetError, serveGreeter, type Server } from "../../mod.ts";
+import { dial } from "../../src/rpc/client.ts";
+import { implement, serve, type ServeOptions } from "../../src/rpc/server.ts";
+import { CHAT, GREETER } from "../../src/rpc/services.ts";
+import { parseTarget } from "../../src/net/address.ts";
+import { inTime } from "../support/program.ts";
+
+/** A greeting server whose answers wait until they are released. */
+async function slowServer() {
+  const arrived = Promise.withResolvers<AbortSignal>();
+  const release = Promise.withResolvers<void>();
+  const services = [implement(GREETER, {
+    async Greet({ name }, { signal }) {
+      arrived.resolve(signal);
+      await release.promise;
+      return { greeting: `Hello, ${name}.` };
+    },
+  })];
+  const server = await serve({ host: "127.0.0.1", port: 0, services });
+  const channel = dial(parseTarget(`${server.port}`));
+  const call = (timeoutMs = 10_000, signal?: AbortSignal) =>
+    channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs, signal });
+  return {
+    server,
+    channel,
+    call,
+    arrived: arrived.promise,
+    release: release.resolve,
+    async [Symbol.asyncDispose]() {
+      release.resolve();
+      channel[Symbol.dispose]();
+      await server.stop(0);
+    },
+  };
+}
+
+Deno.test("stop lets a call in flight finish, and takes no new one", async () => {
+  await using slow = await slowServer();
+  const inFlight = slow.call();
+  inFlight.catch(() => {});
+  await slow.arrived;
+  const stopped = slow.server.stop();
+  await assert.rejects(
+    inTime(greetOnce(slow.server), "a refusal"),
+    { code: "UNAVAILABLE" },
+  );
+  await assert.rejects(inTime(stopped, "the stop", 1_000), /not within/);
+  slow.release();
+  assert.deepEqual(await inFlight, { greeting: "Hello, Bob." });
+  await inTime(stopped, "the stop", 2_000);
+});
+
+/** A call on a connection of its own. */
+async function greetOnce({ port }: Server): Promise<void> {
+  using channel = dial(parseTarget(`${port}`));
+  await channel.call(GREETER, "Greet", { name: "late" }, { timeoutMs: 5_000 });
+}
+
+Deno.test("stop waits no longer than its grace", async () => {
+  await using slow = await slowServer();
+  const failed = assert.rejects(slow.call(), { code: "UNAVAILABLE" });
+  await slow.arrived;
+  await inTime(slow.server.stop(100), "the stop", 5_000);
+  await failed;
+});
+
+Deno.test("a caller's deadline and its signal reach the handler", async () => {
+  await using slow = await slowServer();
+  const giveUp = new AbortController();
+  const call = slow.call(10_000, giveUp.signal);
+  const seen = await slow.arrived;
+  giveUp.abort(new GreetError("INTERRUPTED", "changed my mind"));
+  await assert.rejects(call, { code: "INTERRUPTED" });
+  await inTime(
+    new Promise<void>((resolve) =>
+      seen.aborted ? resolve() : seen.addEventListener("abort", () => resolve())
+    ),
+    "the abort in the handler",
+  );
+  await assert.rejects(slow.call(50), {
+    code: "DEADLINE_EXCEEDED",
+    message: /no answer within 0.05 s/,
+  });
+});
+
+Deno.test("a bug in a handler is a bland INTERNAL outside, and told inside", async () => {
+  const faults: unknown[] = [];
+  await using server = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    services: [implement(GREETER, {
+      Greet({ name }) {
+        if (name === "sync") throw new Error("secret: /etc/passwd");
+        return Promise.reject(new TypeError("secret"));
+      },
+    })],
+    onFault: (error) => faults.push(error),
+  });
+  for (const name of ["sync", "async"]) {
+    await assert.rejects(greet(`${server.port}`, name), (error: GreetError) => {
+      assert.equal(error.code, "INTERNAL");
+      assert.match(error.message, /: internal error$/);
+      return true;
+    });
+  }
+  assert.equal(faults.length, 2);
+});
+
+Deno.test("a name of 60 kB is read and refused; of more, nothing reaches us", async () => {
+  await using server = await serveGreeter();
+  await assert.rejects(greet(`${server.port}`, "x".repeat(60_000)), {
+    code: "INVALID_ARGUMENT",
+  });
+  await assert.rejects(greet(`${server.port}`, "x".repeat(100_000)), {
+    code: "RESOURCE_EXHAUSTED",
+  });
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("a service that is not there is UNIMPLEMENTED", async () => {
+  await using server = await serveGreeter();
+  using channel = dial(parseTarget(`${server.port}`));
+  await assert.rejects(channel.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 }), {
+    code: "UNIMPLEMENTED",
+  });
+});
+
+Deno.test("health: what is served is SERVING, anything else NOT_FOUND; a watch ends with the server", async () => {
+  const server = await serveGreeter();
+  const { client, check, watch } = healthClient(server.port);
+  try {
+    assert.deepEqual(await check(""), { status: "SERVING" });
+    assert.deepEqual(await check("greet.v1.Greeter"), { status: "SERVING" });
+    await assert.rejects(check("no.Such"), { code: grpc.status.NOT_FOUND });
+    const [known, unknown] = [watch("greet.v1.Greeter"), watch("no.Such")];
+    assert.deepEqual(await known.first, { status: "SERVING" });
+    assert.deepEqual(await unknown.first, { status: "SERVICE_UNKNOWN" });
+    await inTime(server.stop(), "the stop", 2_000);
+    for (const { end } of [known, unknown]) assert.equal(await end, grpc.status.UNAVAILABLE);
+  } finally {
+    client.close();
+    await server.stop();
+  }
+});
+
+/** A health client as others write it: with grpc-js alone. */
+function healthClient(port: number) {
+  const definition = fromJSON(protobuf.parse(healthProto).root.toJSON(), { enums: String });
+  const { Check, Watch } = definition["grpc.health.v1.Health"] as grpc.ServiceDefinition;
+  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  const check = (service: string) =>
+    new Promise((resolve, reject) => {
+      client.makeUnaryRequest(
+        Check.path,
+        Check.requestSerialize,
+        Check.responseDeserialize,
+        { service },
+        (error, status) => error ? reject(error) : resolve({ ...status }),
+      );
+    });
+  const watch = (service: string) => {
+    const call = client.makeServerStreamRequest(
+      Watch.path,
+      Watch.requestSerialize,
+      Watch.responseDeserialize,
+      { service },
+    );
+    const first = new Promise((resolve) => call.once("data", (status) => resolve({ ...status })));
+    const end = new Promise((resolve) =>
+      call.once("error", ({ code }: grpc.ServiceError) => resolve(code))
+    );
+    return { first, end };
+  };
+  return { client, check, watch };
+}
+
+// ---------------------------------------------------------------- whoever else calls
+
+function random(length: number): Uint8Array {
+  // The same garbage each time: a test that fails can be repeated.
+  let state = 42;
+  return Uint8Array.from({ length }, () => (state = state * 1103515245 + 12345 & 0x7fffffff) >> 16);
+}
+
+const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+const HOSTILE: readonly [what: string, bytes: Uint8Array | string][] = [
+  ["nothing", ""],
+  ["garbage", random(100_000)],
+  ["an HTTP/1 request", "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"],
+  ["an HTTP/1 upgrade", "GET / HTTP/1.1\r\nUpgrade: h2c\r\nConnection: Upgrade\r\n\r\n"],
+  ["half a preface", PREFACE.slice(0, 10)],
+  ["a preface and garbage", PREFACE + "\xff".repeat(10_000)],
+  ["a preface and a frame of 16 MB", PREFACE + "\xff\xff\xff\x00\x00\x00\x00\x00\x01"],
+  ["a preface and a thousand pings", PREFACE + "\0\0\x08\x06\0\0\0\0\0pingping".repeat(1000)],
+  ["a TLS client hello", "\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + "a".repeat(512)],
+];
+
+for (const [what, bytes] of HOSTILE) {
+  Deno.test(`${what}: the server goes on`, async () => {
+    await using server = await serveGreeter();
+    const connection = net.connect({ host: "127.0.0.1", port: server.port });
+    connection.on("error", () => {});
+    connection.resume();
+    await inTime(
+      new Promise<void>((resolve) => connection.once("connect", resolve)),
+      "a connection",
+    );
+    const buffer = typeof bytes === "string" ? Buffer.from(bytes, "latin1") : bytes;
+    await inTime(
+      new Promise<void>((resolve) => connection.write(buffer, () => resolve())),
+      "a write",
+    );
+    assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+    connection.destroy();
+    await inTime(server.stop(), "the stop", 2_000);
+  });
+}
+
+Deno.test("a real TLS client gets an error, and the server goes on", async () => {
+  await using server = await serveGreeter();
+  const client = tls.connect({ host: "127.0.0.1", port: server.port, rejectUnauthorized: false });
+  const ended = new Promise<string>((resolve) => {
+    client.once("error", () => resolve("an error"));
+    client.once("secureConnect", () => resolve("a connection"));
+  });
+  assert.equal(await inTime(ended, "an end"), "an error");
+  client.destroy();
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("a thousand idle connections: the server goes on, and stops at once", async () => {
+  await using server = await serveGreeter();
+  const idle = await Promise.all(
+    Array.from(
+      { length: 1000 },
+      () => Deno.connect({ hostname: "127.0.0.1", port: server.port }),
+    ),
+  );
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+  await inTime(server.stop(), "the stop", 3_000);
+  idle.forEach((connection) => connection.close());
+});
+
+// ---------------------------------------------------------------- whomever we call
+
+/** A greeting server with limits of its own. */
+function limited(options: Partial<ServeOptions>): Promise<Server> {
+  const greeter = implement(GREETER, { Greet: ({ name }) => ({ greeting: `Hello, ${name}.` }) });
+  return serve({ host: "127.0.0.1", port: 0, services: [greeter], ...options });
+}
+
+/** Begins a request that never ends; resolves with the error code of its reset. */
+function unfinished(session: http2.ClientHttp2Session): Promise<number> {
+  const request = session.request({
+    ":method": "POST",
+    ":path": "/greet.v1.Greeter/Greet",
+    "content-type": "application/grpc",
+    te: "trailers",
+  });
+  return new Promise((resolve) =>
+    request.on("error", () => {}).on("close", () => resolve(request.rstCode))
+  );
+}
+
+/** Source: RFC 9113, section 7. */
+const ENHANCE_YOUR_CALM = 11;
+
+async function end(session: http2.ClientHttp2Session): Promise<void> {
+  await new Promise<void>((resolve) => session.once("close", () => resolve()).destroy());
+}
+
+Deno.test("a request that does not arrive in time is reset, and its connection goes on", async () => {
+  await using server = await limited({ maxRequestMs: 300 });
+  const session = http2.connect(`http://127.0.0.1:${server.port}`);
+  assert.equal(await inTime(unfinished(session), "a reset"), ENHANCE_YOUR_CALM);
+  assert.equal(await inTime(unfinished(session), "another one"), ENHANCE_YOUR_CALM);
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+  await end(session);
+});
+
+Deno.test("of 2,100 requests that do not end, the oldest 100 are reset", async () => {
+  await using server = await limited({});
+  const sessions = Array.from(
+    { length: 3 },
+    () => http2.connect(`http://127.0.0.1:${server.port}`).on("error", () => {}),
+  );
+  const resets = sessions.map((session) => Array.from({ length: 700 }, () => unfinished(session)));
+  await inTime(Promise.any(resets.flat()), "a reset");
+  assert.equal(await inTime(greet(`${server.port}`, "Bob"), "an answer", 2_000), "Hello, Bob.");
+  await Promise.all(sessions.map(end));
+  const codes = await Promise.all(resets.flat());
+  assert(codes.filter((code) => code === ENHANCE_YOUR_CALM).length >= 100);
+});
+
+Deno.test("connections beyond the limit are refused and reported, until others close", async () => {
+  const reports: string[] = [];
+  const onRefused = ({ message }: GreetError) => void reports.push(message);
+  await using server = await limited({ maxConnections: 2, onRefused });
+  const connect = async () => {
+    const session = http2.connect(`http://127.0.0.1:${server.port}`).on("error", () => {});
+    const isIn = await new Promise<boolean>((resolve) =>
+      session.once("remoteSettings", () => resolve(true)).once("close", () => resolve(false))
+    );
+    return { session, isIn };
+  };
+  const first = await connect();
+  const second = await connect();
+  assert(first.isIn && second.isIn);
+  assert(!(await connect()).isIn);
+  assert.deepEqual(reports, ["2 connections are open: new ones are refused"]);
+  await end(first.session);
+  const served = async () => {
+    for (;;) {
+      const { session, isIn } = await connect();
+      if (isIn) return await end(session);
+    }
+  };
+  await inTime(served(), "a connection");
+  await end(second.session);
+});
+
+interface Stranger extends AsyncDisposable {
+  port: number;
+}
+
+async function stranger(server: net.Server): Promise<Stranger> {
+  const connections = new Set<net.Socket>();
+  server.on("connection", (connection: net.Socket) => {
+    connections.add(connection);
+    connection.on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: (server.address() as net.AddressInfo).port,
+    async [Symbol.asyncDispose]() {
+      connections.forEach((connection) => connection.destroy());
+      await new Promise<void>((resolve) => server.close(() => resolve()));
+    },
+  };
+}
+
+/** A key and a certificate for nobody in particular, valid until 2126; no secret. */
+const CERTIFICATE = await Deno.readTextFile(new URL("../support/certificate.pem", import.meta.url));
+
+const STRANGERS: readonly [what: string, server: () => net.Server, message: RegExp][] = [
+  [
+    "a TLS server",
+    () => tls.createServer({ cert: CERTIFICATE, key: CERTIFICATE, ALPNProtocols: ["h2"] }),
+    /: the other side speaks TLS, and this side does not$/,
+  ],
+  [
+    "an HTTP/1 server",
+    () => http.createServer((_, response) => response.end("hi")),
+    /: the other side does not speak gRPC$/,
+  ],
+  [
+    "a server that hangs up",
+    () => net.createServer((c) => c.end()),
+    /: the other side closed the connection before it was established$/,
+  ],
+  [
+    "an SSH server",
+    () => net.createServer((c) => c.write("SSH-2.0-OpenSSH_9.2\r\n")),
+    /does not speak gRPC$/,
+  ],
+  ["a server that says nothing", () => net.createServer(), /no connection within 0\.5 s$/],
+];
+
+for (const [what, server, message] of STRANGERS) {
+  Deno.test({
+    name: `${what} is told from a gRPC server in one sentence`,
+    // gRPC's pause before the next attempt, of 1 ms, outlives its channel.
+    sanitizeOps: false,
+    sanitizeResources: false,
+    async fn() {
+      await using other = await stranger(server());
+      await assert.rejects(greet(`${other.port}`, "Bob", { maxTime: 0.5 }), { message });
+    },
+  });
+}
+
+Deno.test("2,000 connections that say nothing keep nobody from being answered, and are closed", async () => {
+  await using server = await serveGreeter();
+  let closed = 0;
+  const enough = Promise.withResolvers<void>();
+  const all = Promise.withResolvers<void>();
+  for (let i = 0; i < 2_000; i++) {
+    const mute = net.connect(server.port, "127.0.0.1").resume();
+    mute.on("error", () => {});
+    mute.on("close", () => {
+      closed++;
+      if (closed === 1_000) enough.resolve();
+      if (closed === 2_000) all.resolve();
+    });
+    // Some say something, but not what HTTP/2 begins with.
+    if (i % 2 === 0) mute.write("PRI *");
+  }
+  // At most 1,000 may stay, and those for 10 s.
+  await inTime(enough.promise, () => `1,000 closed, not ${closed}`, 8_000);
+  assert.equal(await inTime(greet(`${server.port}`, "Bob"), "an answer", 2_000), "Hello, Bob.");
+  await inTime(all.promise, () => `2,000 closed, not ${closed}`, 12_000);
+});
+
+Deno.test("a connection that has spoken once may be silent for as long as it likes", async () => {
+  await using server = await serveGreeter();
+  using channel = dial(parseTarget(`${server.port}`));
+  await channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 5_000 });
+  const dropped = channel.dropped();
+  await assert.rejects(inTime(dropped, "the drop", 11_000), /not within/);
+});

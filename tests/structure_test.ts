@@ -1,0 +1,171 @@
+/** The rooms of docs/architecture.md: what may import what, and what is loaded when. */
+import assert from "node:assert/strict";
+import { ROOT } from "./support/program.ts";
+
+/** The faces in the root. Nothing in `src/` imports them. */
+const FACES = ["cli.ts", "greeter.ts", "mod.ts", "peer.ts"];
+
+/** The rooms of `src/`, from the ground up; rooms of one floor do not import each other. */
+const FLOORS: readonly (readonly string[])[] = [
+  ["base"],
+  ["http2"],
+  ["net"],
+  ["identity", "terminal"],
+  ["rpc"],
+  ["naming"],
+  ["greeter", "peer"],
+  ["chat"],
+  ["cli"],
+];
+
+/** The only files that import packages, text or JSON. Only `rpc/` knows grpc-js. */
+const FOREIGN: Record<string, readonly string[]> = {
+  "cli.ts": ["deno.json"],
+  "src/identity/identity.ts": ["@peculiar/x509", "reflect-metadata"],
+  "src/identity/lookalikes.ts": ["unhomoglyph"],
+  "src/rpc/services.ts": ["chat", "etcd", "greeting", "health", "names"]
+    .map((name) => `proto/${name}.proto`),
+  "src/terminal/cells.ts": ["string-width"],
+};
+
+interface Module {
+  readonly specifier: string;
+  readonly dependencies?: readonly {
+    readonly specifier: string;
+    readonly isDynamic?: boolean;
+    readonly code?: { readonly specifier: string };
+    readonly type?: { readonly specifier: string };
+  }[];
+}
+
+const root = new URL("..", import.meta.url).href;
+
+async function modulesOf(face: string): Promise<readonly Module[]> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["info", "--json", face],
+    cwd: ROOT,
+  }).output();
+  return JSON.parse(new TextDecoder().decode(stdout)).modules;
+}
+
+/** What each file of ours imports, in order: files of ours by path, others by specifier. */
+const imports = new Map<string, readonly string[]>();
+/** What is loaded together with it. */
+const loads = new Map<string, readonly string[]>();
+for (const face of FACES) {
+  for (const { specifier, dependencies = [] } of await modulesOf(face)) {
+    if (!specifier.startsWith(root) || !specifier.endsWith(".ts")) continue;
+    const nameOf = (dependency: typeof dependencies[number]) => {
+      const target = dependency.code?.specifier ?? dependency.type?.specifier ?? "";
+      return target.startsWith(root) ? target.slice(root.length) : dependency.specifier;
+    };
+    const file = specifier.slice(root.length);
+    const loaded = dependencies.filter(({ code, isDynamic }) => code && !isDynamic);
+    imports.set(file, dependencies.map(nameOf));
+    loads.set(file, loaded.map(nameOf));
+  }
+}
+
+/** The room of a file in `src/`; nothing for a face. */
+function roomOf(file: string): string | undefined {
+  return /^src\/(\w+)\/\w+\.ts$/.exec(file)?.[1];
+}
+
+function floorOf(room: string): number {
+  return FLOORS.findIndex((rooms) => rooms.includes(room));
+}
+
+Deno.test("every file is a face or lies in a room, and none is left over", async () => {
+  const found = [...FACES];
+  for (const room of FLOORS.flat()) {
+    for await (const { name } of Deno.readDir(`${ROOT}/src/${room}`)) {
+      found.push(`src/${room}/${name}`);
+    }
+  }
+  assert.deepEqual([...imports.keys()].sort(), found.sort());
+});
+
+Deno.test("rooms import only rooms below them, and nothing in src/ imports a face", () => {
+  for (const [file, imported] of imports) {
+    const room = roomOf(file);
+    if (room === undefined) continue;
+    for (const target of imported.filter((name) => name.endsWith(".ts"))) {
+      const other = roomOf(target);
+      assert(other !== undefined, `${file} imports ${target}`);
+      assert(other === room || floorOf(other) < floorOf(room), `${file} imports ${target}`);
+    }
+  }
+});
+
+Deno.test("no file imports itself by way of others", () => {
+  const done = new Set<string>();
+  const visit = (file: string, path: readonly string[]) => {
+    assert(!path.includes(file), [...path, file].join(" → "));
+    if (done.has(file)) return;
+    for (const target of imports.get(file) ?? []) visit(target, [...path, file]);
+    done.add(file);
+  };
+  for (const file of imports.keys()) visit(file, []);
+});
+
+Deno.test("only rpc/ knows gRPC, and other packages have one place each", () => {
+  for (const [file, imported] of imports) {
+    if (roomOf(file) === "rpc" && !(file in FOREIGN)) continue;
+    const foreign = imported.filter((name) => !name.endsWith(".ts") && !name.startsWith("node:"));
+    assert.deepEqual(foreign.toSorted(), FOREIGN[file] ?? [], file);
+  }
+});
+
+Deno.test("the workaround is loaded before anything that takes functions from node:http2", () => {
+  const workaround = "src/rpc/deno_http2_workaround.ts";
+  assert.equal(imports.get("src/rpc/service_definition.ts")?.[0], workaround);
+  for (const half of ["src/rpc/client.ts", "src/rpc/server.ts"]) {
+    assert.equal(imports.get(half)?.[0], "src/rpc/service_definition.ts");
+  }
+  for (const [file, imported] of imports) {
+    assert.equal(imported.includes("node:http2"), file === workaround, file);
+  }
+});
+
+/** Everything that is loaded with a file, modules of packages included. */
+function loadedWith(file: string, found = new Set<string>()): Set<string> {
+  for (const name of loads.get(file) ?? []) {
+    if (found.has(name)) continue;
+    found.add(name);
+    loadedWith(name, found);
+  }
+  return found;
+}
+
+const COMMANDS = ["chat", "greet", "id", "names", "serve"].map((name) => `src/cli/${name}.ts`);
+
+Deno.test("help and usage errors do not wait for gRPC or other packages", () => {
+  for (const file of ["cli.ts", ...COMMANDS]) {
+    const foreign = [...loadedWith(file)].filter((name) => !/\.ts$|^node:/.test(name));
+    assert.deepEqual(foreign.filter((name) => name !== "deno.json"), [], file);
+  }
+  assert(loadedWith("greeter.ts").has("@grpc/grpc-js"));
+});
+
+Deno.test("a greeting does not wait for servers or naming services", () => {
+  const loaded = loadedWith(
+    "src/greeter/client.ts",
+    loadedWith("src/greeter/client_threads.ts"),
+  );
+  assert(loaded.has("@grpc/grpc-js"));
+  const unneeded = ["src/rpc/server.ts", "src/naming/open.ts", "@grpc/proto-loader"];
+  for (const name of [...unneeded, "@grpc/reflection"]) assert(!loaded.has(name), name);
+});
+
+Deno.test("an unencrypted chat does not load what makes certificates", () => {
+  const loaded = loadedWith("src/chat/session.ts");
+  for (const name of ["@peculiar/x509", "unhomoglyph"]) assert(!loaded.has(name));
+});
+
+Deno.test("only cli.ts exits", async () => {
+  for (const file of imports.keys()) {
+    if (file === "cli.ts") continue;
+    const source = await Deno.readTextFile(`${ROOT}/${file}`);
+    assert.doesNotMatch(source, /(Deno|process)\.exit\(/, file);
+  }
+});
