@@ -164,6 +164,7 @@ export { nameProblem, showable } from "./src/base/text.ts";
 export { type KeyPair, readKeyPair } from "./src/net/certificates.ts";
 export { Names } from "./src/naming/names.ts";
 export type {
+  ClaimStatus,
   LookupOptions,
   NameClaim,
   NamedEntry,
@@ -171,8 +172,7 @@ export type {
   NamesWatch,
   NamingService,
   Registration,
-  Standing,
-  Told,
+  WatchUpdate,
 } from "./src/naming/names.ts";
 export { NAMES_PORT, serveNames } from "./src/naming/names_server.ts";
 export type { NameNews, ServeNamesOptions } from "./src/naming/names_server.ts";

@@ -74,7 +74,7 @@ const SWING_MB = 100;
 const LEFT_KB = { closed: 25, lost: 100, lostTls: 150 };
 
 /** What may be complained of, besides nothing: who was wrong about TLS. */
-const COMPLAINT = /TLS|^$/;
+const COMPLAINT = /TLS|--tls|^$/;
 
 /** How busy a process without work may be, and over how long that is measured. */
 const IDLE = { percent: 5, ms: 5_000 };

@@ -103,3 +103,9 @@ export class GreetError extends Error {
     return new GreetError("FAILED", message, { cause: error });
   }
 }
+
+/** What the system says went wrong, without the number and the path that the runtime adds to it. */
+export function systemReason(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/ \(os error.*/s, "");
+}

@@ -1,7 +1,7 @@
 /**
  * Things handed from one who makes them to one who reads them.
  *
- * What is pushed into a {@link Feed} is read from it with `for await`, in
+ * What is pushed into a {@link HandoffQueue} is read from it with `for await`, in
  * order, and whoever pushed it learns when the reader is done with it: when it
  * comes back for the next one.
  *
@@ -9,7 +9,7 @@
  */
 
 /** A queue with one reader. */
-export class Feed<Item> implements AsyncIterable<Item> {
+export class HandoffQueue<Item> implements AsyncIterable<Item> {
   readonly #waiting: { item: Item; done: (read: boolean) => void }[] = [];
   #more = Promise.withResolvers<void>();
   #ended = false;

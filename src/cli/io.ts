@@ -9,7 +9,7 @@
 import { type ErrorCode, GreetError, STATUS_NAMES, type StatusName } from "../base/errors.ts";
 import type { Output } from "../base/output.ts";
 import { showable } from "../base/text.ts";
-import { Seldom } from "../base/timing.ts";
+import { RateLimit } from "../base/timing.ts";
 
 /** What the program has of the world around it. */
 export interface Io {
@@ -64,7 +64,7 @@ const SELDOM_MS = 60_000;
 
 /** Reports what anybody can cause: each kind, told by its hint, at most once a minute. */
 export function reportSeldom(io: Io): (error: GreetError) => void {
-  const seldom = new Seldom<string | undefined>(SELDOM_MS);
+  const seldom = new RateLimit<string | undefined>(SELDOM_MS);
   return (error) => {
     if (seldom.isDue(error.hint)) reportError(error, io);
   };

@@ -7,7 +7,7 @@ import type { Arguments } from "./arguments.ts";
 import type { GreetRequest } from "../greeter/server.ts";
 import { type Io, reportError, reportFault, reportSeldom, warn } from "./io.ts";
 import { renounce } from "../base/permissions.ts";
-import type { Names, Standing } from "../naming/names.ts";
+import type { ClaimStatus, Names } from "../naming/names.ts";
 import {
   advertised,
   hasNamesNearby,
@@ -97,7 +97,7 @@ function nameToServeAs(input: Arguments, io: Io): string | undefined {
 }
 
 async function register(names: Names, name: string, address: string, io: Io): Promise<void> {
-  const tell = (standing: Standing) => {
+  const tell = (standing: ClaimStatus) => {
     if (standing.state !== "held") reportError(standing.error, io, `${name} is not registered: `);
   };
   tell((await names.register({ name, address, shared: true }, tell)).standing);

@@ -9,7 +9,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import type { KnownPeers } from "./known_peers.ts";
-import { Seldom } from "../base/timing.ts";
+import { RateLimit } from "../base/timing.ts";
 
 /**
  * What there is to tell of who is who.
@@ -75,7 +75,7 @@ export class Trust {
   readonly #exposed = new Map<string, string>();
   /** How many people were met for the first time at a target. */
   readonly #new = new Map<string, number>();
-  readonly #alarms = new Seldom<string>(ALARM_MS);
+  readonly #alarms = new RateLimit<string>(ALARM_MS);
 
   constructor(options: TrustOptions) {
     this.#options = options;

@@ -10,8 +10,8 @@
 import { GreetError } from "../base/errors.ts";
 import { EtcdClient, type EtcdOptions } from "./etcd_client.ts";
 import { after, encode, EtcdLayout, keyOf, newLeaseId, sinceOf, toValue } from "./etcd_keys.ts";
-import { checkCount, isPassing } from "./names.ts";
-import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
+import { checkCount, isTransient } from "./names.ts";
+import type { NameClaim, NamedEntry, NamesWatch, NamingService, WatchUpdate } from "./names.ts";
 import { parseEtcdPlace } from "./service_url.ts";
 import { aborted, within } from "../base/timing.ts";
 import {
@@ -132,7 +132,7 @@ export class Etcd implements NamingService {
       success: [{ requestDeleteRange: { key } }],
       failure: [],
     };
-    await neverMind(this.#client.call(ETCD_KV, "Txn", request, { timeoutMs: GIVE_BACK_MS }));
+    await ignoreFailure(this.#client.call(ETCD_KV, "Txn", request, { timeoutMs: GIVE_BACK_MS }));
   }
 
   async #claim(claim: NameClaim, key: string, lease: string, signal: AbortSignal): Promise<void> {
@@ -279,7 +279,7 @@ class Lease {
         until = asked + LEASE_MS;
         pauseMs = KEEP_MS.regular;
       } catch (error) {
-        const isLost = Date.now() >= until || !isPassing(GreetError.from(error));
+        const isLost = Date.now() >= until || !isTransient(GreetError.from(error));
         if (isLost) return this.#ended.abort(error);
         pauseMs = Math.min(KEEP_MS.again, until - Date.now());
       }
@@ -293,12 +293,12 @@ class Lease {
     await this.#kept;
     if (!isLive) return;
     const bound = { timeoutMs: GIVE_BACK_MS };
-    await neverMind(this.#client.call(ETCD_LEASE, "LeaseRevoke", { ID: this.id }, bound));
+    await ignoreFailure(this.#client.call(ETCD_LEASE, "LeaseRevoke", { ID: this.id }, bound));
   }
 }
 
 /** Waits for something that may as well fail. */
-async function neverMind(attempt: Promise<unknown>): Promise<void> {
+async function ignoreFailure(attempt: Promise<unknown>): Promise<void> {
   await Promise.allSettled([attempt]);
 }
 
@@ -326,7 +326,7 @@ class EtcdWatch implements NamesWatch {
     this.#checkCount = checkCount;
   }
 
-  async *run(signal: AbortSignal): AsyncGenerator<Told> {
+  async *run(signal: AbortSignal): AsyncGenerator<WatchUpdate> {
     for (;;) {
       if (this.#next === undefined) {
         const { kvs, revision } = await this.#client.read(this.#range, { signal });
@@ -339,12 +339,12 @@ class EtcdWatch implements NamesWatch {
         for await (const answer of answers) yield* this.#changes(answer);
       } catch (error) {
         const isShort = Date.now() - began < SHORT_MS;
-        if (isShort || !isPassing(GreetError.from(error))) throw error;
+        if (isShort || !isTransient(GreetError.from(error))) throw error;
       }
     }
   }
 
-  #state(kvs: readonly EtcdKeyValue[]): Told {
+  #state(kvs: readonly EtcdKeyValue[]): WatchUpdate {
     this.#known.clear();
     for (const kv of kvs) {
       const entry = this.#layout.entry(kv);
@@ -365,7 +365,7 @@ class EtcdWatch implements NamesWatch {
     }
   }
 
-  *#changes({ events, compactRevision }: EtcdWatched): Generator<Told> {
+  *#changes({ events, compactRevision }: EtcdWatched): Generator<WatchUpdate> {
     if (compactRevision !== "0") this.#next = undefined;
     for (const { type, kv } of events) {
       this.#next = after(kv.modRevision);

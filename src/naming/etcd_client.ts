@@ -8,7 +8,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { checkTime, isPassing, MAX_ENTRIES, STATE_MS } from "./names.ts";
+import { checkTime, isTransient, MAX_ENTRIES, STATE_MS } from "./names.ts";
 import type { EtcdPlace } from "./service_url.ts";
 import { type CallOptions, type Channel, dial, type DialOptions } from "../rpc/client.ts";
 import type { Target } from "../net/address.ts";
@@ -211,7 +211,7 @@ export class EtcdClient implements Disposable {
       }
       throw new GreetError("UNAVAILABLE", `${this.#node}: the watch ended`);
     } catch (error) {
-      if (isPassing(GreetError.from(error))) this.#leave(channel);
+      if (isTransient(GreetError.from(error))) this.#leave(channel);
       throw error;
     } finally {
       ended.abort();
@@ -246,7 +246,7 @@ export class EtcdClient implements Disposable {
       } catch (error) {
         signal?.throwIfAborted();
         const failure = GreetError.from(error);
-        if (!isPassing(failure)) throw failure;
+        if (!isTransient(failure)) throw failure;
         this.#leave(channel);
         if (attempts <= 1 || Date.now() >= deadline) throw failure;
       }

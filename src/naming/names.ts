@@ -57,12 +57,12 @@ export type NamesEvent =
   | { readonly type: "lost"; readonly error: GreetError };
 
 /** How a claim stands: held, refused because somebody else has the name, or not heard of. */
-export type Standing =
+export type ClaimStatus =
   | { readonly state: "held"; readonly since?: Date }
   | { readonly state: "refused" | "lost"; readonly error: GreetError };
 
 /** What a {@link NamingService} tells of a watch: everything but that it was lost. */
-export type Told = Exclude<NamesEvent, { type: "lost" }>;
+export type WatchUpdate = Exclude<NamesEvent, { type: "lost" }>;
 
 /** Who holds a name, as far as it is known. */
 export interface Holders {
@@ -93,7 +93,7 @@ export interface NamingService extends AsyncDisposable {
 /** A watch that can be taken up again after it was lost. */
 export interface NamesWatch {
   /** What happens from now on, or since it was last told. It begins with a `state` the first time. */
-  run(signal: AbortSignal): AsyncIterable<Told>;
+  run(signal: AbortSignal): AsyncIterable<WatchUpdate>;
 }
 
 /** The pauses before the service is tried again: the first, the longest, and how they grow. */
@@ -141,7 +141,7 @@ export interface LookupOptions {
 export interface Registration extends AsyncDisposable {
   readonly claim: NameClaim;
   /** How the claim stands now. */
-  readonly standing: Standing;
+  readonly standing: ClaimStatus;
 }
 
 /** Names, on one naming service. Disposing of it gives back all that was claimed. */
@@ -172,7 +172,7 @@ export class Names implements AsyncDisposable {
    */
   async register(
     claim: NameClaim,
-    onChange: (standing: Standing) => void = () => {},
+    onChange: (standing: ClaimStatus) => void = () => {},
   ): Promise<Registration> {
     const problem = nameProblem(claim.name);
     if (problem !== undefined) throw new GreetError("USAGE", `the name ${problem}`);
@@ -247,7 +247,7 @@ export class Names implements AsyncDisposable {
       } catch (cause) {
         if (either.aborted) return;
         const error = explained(cause, this.address);
-        if (!isPassing(error)) throw error;
+        if (!isTransient(error)) throw error;
         if (error.message !== reason) yield { type: "lost", error };
         reason = error.message;
       }
@@ -348,9 +348,9 @@ export function nobody(name: string, address: string): GreetError {
 class Claimed implements Registration {
   readonly claim: NameClaim;
   /** How the first attempt ended. */
-  readonly settled: Promise<Standing>;
-  standing: Standing = { state: "lost", error: new GreetError("CANCELLED", "not claimed yet") };
-  readonly #onChange: (standing: Standing) => void;
+  readonly settled: Promise<ClaimStatus>;
+  standing: ClaimStatus = { state: "lost", error: new GreetError("CANCELLED", "not claimed yet") };
+  readonly #onChange: (standing: ClaimStatus) => void;
   readonly #onEnd: () => void;
   readonly #given = new AbortController();
   readonly #running: Promise<void>;
@@ -359,22 +359,22 @@ class Claimed implements Registration {
   constructor(
     service: NamingService,
     claim: NameClaim,
-    onChange: (standing: Standing) => void,
+    onChange: (standing: ClaimStatus) => void,
     onEnd: () => void,
   ) {
     // A copy, so that it is this claim and no other, even where it is claimed twice.
     this.claim = { ...claim };
     this.#onChange = onChange;
     this.#onEnd = onEnd;
-    const { promise, resolve } = Promise.withResolvers<Standing>();
+    const { promise, resolve } = Promise.withResolvers<ClaimStatus>();
     this.settled = promise;
     this.#running = this.#run(service, resolve);
   }
 
-  async #run(service: NamingService, settle: (standing: Standing) => void): Promise<void> {
+  async #run(service: NamingService, settle: (standing: ClaimStatus) => void): Promise<void> {
     const { signal } = this.#given;
     const retry = new Retry();
-    const stand = (standing: Standing) => {
+    const stand = (standing: ClaimStatus) => {
       this.standing = standing;
       settle(standing);
       if (this.#isSettled) this.#onChange(standing);
@@ -389,7 +389,7 @@ class Claimed implements Registration {
       } catch (cause) {
         if (signal.aborted) break;
         const error = explained(cause, service.address);
-        const state = isPassing(error) ? "lost" : "refused";
+        const state = isTransient(error) ? "lost" : "refused";
         const isNews = this.standing.state !== state ||
           this.standing.error.message !== error.message;
         if (isNews || !this.#isSettled) stand({ state, error });
@@ -412,7 +412,7 @@ function explained(cause: unknown, address: string): GreetError {
   if (code === "UNIMPLEMENTED") {
     return new GreetError(code, `there is no naming service at ${address}`, { cause });
   }
-  const whose = isPassing({ code }) ? "the naming service at " : "";
+  const whose = isTransient({ code }) ? "the naming service at " : "";
   return new GreetError(code, whose + message, { hint });
 }
 
@@ -432,7 +432,7 @@ class Retry {
 }
 
 /** Whether trying again may help: it is the service that cannot be reached or is not ready. */
-export function isPassing({ code }: Pick<GreetError, "code">): boolean {
+export function isTransient({ code }: Pick<GreetError, "code">): boolean {
   return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "CANCELLED" ||
     code === "ABORTED" || code === "INTERNAL" || code === "UNKNOWN";
 }

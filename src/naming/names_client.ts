@@ -9,7 +9,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { checkCount, checkTime, nobody, STATE_MS } from "./names.ts";
-import type { NameClaim, NamedEntry, NamesWatch, NamingService, Told } from "./names.ts";
+import type { NameClaim, NamedEntry, NamesWatch, NamingService, WatchUpdate } from "./names.ts";
 import { type Channel, dial } from "../rpc/client.ts";
 import type { ClientTls } from "../rpc/credentials.ts";
 import { isEndpoint, type Target } from "../net/address.ts";
@@ -138,7 +138,7 @@ async function* told(
   answers: AsyncIterable<NameChanges>,
   name: string,
   address: string,
-): AsyncGenerator<Told> {
+): AsyncGenerator<WatchUpdate> {
   let state: NamedEntry[] | undefined;
   let deadline = 0;
   for await (const answer of answers) {

@@ -115,7 +115,7 @@ export type Finding =
  * @param certificate DER, or nothing where none was shown
  * @returns its key's fingerprint; or what is wrong, which goes on from "the other side shows"
  */
-export function examine(certificate: Uint8Array | undefined, now = new Date()): Finding {
+export function inspectCertificate(certificate: Uint8Array | undefined, now = new Date()): Finding {
   if (certificate === undefined) {
     return { problem: "no certificate", hint: "over there: a chat with --tls, or --cert" };
   }

@@ -9,9 +9,9 @@
  */
 import type net from "node:net";
 import { Acceptor } from "./acceptor.ts";
-import { Backlog, Connection } from "../http2/connection.ts";
+import { BacklogPool, SendBacklog } from "../http2/send_backlog.ts";
 import { GreetError } from "../base/errors.ts";
-import { gatherWrites } from "./write_batching.ts";
+import { batchWrites } from "./write_batching.ts";
 import { formatEndpoint } from "./address.ts";
 
 /**
@@ -72,8 +72,8 @@ export interface ListenerOptions {
 /** Takes connections. */
 export class Listener {
   readonly #options: ListenerOptions;
-  readonly #connections = new Map<string, Connection>();
-  readonly #backlog = new Backlog();
+  readonly #connections = new Map<string, SendBacklog>();
+  readonly #backlog = new BacklogPool();
   /** By the client's address, oldest first. */
   readonly #newcomers = new Map<string, Newcomer>();
   /** Strangers, oldest first, and what closes their connections unless they are known by now. */
@@ -123,14 +123,14 @@ export class Listener {
   #hand(socket: net.Socket): void {
     const newcomer = this.#newcomers.get(addressOf(socket));
     if (newcomer !== undefined) newcomer.http2 = socket;
-    gatherWrites(socket);
+    batchWrites(socket);
     this.#options.onConnection(socket);
   }
 
   /** Takes a connection; again when it is secure, and another socket stands for it. */
   #take(socket: net.Socket): void {
     const from = addressOf(socket);
-    const connection = new Connection(socket, this.#backlog);
+    const connection = new SendBacklog(socket, this.#backlog);
     this.#connections.set(from, connection);
     socket.once("close", () => {
       if (this.#connections.get(from) === connection) this.#connections.delete(from);
@@ -207,7 +207,7 @@ export class Listener {
   }
 
   /** The connection from an address, such as `127.0.0.1:41234`, while there is one. */
-  connection(from: string): Connection | undefined {
+  connection(from: string): SendBacklog | undefined {
     return this.#connections.get(from);
   }
 

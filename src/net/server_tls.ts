@@ -10,7 +10,7 @@
  */
 import type net from "node:net";
 import tls from "node:tls";
-import { examine, type KeyPair, readKeyPair, readPem } from "./certificates.ts";
+import { inspectCertificate, type KeyPair, readKeyPair, readPem } from "./certificates.ts";
 import { GreetError } from "../base/errors.ts";
 
 /** What a server shows and asks for: the names of PEM files. */
@@ -113,7 +113,7 @@ export class Handshakes {
 
   /** The runtime has checked that the caller has the key; whose it is, is not its business. */
   #meet(socket: tls.TLSSocket, { isKnown }: PeersTls): void {
-    const finding = examine(socket.getPeerCertificate().raw);
+    const finding = inspectCertificate(socket.getPeerCertificate().raw);
     if ("fingerprint" in finding) {
       return this.#events.onSecure(socket, () => !isKnown(finding.fingerprint));
     }

@@ -2,7 +2,7 @@
  * What is written to a socket in one go, written in one go.
  *
  * HTTP/2 hands each frame to its socket as soon as there is one, and each of those writes is a
- * system call, which is a fifth of what a short answer costs. {@link gatherWrites} lets frames wait for
+ * system call, which is a fifth of what a short answer costs. {@link batchWrites} lets frames wait for
  * those that come right after them.
  *
  * @module
@@ -15,7 +15,7 @@ import { setImmediate } from "node:timers";
  * with nothing waited for in between, goes out together. There are two, because the runtime sends the end
  * of an answer one turn after its beginning.
  */
-export function gatherWrites(socket: net.Socket): void {
+export function batchWrites(socket: net.Socket): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
   const uncork = () => socket.uncork();
   socket.write = (...args: unknown[]) => {

@@ -14,7 +14,7 @@ import { fromWire, type Link, toWire } from "./link.ts";
 import type { Caller } from "../rpc/admission.ts";
 import { implement, type IncomingCall, serve, type Server } from "../rpc/server.ts";
 import { nameProblem } from "../base/text.ts";
-import { Seldom } from "../base/timing.ts";
+import { RateLimit } from "../base/timing.ts";
 import type { Trust } from "../identity/trust.ts";
 import { CHAT, type ChatMessage, LISTENING_PORT, type Nothing } from "../rpc/services.ts";
 
@@ -31,7 +31,7 @@ const MAX_CALLS = 10;
 const MAX_MESSAGES = 1_000;
 
 /** What a reception works with. */
-export interface ReceptionOptions {
+export interface ChatServiceOptions {
   /** Our own name. */
   readonly name: string;
   /** What we show; without it, nothing is encrypted. */
@@ -49,16 +49,16 @@ export interface ReceptionOptions {
   readonly onRefused: (error: GreetError) => void;
 }
 
-/** Answers others, from {@link Reception.open} until it is stopped. */
-export class Reception {
-  readonly #options: ReceptionOptions;
-  readonly #refusals = new Seldom<string | undefined>(REFUSALS_MS);
+/** Answers others, from {@link ChatService.open} until it is stopped. */
+export class ChatService {
+  readonly #options: ChatServiceOptions;
+  readonly #refusals = new RateLimit<string | undefined>(REFUSALS_MS);
   #server: Server | undefined;
   #nextCall = Promise.withResolvers<void>();
   #calls = 0;
 
   /** Nothing listens yet. */
-  constructor(options: ReceptionOptions) {
+  constructor(options: ChatServiceOptions) {
     this.#options = options;
   }
 

@@ -8,7 +8,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import type { Meeting, Person } from "./journal.ts";
-import { Seldom } from "../base/timing.ts";
+import { RateLimit } from "../base/timing.ts";
 
 /** A peer answers at a target where `previous` was last met. */
 export interface NewcomerEvent extends Person {
@@ -46,7 +46,7 @@ export class Newcomers {
   /** Everyone met in this chat. They may change places. */
   readonly #acquainted: Person[];
   readonly #admitted = new Map<string, number>();
-  readonly #announcements = new Seldom<string>(ANNOUNCEMENT_MS);
+  readonly #announcements = new RateLimit<string>(ANNOUNCEMENT_MS);
 
   constructor(options: NewcomersOptions) {
     this.#options = options;

@@ -8,7 +8,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { Feed } from "../base/handoff_queue.ts";
+import { HandoffQueue } from "../base/handoff_queue.ts";
 import { type Expected, expectedOf, followName, type Reach, reachFrom } from "./locator.ts";
 import type { Identity } from "../identity/identity.ts";
 import { Inbox } from "./inbox.ts";
@@ -24,10 +24,10 @@ import {
 } from "./journal.ts";
 import { KnownPeers } from "../identity/known_peers.ts";
 import { Link, type Place, type Presence } from "./link.ts";
-import type { Names, Registration, Standing } from "../naming/names.ts";
+import type { ClaimStatus, Names, Registration } from "../naming/names.ts";
 import { type NewcomerEvent, type NewcomerPolicy, Newcomers } from "./newcomers.ts";
 import { Outbox } from "./outbox.ts";
-import { Reception } from "./chat_service.ts";
+import { ChatService } from "./chat_service.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
 import { formatEndpoint, LOOPBACK } from "../net/address.ts";
 import { nameProblem, parseName } from "../base/text.ts";
@@ -172,14 +172,14 @@ export class Peer implements AsyncDisposable {
   readonly name: string;
   /** What happens, in order. It can be read once, and should be: see {@link Peer.send}. */
   readonly events: AsyncIterable<PeerEvent>;
-  readonly #feed = new Feed<PeerEvent>();
+  readonly #feed = new HandoffQueue<PeerEvent>();
   readonly #journal: Journal;
   readonly #inbox: Inbox;
   readonly #roster: Roster;
   readonly #trust: Trust;
   readonly #newcomers: Newcomers;
   readonly #identity: Identity | undefined;
-  readonly #reception: Reception;
+  readonly #reception: ChatService;
   readonly #formerMeetings: readonly Meeting[];
   readonly #formerNames: readonly string[];
   readonly #resources = new AsyncDisposableStack();
@@ -230,7 +230,7 @@ export class Peer implements AsyncDisposable {
       announce: (event) => this.#feed.push(event),
     });
     this.#roster = new Roster(targets, (event) => this.#announce(event));
-    this.#reception = new Reception({
+    this.#reception = new ChatService({
       name,
       identity,
       trust: this.#trust,
@@ -305,7 +305,7 @@ export class Peer implements AsyncDisposable {
 
   async #register(names: Names, host: string): Promise<void> {
     const address = formatEndpoint(host, this.port);
-    const changed = (standing: Standing) => {
+    const changed = (standing: ClaimStatus) => {
       if (standing.state === "refused") this.#report(standing.error);
     };
     const claim = { name: this.name, address, fingerprint: this.#identity?.fingerprint };

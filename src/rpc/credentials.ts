@@ -12,7 +12,7 @@ import "./deno_http2_workaround.ts";
 import { isIP, type Socket } from "node:net";
 import { checkServerIdentity, connect, type PeerCertificate } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
-import { examine, type KeyPair, PEER_HOST } from "../net/certificates.ts";
+import { inspectCertificate, type KeyPair, PEER_HOST } from "../net/certificates.ts";
 import { isLoopback } from "../net/address.ts";
 
 /** How to speak TLS with a server; plain data, so that a thread can be told. */
@@ -224,7 +224,7 @@ export class PeerCredentials extends Credentials {
     // Whoever made the call may have given up long ago, and nobody else would close this.
     const timer = setTimeout(() => secure.destroy(new Error("no handshake")), HANDSHAKE_MS);
     await promise.finally(() => clearTimeout(timer));
-    const finding = examine(secure.getPeerCertificate().raw);
+    const finding = inspectCertificate(secure.getPeerCertificate().raw);
     const problem = "problem" in finding ? finding.problem : this.#meet(finding.fingerprint);
     if (problem === undefined) return { socket: secure, secure: true };
     secure.destroy();

@@ -18,7 +18,7 @@ import * as grpc from "@grpc/grpc-js";
 import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
   type: "text",
 };
-import type { Connection } from "../http2/connection.ts";
+import type { SendBacklog } from "../http2/send_backlog.ts";
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import { HeaderLimits } from "../http2/header_limits.ts";
 import { Listener } from "../net/listener.ts";
@@ -78,7 +78,7 @@ interface Running {
   readonly answering: Set<Promise<void>>;
   readonly onFault: (error: unknown) => void;
   /** The connection that a call came over, while it is there. */
-  readonly connection: (from: string) => Connection | undefined;
+  readonly connection: (from: string) => SendBacklog | undefined;
 }
 
 const parts = Symbol("parts");
@@ -183,7 +183,7 @@ function streamMethod(
 
 /** Where the answers of one call go: into what waits on its connection, or out of the process. */
 class Outlet {
-  readonly #connection: Connection | undefined;
+  readonly #connection: SendBacklog | undefined;
   readonly #signal: () => AbortSignal;
   readonly #stream: Http2Stream | undefined;
   #isOwing = false;

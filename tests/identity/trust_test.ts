@@ -15,7 +15,7 @@ const [OURS, OTHER, THIRD] = [key(1), key(2), key(3)];
 const TARGET = "10.0.0.1:55555";
 
 /** Trust, and what it told. */
-class Told {
+class WatchUpdate {
   readonly known: KnownPeers;
   readonly trust: Trust;
   readonly events: TrustEvent[] = [];
@@ -80,7 +80,7 @@ class Told {
 // ---------------------------------------------------------------- keys
 
 Deno.test("who is met first is remembered with their key, and that is told once", async () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   assert(!told.trust.isKnown(OTHER));
   for (let i = 0; i < 3; i++) told.arrive("Bob", OTHER);
   assert.deepEqual(told.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
@@ -93,7 +93,7 @@ Deno.test("who is met first is remembered with their key, and that is told once"
 Deno.test("who was known before and has the same key is not worth a word", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "A1ice", fingerprint: OTHER });
-  const told = new Told({ known });
+  const told = new WatchUpdate({ known });
   for (let i = 0; i < 3; i++) told.arrive("A1ice", OTHER, OTHER);
   assert.deepEqual(await told.lookalikes(), []);
   assert.deepEqual(told.of("met"), []);
@@ -101,7 +101,7 @@ Deno.test("who was known before and has the same key is not worth a word", async
 });
 
 Deno.test("another key under a known name is refused, and told once however often it comes", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER);
   const error = told.refused("Bob", THIRD);
   assert.equal(
@@ -127,7 +127,7 @@ Deno.test("another key under a known name is refused, and told once however ofte
 });
 
 Deno.test("an impostor is told, but not each of their keys; another name or place is another one", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER);
   told.arrive("Carol", OURS);
   told.refused("Bob", THIRD);
@@ -143,7 +143,7 @@ Deno.test("an impostor is told, but not each of their keys; another name or plac
 });
 
 Deno.test("whoever takes ever new names at one place is remembered by ten of them", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   for (let i = 1; i <= 10; i++) told.arrive(`Nobody ${i}`, key(i));
   const eleventh = () => told.trust.check("Nobody 11", { target: TARGET, fingerprint: key(11) });
   assert.throws(eleventh, { code: "RESOURCE_EXHAUSTED", message: /has had 10 new names already$/ });
@@ -159,7 +159,7 @@ Deno.test("whoever takes ever new names at one place is remembered by ten of the
 Deno.test("what to do about a new key names the file with the old one", async () => {
   const home = await Deno.makeTempDir({ prefix: "greet-trust-" });
   try {
-    const told = new Told({ known: KnownPeers.in(home) });
+    const told = new WatchUpdate({ known: KnownPeers.in(home) });
     told.arrive("Bob", OTHER);
     const { file } = told.known;
     const { hint } = told.refused("Bob", THIRD);
@@ -180,7 +180,7 @@ Deno.test("what to do about a new key names the file with the old one", async ()
 homeTest(
   "a second key that is added by hand is as good as the first, and no third one is",
   (home) => {
-    const told = new Told({ known: KnownPeers.in(home) });
+    const told = new WatchUpdate({ known: KnownPeers.in(home) });
     told.arrive("Bob", OTHER);
     Deno.writeTextFileSync(told.known.file!, `${THIRD} Bob\n`, { append: true });
     told.arrive("Bob", THIRD);
@@ -194,7 +194,7 @@ homeTest(
 );
 
 Deno.test("of two keys that claim a new name at the same moment, one is refused and announced", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   const seen = [OTHER, THIRD].map((fingerprint) => ({ target: TARGET, fingerprint }));
   // Both answer before either is met.
   for (const one of seen) told.trust.check("Bob", one);
@@ -205,7 +205,7 @@ Deno.test("of two keys that claim a new name at the same moment, one is refused 
 });
 
 homeTest("a name that another process has bound in the meantime is bound here, too", (home) => {
-  const told = new Told({ known: KnownPeers.in(home) });
+  const told = new WatchUpdate({ known: KnownPeers.in(home) });
   const remember = told.known.remember.bind(told.known);
   told.known.remember = (peer) => {
     // What another process does after this one has checked the name.
@@ -221,7 +221,7 @@ homeTest("a name that another process has bound in the meantime is bound here, t
 
 Deno.test("a key that is not the registered one is refused, whether the name is known or not", () => {
   for (const isKnown of [false, true]) {
-    const told = new Told();
+    const told = new WatchUpdate();
     if (isKnown) told.arrive("Bob", OTHER);
     const before = told.known.peers;
     for (let i = 0; i < 3; i++) {
@@ -236,14 +236,14 @@ Deno.test("a key that is not the registered one is refused, whether the name is 
 });
 
 Deno.test("a naming service cannot vouch for another key than the one that is known", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER);
   const { message } = told.refused("Bob", THIRD, THIRD);
   assert(message.endsWith(`has the key ${THIRD}; Bob has ${OTHER}`), message);
 });
 
 Deno.test("a key that is registered, or a name of which nothing is registered, is fine", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER, OTHER);
   told.arrive("Carol", THIRD);
   assert.deepEqual(told.of("met").map(({ name }) => name), ["Bob", "Carol"]);
@@ -251,7 +251,7 @@ Deno.test("a key that is registered, or a name of which nothing is registered, i
 });
 
 Deno.test("where nothing is encrypted there is nothing to check and nothing to remember", async () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER);
   told.arrive("Bob", undefined);
   told.arrive("Bob", undefined, THIRD);
@@ -266,7 +266,7 @@ Deno.test("where nothing is encrypted there is nothing to check and nothing to r
 });
 
 Deno.test("only a known name with another key is an impostor", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER);
   assert(told.trust.isImpostor("Bob", THIRD));
   assert(!told.trust.isImpostor("Bob", OTHER));
@@ -276,7 +276,7 @@ Deno.test("only a known name with another key is an impostor", () => {
 });
 
 Deno.test("a key that is known under other names is told with them", () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER);
   told.arrive("Bob at work", OTHER);
   told.arrive("Bobby", OTHER);
@@ -290,10 +290,10 @@ Deno.test("a key that is known under other names is told with them", () => {
 });
 
 /** Known peers in a file that somebody breaks. */
-async function broken(fn: (told: Told, file: string) => void): Promise<void> {
+async function broken(fn: (told: WatchUpdate, file: string) => void): Promise<void> {
   const home = await Deno.makeTempDir({ prefix: "greet-trust-" });
   try {
-    const told = new Told({ known: KnownPeers.in(home) });
+    const told = new WatchUpdate({ known: KnownPeers.in(home) });
     told.arrive("Bob", OTHER);
     Deno.writeTextFileSync(told.known.file!, "broken\n", { append: true });
     fn(told, told.known.file!);
@@ -380,7 +380,7 @@ const DIFFERENT: readonly [name: string, other: string][] = [
 
 for (const [name, like, why] of ALIKE) {
   Deno.test(`${name} is told to look like ${like}: ${why}`, async () => {
-    const told = new Told({ name: like });
+    const told = new WatchUpdate({ name: like });
     told.trust.meet(name, { target: TARGET, fingerprint: OTHER });
     assert.deepEqual(await told.lookalikes(), [[name, like]]);
     assert.equal(lookalikeOf(like, [name]), name);
@@ -389,7 +389,7 @@ for (const [name, like, why] of ALIKE) {
 
 for (const [name, other] of DIFFERENT) {
   Deno.test(`${name} is not taken for ${other}`, async () => {
-    const told = new Told({ name: other });
+    const told = new WatchUpdate({ name: other });
     told.trust.meet(name, { target: TARGET, fingerprint: OTHER });
     assert.deepEqual(await told.lookalikes(), []);
     assert.equal(lookalikeOf(other, [name]), undefined);
@@ -406,7 +406,7 @@ Deno.test("nobody looks like themselves, and of several the first is told", () =
 Deno.test("a new name is compared with our own, with all known ones, and with those met in this run", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "Carol", fingerprint: THIRD });
-  const told = new Told({ known, acquainted: ["Dora"] });
+  const told = new WatchUpdate({ known, acquainted: ["Dora"] });
   told.arrive("A1ice", key(11));
   told.arrive("Caro1", key(12));
   told.arrive("D0ra", key(13));
@@ -424,7 +424,7 @@ Deno.test("a new name is compared with our own, with all known ones, and with th
 });
 
 Deno.test("a lookalike is told once, and remembered all the same", async () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   for (let i = 0; i < 3; i++) told.arrive("A1ice", OTHER);
   assert.deepEqual(await told.lookalikes(), [["A1ice", "Alice"]]);
   assert.equal(told.of("met").length, 1);
@@ -434,14 +434,14 @@ Deno.test("a lookalike is told once, and remembered all the same", async () => {
 Deno.test("names that were known before are not warned about, with a key or without", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "A1ice", fingerprint: OTHER });
-  const told = new Told({ known, acquainted: ["AIice"] });
+  const told = new WatchUpdate({ known, acquainted: ["AIice"] });
   told.arrive("A1ice", OTHER);
   told.arrive("AIice", THIRD);
   assert.deepEqual(await told.lookalikes(), []);
 });
 
 Deno.test("an impostor makes nobody look like anybody", async () => {
-  const told = new Told();
+  const told = new WatchUpdate();
   told.arrive("Bob", OTHER);
   told.refused("Bob", THIRD);
   told.refused("B0b", THIRD, OTHER);

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { GreetError, openNames } from "../../mod.ts";
 import { Etcd } from "../../src/naming/etcd.ts";
 import { parseEtcdPlace } from "../../src/naming/service_url.ts";
-import type { Holders, Told } from "../../src/naming/names.ts";
+import type { Holders, WatchUpdate } from "../../src/naming/names.ts";
 import { pause } from "../../src/base/timing.ts";
 import { EtcdCluster, etcdTest, exists, has } from "../support/etcd.ts";
 import { inTime, Program } from "../support/program.ts";
@@ -206,7 +206,7 @@ etcdTest("a name is free when its holder was killed and the lease has ended", as
 });
 
 /** Reads so many events of a watch. */
-async function take(watch: AsyncIterable<Told>, count: number): Promise<string[]> {
+async function take(watch: AsyncIterable<WatchUpdate>, count: number): Promise<string[]> {
   const told: string[] = [];
   for await (const event of watch) {
     const entries = event.type === "state" ? event.entries : [event.entry];

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { printChanges } from "../../src/cli/names_output.ts";
 import { greet, type NamedEntry, Names, openNames, serveNames } from "../../mod.ts";
-import type { Holders, NamesEvent, Standing, Told } from "../../src/naming/names.ts";
+import type { ClaimStatus, Holders, NamesEvent, WatchUpdate } from "../../src/naming/names.ts";
 import { Output } from "../../src/base/output.ts";
 import { implement, serve } from "../../src/rpc/server.ts";
 import { aborted } from "../../src/base/timing.ts";
@@ -99,9 +99,9 @@ function place({ name, address }: NamedEntry): string {
 
 /** How a claim stands, as it is waited for. */
 function standings() {
-  let changed = Promise.withResolvers<Standing>();
+  let changed = Promise.withResolvers<ClaimStatus>();
   return {
-    onChange: (standing: Standing) => {
+    onChange: (standing: ClaimStatus) => {
       changed.resolve(standing);
       changed = Promise.withResolvers();
     },
@@ -325,7 +325,7 @@ onBoth("a name with a fingerprint is held alone, and so is one without", async (
 });
 
 /** Names of a service that tells a story to who watches, and then ends the watch. */
-function telling(events: readonly Told[], end: AbortController): Names {
+function telling(events: readonly WatchUpdate[], end: AbortController): Names {
   return new Names({
     address: "somewhere",
     hold: () => Promise.reject(new Error("it only tells")),
@@ -343,10 +343,10 @@ function telling(events: readonly Told[], end: AbortController): Names {
 Deno.test("the end of a former hold takes nobody else's away, whenever it is told", async () => {
   const former: NamedEntry = { ...BOB, shared: false, fingerprint: KEY };
   const alice: NamedEntry = { ...former, name: "Alice" };
-  const freed: Told = { type: "freed", entry: former };
+  const freed: WatchUpdate = { type: "freed", entry: former };
   for (const fingerprint of [OTHER_KEY, undefined]) {
     const entry: NamedEntry = { ...BOB, shared: false, fingerprint };
-    const held: Told = { type: "held", entry };
+    const held: WatchUpdate = { type: "held", entry };
     for (const changes of [[freed, held], [held, freed]]) {
       const end = new AbortController();
       await using names = telling([{ type: "state", entries: [former] }, ...changes], end);
@@ -362,7 +362,10 @@ Deno.test("the end of a former hold takes nobody else's away, whenever it is tol
         },
       });
       const stop = new AbortController();
-      const states = [former, entry].map((one): Told => ({ type: "state", entries: [alice, one] }));
+      const states = [former, entry].map((one): WatchUpdate => ({
+        type: "state",
+        entries: [alice, one],
+      }));
       await using again = telling([states[0], ...changes, states[1]], stop);
       const { signal } = stop;
       const options = { stdout, stderr: stdout, signal, json: false, quiet: false };
@@ -606,7 +609,7 @@ Deno.test("many thousands of names are compared at once when they are told again
     shared,
   }));
   const stop = new AbortController();
-  const state: Told = { type: "state", entries };
+  const state: WatchUpdate = { type: "state", entries };
   await using names = telling([state, { ...state, entries: entries.slice(1) }], stop);
   let bytes = 0;
   const stdout = new Output({

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
 import { setImmediate } from "node:timers";
-import { gatherWrites } from "../../src/net/write_batching.ts";
+import { batchWrites } from "../../src/net/write_batching.ts";
 import { inTime } from "../support/program.ts";
 
 /** Two ends of a connection; what is written to the first is gathered. */
@@ -13,7 +13,7 @@ async function connection(): Promise<[net.Socket, net.Socket] & AsyncDisposable>
   const accepted = once(server, "connection");
   const far = net.connect((server.address() as net.AddressInfo).port, "127.0.0.1");
   const [near] = await inTime(accepted, "a connection") as [net.Socket];
-  gatherWrites(near);
+  batchWrites(near);
   const dispose = async () => {
     const ends = [once(near, "close"), once(far, "close")];
     near.destroy();

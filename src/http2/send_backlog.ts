@@ -2,15 +2,15 @@
  * What waits in this process because the other side of a connection does not read.
  *
  * HTTP/2 keeps what flow control holds back, and the runtime reports it as written all the same. A
- * {@link Connection} therefore counts the frames that reach its socket, and makes the next answer
- * wait while too much is left; a {@link Backlog} bounds what waits on all connections together.
+ * {@link SendBacklog} therefore counts the frames that reach its socket, and makes the next answer
+ * wait while too much is left; a {@link BacklogPool} bounds what waits on all connections together.
  *
  * @module
  */
 import type net from "node:net";
 import { setImmediate } from "node:timers";
 import { DATA, FrameReader } from "./frames.ts";
-import { Seldom } from "../base/timing.ts";
+import { RateLimit } from "../base/timing.ts";
 
 /** How many bytes may wait on one connection before the next answer has to wait as well. */
 const ROOM = 250_000;
@@ -25,19 +25,19 @@ const CHECK_MS = 50;
 const TURN_BYTES = 250_000;
 
 /** What waits on all connections of one listener, and which of them makes the next answer. */
-export class Backlog {
-  readonly #connections = new Set<Connection>();
-  readonly #checks = new Seldom<"total">(CHECK_MS);
+export class BacklogPool {
+  readonly #connections = new Set<SendBacklog>();
+  readonly #checks = new RateLimit<"total">(CHECK_MS);
   /** Connections with room and with answers that wait, in order. */
-  readonly #ready = new Set<Connection>();
+  readonly #ready = new Set<SendBacklog>();
   #bytesThisTurn = 0;
   #isScheduled = false;
 
-  add(connection: Connection): void {
+  add(connection: SendBacklog): void {
     this.#connections.add(connection);
   }
 
-  delete(connection: Connection): void {
+  delete(connection: SendBacklog): void {
     this.#connections.delete(connection);
     this.#ready.delete(connection);
   }
@@ -55,7 +55,7 @@ export class Backlog {
   }
 
   /** Lets a connection have its turn. */
-  enqueue(connection: Connection): void {
+  enqueue(connection: SendBacklog): void {
     this.#ready.add(connection);
     this.#schedule();
   }
@@ -92,9 +92,9 @@ export class Backlog {
 }
 
 /** One connection that was accepted. */
-export class Connection {
+export class SendBacklog {
   readonly #socket: net.Socket;
-  readonly #backlog: Backlog;
+  readonly #backlog: BacklogPool;
   /** The bytes that each HTTP/2 stream has been given and that have not reached the socket. */
   readonly #owed = new Map<number, number>();
   #totalOwed = 0;
@@ -102,7 +102,7 @@ export class Connection {
   readonly #queue = new Set<() => void>();
 
   /** @param socket on which nothing has been written yet */
-  constructor(socket: net.Socket, backlog: Backlog) {
+  constructor(socket: net.Socket, backlog: BacklogPool) {
     this.#socket = socket;
     this.#backlog = backlog;
     backlog.add(this);
