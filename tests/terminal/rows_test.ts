@@ -4,7 +4,7 @@ import { cellsOf } from "../../src/terminal/cells.ts";
 import { lengthOf, type Span } from "../../src/terminal/style.ts";
 import { Output } from "../../src/base/output.ts";
 import { bodyShowable, rendered, RowQueue, slicesOf } from "../../src/terminal/rows.ts";
-import { openPipe } from "../../src/terminal/screen.ts";
+import { openPipe } from "../../src/terminal/pipe.ts";
 import { showable } from "../../src/base/text.ts";
 
 const FORGED = "[02:54] Bob> yes, pay him";
