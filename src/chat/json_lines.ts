@@ -33,11 +33,11 @@ function inPieces(object: Record<string, unknown>): Span[] {
 }
 
 function exactly(text: string): Span {
-  return { text, look: "plain", safely: (slice) => slice };
+  return { text, look: "plain", escape: (slice) => slice };
 }
 
 function quoted(text: string): Span[] {
-  const body: Span = { text, look: "plain", safely: (slice) => toJson(slice).slice(1, -1) };
+  const body: Span = { text, look: "plain", escape: (slice) => toJson(slice).slice(1, -1) };
   return [exactly('"'), body, exactly('"')];
 }
 

@@ -7,7 +7,7 @@
  * @module
  */
 import { COMMAND_NAMES, type Context, isCommand, runCommand } from "./slash_commands.ts";
-import type { Typist } from "../terminal/line_editor.ts";
+import type { EditorContext } from "../terminal/line_editor.ts";
 import { GreetError } from "../base/errors.ts";
 import { errorLine, parseJsonLine, toJsonLine } from "./json_lines.ts";
 import { Peer, type PeerEvent, type PeerOptions } from "../peer/peer.ts";
@@ -113,7 +113,7 @@ async function openPeer(options: ChatOptions): Promise<Peer> {
 // ---------------------------------------------------------------- what is typed
 
 async function sendTyped(context: Context, screen: Screen): Promise<void> {
-  for await (const line of screen.read(typist(context.peer, screen))) {
+  for await (const line of screen.read(editorContext(context.peer, screen))) {
     if (!line.startsWith("/")) {
       // Its events tell how it went.
       context.peer.send(line).catch(() => {});
@@ -124,7 +124,7 @@ async function sendTyped(context: Context, screen: Screen): Promise<void> {
 }
 
 /** What may be typed, and what was typed in earlier runs. */
-function typist(peer: Peer, screen: Screen): Typist {
+function editorContext(peer: Peer, screen: Screen): EditorContext {
   const began = new Date();
   return {
     commands: COMMAND_NAMES,
@@ -174,7 +174,7 @@ class Pipe {
   /** @returns what the end of the input was left with: an error where something still waits */
   async send(): Promise<GreetError[]> {
     const { screen, signal } = this.#options;
-    const lines = screen.read(typist(this.#context.peer, screen))[Symbol.asyncIterator]();
+    const lines = screen.read(editorContext(this.#context.peer, screen))[Symbol.asyncIterator]();
     for (;;) {
       const { done, value: line } = await lines.next();
       if (signal.aborted) return [];

@@ -11,11 +11,11 @@
 import { hueOf, paint, type Span } from "../terminal/style.ts";
 import type { GreetError } from "../base/errors.ts";
 import type { Addressee, Entry, Message, Waiting } from "../peer/journal.ts";
-import type { Held } from "../terminal/layout.ts";
+import type { PendingRow } from "../terminal/layout.ts";
 import type { NewcomerEvent } from "../peer/newcomers.ts";
 import type { Peer, PeerEvent } from "../peer/peer.ts";
 import type { RosterEvent } from "../peer/roster.ts";
-import { bodyShowable } from "../terminal/rows.ts";
+import { escapeBody } from "../terminal/rows.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { CONTINUATION, showable, showableName } from "../base/text.ts";
 import type { TrustEvent } from "../identity/trust.ts";
@@ -134,7 +134,7 @@ export class Transcript {
 
   /** Ends with what is kept, if anything. */
   end(): void {
-    this.#screen.below([]);
+    this.#screen.showPending([]);
     this.#hasEnded = true;
     const queue = this.#peer.queue();
     if (queue.length === 0) return;
@@ -299,21 +299,21 @@ export class Transcript {
     if (!this.#screen.interactive || this.#hasEnded) return;
     const pending = [...this.#pending.values()].filter((one) => !one.isPrinted);
     const more = pending.length - HELD;
-    this.#screen.below([
+    this.#screen.showPending([
       ...(more > 0 ? [{ text: `${more} more before that: see /queue` }] : []),
-      ...pending.slice(-HELD).flatMap((one) => this.#heldRow(one) ?? []),
+      ...pending.slice(-HELD).flatMap((one) => this.#pendingRow(one) ?? []),
       ...this.#whyAbsent(),
     ]);
   }
 
-  #whyAbsent(): Held[] {
+  #whyAbsent(): PendingRow[] {
     const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
     const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
     if (reasons.length > EXPLAINED) return [{ text: `${reasons.length} are away: see /who` }];
     return reasons.map((text) => ({ text }));
   }
 
-  #heldRow(pending: Pending): Held | undefined {
+  #pendingRow(pending: Pending): PendingRow | undefined {
     const { message } = pending;
     const text = textOf(lineOf({ ...message, body: message.body.slice(0, GLANCE) }));
     if (this.#isStuck(pending)) return { text, end: waitingMark(pending) };
@@ -336,7 +336,7 @@ function line({ at, from, body }: Message, day: Date, isLate: boolean): Span[] {
     plain(`[${when}] `),
     { text: showableName(from), look: hueOf(from) },
     plain(`${isLate ? ` (sent ${sent})` : ""}> `),
-    { text: body, look: "plain", safely: bodyShowable },
+    { text: body, look: "plain", escape: escapeBody },
   ];
 }
 
@@ -351,7 +351,7 @@ function plain(text: string): Span {
 
 function textOf(line: readonly Span[]): string {
   return paint(
-    line.map((span) => ({ ...span, text: span.safely?.(span.text) ?? span.text })),
+    line.map((span) => ({ ...span, text: span.escape?.(span.text) ?? span.text })),
     false,
   );
 }

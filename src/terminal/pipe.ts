@@ -6,7 +6,7 @@
 import type { Output } from "../base/output.ts";
 import { rendered } from "./rows.ts";
 import type { Screen } from "./screen.ts";
-import { inLook, lengthOf, type Styled } from "./style.ts";
+import { lengthOf, type Styled, withLook } from "./style.ts";
 
 /** The two ends of a pipe. */
 export interface PipeOptions {
@@ -33,11 +33,11 @@ export function openPipe({ input, out, err, color, columns, echoes }: PipeOption
     echoes,
     read: () => readLines(input, closing.signal),
     show,
-    note: (text) => show(inLook(text, "dim")),
+    note: (text) => show(withLook(text, "dim")),
     warn: (text) => err.line(text),
     alarm: (text) => err.line(text),
     ring: () => {},
-    below: () => {},
+    showPending: () => {},
     ready: () => out.ready(),
     written: () => out.flush(),
     close: () => closing.abort(),

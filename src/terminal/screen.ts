@@ -6,8 +6,8 @@
  *
  * @module
  */
-import type { Typist } from "./line_editor.ts";
-import type { Held } from "./layout.ts";
+import type { EditorContext } from "./line_editor.ts";
+import type { PendingRow } from "./layout.ts";
 import type { Styled } from "./style.ts";
 
 /** Where a conversation is shown. Disposing of it restores the terminal. */
@@ -19,9 +19,9 @@ export interface Screen extends AsyncDisposable {
   /**
    * Reads typed lines, without line ends, until the end of the input. Can be read once.
    *
-   * @param typist what the line editor recalls and completes
+   * @param context what the line editor recalls and completes
    */
-  read(typist: Typist): AsyncIterable<string>;
+  read(context: EditorContext): AsyncIterable<string>;
   /** Adds to the conversation. */
   show(text: Styled): void;
   /** Adds a remark that is not part of the conversation: dim, where possible. */
@@ -33,8 +33,8 @@ export interface Screen extends AsyncDisposable {
   /** Rings the bell, if that is enabled. */
   ring(): void;
   /** Replaces the rows below the conversation; a pipe has none. */
-  below(rows: readonly Held[]): void;
-  /** Resolves when there is room for more; `undefined` if there is, as with any but a slow reader. */
+  showPending(rows: readonly PendingRow[]): void;
+  /** Resolves when there is room for more; `undefined` if there already is. */
   ready(): Promise<void> | undefined;
   /** Resolves when everything has been written; to `false` if it can no longer be read. */
   written(): Promise<boolean>;

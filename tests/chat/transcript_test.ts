@@ -27,7 +27,13 @@ function on<T>(day: string, run: () => T): T {
 function transcript(day: string) {
   const lines: string[] = [];
   const show = (text: Styled) => void lines.push(paint(text, false));
-  const screen: Partial<Screen> = { interactive: true, show, note: show, ring() {}, below() {} };
+  const screen: Partial<Screen> = {
+    interactive: true,
+    show,
+    note: show,
+    ring() {},
+    showPending() {},
+  };
   const peer: Partial<Peer> = { name: "Alice", others: [], queue: () => [] };
   const options = { screen: screen as Screen, peer: peer as Peer };
   return { transcript: on(day, () => new Transcript(options)), lines };
