@@ -14,7 +14,8 @@ import { Peer, type PeerEvent, type PeerOptions } from "../peer/peer.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { showable, toJson } from "../base/text.ts";
 import { within } from "../base/timing.ts";
-import { kept, Transcript } from "./transcript.ts";
+import { Transcript } from "./transcript.ts";
+import { keptText } from "./wording.ts";
 
 /** How many piped messages are stored together at most: waiting for the disk is what costs. */
 const IN_FLIGHT = 256;
@@ -231,7 +232,7 @@ class Pipe {
     const ms = linger === undefined ? LONGEST_MS : linger * 1_000;
     await within(ms, Promise.race([done, this.#aborted]));
     if (signal.aborted || !peer.isWaiting) return [];
-    return [new GreetError("UNAVAILABLE", kept(peer.queue()))];
+    return [new GreetError("UNAVAILABLE", keptText(peer.queue()))];
   }
 }
 
@@ -292,7 +293,7 @@ function jsonView(screen: Screen, peer: Peer): View {
     refuse: (error) => screen.show(errorLine(error)),
     end() {
       const queue = peer.queue();
-      if (queue.length > 0) screen.show(errorLine(new GreetError("UNAVAILABLE", kept(queue))));
+      if (queue.length > 0) screen.show(errorLine(new GreetError("UNAVAILABLE", keptText(queue))));
     },
   };
 }

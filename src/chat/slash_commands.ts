@@ -12,7 +12,7 @@ import type { Waiting } from "../peer/journal.ts";
 import type { Peer } from "../peer/peer.ts";
 import { showable } from "../base/text.ts";
 import type { Transcript } from "./transcript.ts";
-import { queueLine } from "./transcript.ts";
+import { queueLine } from "./wording.ts";
 
 /** How many lines `/history` shows. */
 const HISTORY = 20;

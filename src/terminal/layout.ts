@@ -53,11 +53,11 @@ export function composeFooter(
   const most = Math.max(1, rows - 1);
   const typed = windowOf(typedRows(prompt, editor, width), Math.ceil(most / 2), width);
   const line = typed.map(({ cells }) => cells);
-  const below = pendingRows(pending, most - heightOf(line), width);
+  const above = pendingRows(pending, most - heightOf(line), width);
   const row = typed.findIndex(({ cursor }) => cursor !== undefined);
   return {
-    rows: [...below, ...line],
-    cursor: { row: below.length + row, cell: typed[row].cursor! },
+    rows: [...above, ...line],
+    cursor: { row: above.length + row, cell: typed[row].cursor! },
   };
 }
 
