@@ -1,9 +1,8 @@
 /**
- * A chat for programs: events out, messages in, one JSON object a line.
+ * A chat for programs: events out and messages in, one JSON object a line.
  *
- * What goes out is described in `docs/json.md` and by the schema beside it. What
- * comes in is a plain line, or an object with a `body`. Text is exact once it is parsed; what could
- * steer a terminal is escaped, as JSON can escape anything.
+ * `docs/json.md` and its schema describe the events. Input is a plain line, or an object with a
+ * `body`. Values are exact; characters that a terminal could act on are escaped.
  *
  * @module
  */
@@ -14,16 +13,16 @@ import type { PeerEvent } from "../peer/peer.ts";
 import { toJson } from "../base/text.ts";
 
 /**
- * An event as a line of JSON.
+ * Formats an event as a line of JSON.
  *
- * @returns the line, in pieces; `undefined` for what a program need not know
+ * @returns the line, in pieces; `undefined` for events that programs do not need
  */
 export function toJsonLine(event: PeerEvent): Span[] | undefined {
   const object = toObject(event);
   return object && inPieces(object);
 }
 
-/** Only the body of a message is long, so that is escaped slice by slice. */
+/** Only the body of a message can be long, so only it is escaped in slices. */
 function inPieces(object: Record<string, unknown>): Span[] {
   const members = Object.entries(object).filter(([, value]) => value !== undefined);
   return members.flatMap(([key, value], i) => [
@@ -41,7 +40,7 @@ function quoted(text: string): Span[] {
   return [exactly('"'), body, exactly('"')];
 }
 
-/** An error as a line of JSON. */
+/** Formats an error as a line of JSON. */
 export function errorLine({ code, message, hint }: GreetError): string {
   return toJson({ type: "error", code, message, hint });
 }
@@ -49,7 +48,7 @@ export function errorLine({ code, message, hint }: GreetError): string {
 function toObject(event: PeerEvent): Record<string, unknown> | undefined {
   switch (event.type) {
     case "waiting":
-      // That nobody is there yet is not worth an event: somebody joins, or not.
+      // An absent peer is not an error.
       if (event.nobodyThere) return undefined;
       return { type: "error", code: "UNAVAILABLE", message: event.reason, hint: event.hint };
     case "welcome":
@@ -99,14 +98,15 @@ function labels(addressees: readonly Addressee[]): string[] {
 }
 
 /**
- * What a line asks to be said: an object with a `body`, or the line itself.
+ * Parses a line of input: an object with a `body`, or plain text.
  *
- * @returns the body of the message
- * @throws {GreetError} `USAGE` where a line begins like an object and is none of ours
+ * @param line the line, without its line end
+ * @returns the body of the message to send
+ * @throws {GreetError} `USAGE` if the line begins with `{` but is not an object with a `body`
  *
  * @example
  * ```ts
- * import { parseJsonLine } from "@greet/greet";
+ * import { parseJsonLine } from "./json_lines.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(parseJsonLine('{"body": "Hello,\\nBob!"}'), "Hello,\nBob!");
@@ -118,7 +118,7 @@ export function parseJsonLine(line: string): string {
   if (!line.trimStart().startsWith("{")) return line;
   const { body } = parseObject(line);
   if (typeof body === "string") return body;
-  throw new GreetError("USAGE", `the object's "body" is not a string`, {
+  throw new GreetError("USAGE", `"body" is not a string`, {
     hint: `write {"body": "…"} or a plain line`,
   });
 }
@@ -127,7 +127,7 @@ function parseObject(line: string): { body?: unknown } {
   try {
     return JSON.parse(line);
   } catch (cause) {
-    throw new GreetError("USAGE", "the line begins like an object but is not JSON", {
+    throw new GreetError("USAGE", "the line begins with { but is not valid JSON", {
       hint: `write {"body": "…"} or a plain line`,
       cause,
     });

@@ -253,7 +253,7 @@ export class Transcript {
     // The terminal has echoed it.
     else if (this.#screen.echoes && !isShown(pending)) return;
     else if (!isShown(pending) || !this.#screen.interactive) this.#say(line);
-    else if (this.#isCaughtUp()) this.#screen.note("What waited for others has been delivered.");
+    else if (this.#isCaughtUp()) this.#screen.note("Everyone has the messages that were waiting.");
   }
 
   #isCaughtUp(): boolean {
@@ -297,7 +297,7 @@ export class Transcript {
     const pending = this.#unshown();
     const more = pending.length - MAX_PENDING_ROWS;
     this.#screen.showPending([
-      ...(more > 0 ? [{ text: `${more} more before that: see /queue` }] : []),
+      ...(more > 0 ? [{ text: `${more} earlier messages: see /queue` }] : []),
       ...pending.slice(-MAX_PENDING_ROWS).flatMap((one) => this.#pendingRow(one) ?? []),
       ...this.#reasonRows(),
     ]);
@@ -306,7 +306,9 @@ export class Transcript {
   #reasonRows(): PendingRow[] {
     const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
     const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
-    if (reasons.length > MAX_REASONS) return [{ text: `${reasons.length} are away: see /who` }];
+    if (reasons.length > MAX_REASONS) {
+      return [{ text: `${reasons.length} peers are away: see /who` }];
+    }
     return reasons.map((text) => ({ text }));
   }
 

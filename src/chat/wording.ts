@@ -75,8 +75,8 @@ export function keptText(queue: readonly Waiting[]): string {
   const names = queue.flatMap(({ addressees }) => labelsOf(addressees));
   const whom = listOf([...new Set(names)]);
   return queue.length === 1
-    ? `1 message for ${whom} is kept. It goes out when you meet again.`
-    : `${queue.length} messages for ${whom} are kept. They go out when you meet again.`;
+    ? `1 message for ${whom} is kept and will be sent when you meet again.`
+    : `${queue.length} messages for ${whom} are kept and will be sent when you meet again.`;
 }
 
 /** An entry in the list of undelivered messages. */
@@ -89,14 +89,14 @@ export function queueLine({ message, addressees }: Waiting, number: number): str
 /** The announcement of a peer whose key is remembered from now on. */
 export function firstContactText(event: Extract<TrustEvent, { type: "met" }>): string {
   const name = showable(event.name);
-  const also = event.aliases.length === 0 ? "" : ` (${listOf(event.aliases)} has it, too)`;
-  return `${name} is new to you. From now on, only this key is ${name}: ${event.fingerprint}${also}\n` +
-    "/verify tells how to be sure that nobody is in between.";
+  const also = event.aliases.length === 0 ? "" : ` (also the key of ${listOf(event.aliases)})`;
+  return `First contact with ${name}. From now on, only this key is accepted for ${name}: ` +
+    `${event.fingerprint}${also}\nUse /verify to rule out someone in the middle.`;
 }
 
 /** The warning about a name that looks like another one. */
 export function lookalikeText({ name, like }: Extract<TrustEvent, { type: "lookalike" }>): string {
-  return `Take care: ${showable(name)} is not ${showable(like)}, and only looks like that.`;
+  return `WARNING: ${showable(name)} is not ${showable(like)}. The names only look alike.`;
 }
 
 /** The warning about a peer with the wrong key for its name, key by key. */
@@ -105,9 +105,9 @@ export function impostorText(
 ): string {
   return showable(
     [
-      `Somebody else says to be ${name}! Nothing is sent to them.`,
-      `${fingerprint} is at ${target}`,
-      ...known.map((key) => `${key} is ${name}`),
+      `WARNING: someone else is claiming to be ${name}. Nothing will be sent to them.`,
+      `${fingerprint} is the key at ${target}`,
+      ...known.map((key) => `${key} is the key of ${name}`),
       error.hint,
     ].join("\n"),
     CONTINUATION,
@@ -122,15 +122,15 @@ export function newcomerText(
   const [change, waiting] = name !== previous.name
     ? [`${now} is at ${target}, where you last met ${before}.`, before]
     : fingerprint === undefined
-    ? [`${now} at ${target} shows no key, unlike when you last met.`, "that key"]
+    ? [`${now} at ${target} has no key, but did when you last met.`, "that key"]
     : [
-      `${now} at ${target} has another key than when you last met: ${fingerprint}, ` +
+      `${now} at ${target} has a different key than when you last met: ${fingerprint}, ` +
       `not ${previous.fingerprint}.`,
       "the other key",
     ];
   return error === undefined
-    ? `${change} What you type from now on goes to ${now}; what waits for ${waiting} keeps waiting.`
-    : `${change} Nothing is sent to ${now} (${error.hint}).`;
+    ? `${change} What you type from now on goes to ${now}; messages for ${waiting} keep waiting.`
+    : `${change} Nothing will be sent to ${now} (${error.hint}).`;
 }
 
 // ---------------------------------------------------------------- phrases
