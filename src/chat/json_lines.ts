@@ -8,9 +8,10 @@
  */
 import type { Span } from "../terminal/style.ts";
 import { GreetError } from "../base/errors.ts";
-import type { Addressee, Message } from "../peer/journal.ts";
+import type { Message } from "../peer/journal.ts";
 import type { PeerEvent } from "../peer/peer.ts";
 import { toJson } from "../base/text.ts";
+import { labelsOf } from "./wording.ts";
 
 /**
  * Formats an event as a line of JSON.
@@ -19,25 +20,25 @@ import { toJson } from "../base/text.ts";
  */
 export function toJsonLine(event: PeerEvent): Span[] | undefined {
   const object = toObject(event);
-  return object && inPieces(object);
+  return object && spansOf(object);
 }
 
 /** Only the body of a message can be long, so only it is escaped in slices. */
-function inPieces(object: Record<string, unknown>): Span[] {
+function spansOf(object: Record<string, unknown>): Span[] {
   const members = Object.entries(object).filter(([, value]) => value !== undefined);
   return members.flatMap(([key, value], i) => [
-    exactly(`${i === 0 ? "{" : ","}${toJson(key)}:`),
-    ...(key === "body" ? quoted(String(value)) : [exactly(toJson(value))]),
-  ]).concat(exactly("}"));
+    verbatim(`${i === 0 ? "{" : ","}${toJson(key)}:`),
+    ...(key === "body" ? quoted(String(value)) : [verbatim(toJson(value))]),
+  ]).concat(verbatim("}"));
 }
 
-function exactly(text: string): Span {
+function verbatim(text: string): Span {
   return { text, look: "plain", escape: (slice) => slice };
 }
 
 function quoted(text: string): Span[] {
   const body: Span = { text, look: "plain", escape: (slice) => toJson(slice).slice(1, -1) };
-  return [exactly('"'), body, exactly('"')];
+  return [verbatim('"'), body, verbatim('"')];
 }
 
 /** Formats an error as a line of JSON. */
@@ -58,12 +59,12 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
     case "left":
       return { type: "left", name: event.name };
     case "message":
-      return { type: "message", ...said(event.message), ...(event.late ? { late: true } : {}) };
+      return { type: "message", ...fieldsOf(event.message), ...(event.late ? { late: true } : {}) };
     case "queued":
-      return { type: "queued", ...said(event.message), waitingFor: labels(event.waitingFor) };
+      return { type: "queued", ...fieldsOf(event.message), waitingFor: labelsOf(event.waitingFor) };
     case "delivered": {
       const { message: { id }, to, waitingFor } = event;
-      return { type: "delivered", id, to, waitingFor: labels(waitingFor) };
+      return { type: "delivered", id, to, waitingFor: labelsOf(waitingFor) };
     }
     case "failed": {
       const { message: { id }, to, error: { code, message, hint } } = event;
@@ -89,12 +90,8 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
   }
 }
 
-function said({ id, from, body, at }: Message) {
+function fieldsOf({ id, from, body, at }: Message) {
   return { id, from, body, at: at.toISOString() };
-}
-
-function labels(addressees: readonly Addressee[]): string[] {
-  return addressees.map(({ name, target }) => name ?? target);
 }
 
 /**

@@ -271,7 +271,7 @@ export class Transcript {
     this.#say([...messageLine(pending.message), plain(waitingMark(pending))]);
   }
 
-  /** Whether a message waits only for peers who are away. A peer being dialed may turn out present. */
+  /** Whether a message waits only for peers who are away. A peer that is being dialed is not. */
   #isStuck({ waitingFor }: Pending): boolean {
     return waitingFor.every((addressee) => this.#isAway(addressee));
   }
