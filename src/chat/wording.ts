@@ -115,22 +115,28 @@ export function impostorText(
 }
 
 /** The announcement of a peer at a target where another one was last met. */
-export function newcomerText(
-  { name, fingerprint, target, previous, error }: NewcomerEvent,
-): string {
+export function newcomerText(event: NewcomerEvent): string {
+  const name = showable(event.name);
+  const [change, formerAddressee] = changeText(event);
+  return event.error === undefined
+    ? `${change} What you type from now on goes to ${name}; ` +
+      `messages for ${formerAddressee} keep waiting.`
+    : `${change} Nothing will be sent to ${name} (${event.error.hint}).`;
+}
+
+function changeText(
+  { name, fingerprint, target, previous }: NewcomerEvent,
+): [change: string, formerAddressee: string] {
   const [now, before] = [showable(name), showable(previous.name)];
-  const [change, waiting] = name !== previous.name
-    ? [`${now} is at ${target}, where you last met ${before}.`, before]
-    : fingerprint === undefined
-    ? [`${now} at ${target} has no key, but did when you last met.`, "that key"]
-    : [
-      `${now} at ${target} has a different key than when you last met: ${fingerprint}, ` +
-      `not ${previous.fingerprint}.`,
-      "the other key",
-    ];
-  return error === undefined
-    ? `${change} What you type from now on goes to ${now}; messages for ${waiting} keep waiting.`
-    : `${change} Nothing will be sent to ${now} (${error.hint}).`;
+  if (name !== previous.name) {
+    return [`${now} is at ${target}, where you last met ${before}.`, before];
+  }
+  if (fingerprint === undefined) {
+    return [`${now} at ${target} has no key, but had one when you last met.`, "that key"];
+  }
+  const change = `${now} at ${target} has a different key than when you last met: ` +
+    `${fingerprint}, not ${previous.fingerprint}.`;
+  return [change, "the other key"];
 }
 
 // ---------------------------------------------------------------- phrases
