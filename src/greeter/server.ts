@@ -7,8 +7,9 @@
  * @module
  */
 import { GreetError, type PlainError } from "../base/errors.ts";
-import { health, implement, type IncomingCall, reflection } from "../rpc/server.ts";
+import { implement, type IncomingCall } from "../rpc/service.ts";
 import { serve, type Server } from "../rpc/server.ts";
+import { health, reflection } from "../rpc/standard_services.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { LOOPBACK } from "../net/address.ts";
 import { nameProblem } from "../base/text.ts";

@@ -9,7 +9,9 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { LIMITS, Registry } from "./registry.ts";
-import { health, implement, reflection, serve, type Server } from "../rpc/server.ts";
+import { serve, type Server } from "../rpc/server.ts";
+import { implement } from "../rpc/service.ts";
+import { health, reflection } from "../rpc/standard_services.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { LOOPBACK } from "../net/address.ts";
 import { aborted } from "../base/timing.ts";

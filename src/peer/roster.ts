@@ -10,7 +10,7 @@
  */
 import type { GreetError } from "../base/errors.ts";
 import type { Presence } from "./link.ts";
-import { isNobodyThere } from "../rpc/client.ts";
+import { isNobodyThere } from "../rpc/call_errors.ts";
 
 /**
  * What is announced.

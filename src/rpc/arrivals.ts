@@ -1,30 +1,25 @@
 /**
- * Bounds requests that have begun to arrive at a server and are not complete.
+ * Bounds incomplete requests, so that slow senders cannot exhaust a server's memory.
  *
- * Such a request costs memory for as long as its sender likes, and nothing answers it.
- * {@link Arrivals} resets those that take too long and, when there are too many, the oldest.
+ * Nothing answers a request before it is complete. {@link Arrivals} resets requests that take too
+ * long to arrive and, when there are too many, the oldest ones.
  *
  * @module
  */
 import type * as grpc from "@grpc/grpc-js";
+import { type Http2Stream, streamOf } from "./grpc_internals.ts";
 
-/** How many requests may be on their way at the same time, over all connections. */
+/** How many incomplete requests there may be at the same time, over all connections. */
 const MAX_ARRIVING = 2_000;
 
-/** Tells a client that it costs too much. Source: RFC 9113, section 7. */
+/** The peer is using more resources than it should. Source: RFC 9113, section 7. */
 const ENHANCE_YOUR_CALM = 11;
 
-/** The part of an HTTP/2 stream that this is about. */
-interface Stream {
-  once(event: "end" | "close", listener: () => void): Stream;
-  close(code: number): void;
-}
-
-/** The requests that a server has begun to receive. */
+/** The incomplete requests of one server. */
 export class Arrivals {
   readonly #maxMs: number;
-  /** When the time of each request is up, oldest first. */
-  readonly #deadlines = new Map<Stream, number>();
+  /** The deadline of each request, oldest first. */
+  readonly #deadlines = new Map<Http2Stream, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param maxMs how long a request may take to arrive, in milliseconds */
@@ -32,15 +27,13 @@ export class Arrivals {
     this.#maxMs = maxMs;
   }
 
-  /** Watches each call that has a single request. A stream of requests may take as long as it likes. */
+  /** Bounds each call that has a single request. A stream of requests may take any time. */
   readonly intercept: grpc.ServerInterceptor = (method, call) => {
-    // gRPC has no way to reset a call: what it answers itself leaves the stream half open.
-    const { stream } = call as unknown as { stream: Stream };
-    if (!method.requestStream) this.#expect(stream);
+    if (!method.requestStream) this.#expect(streamOf(call));
     return call as grpc.ServerInterceptingCall;
   };
 
-  #expect(stream: Stream): void {
+  #expect(stream: Http2Stream): void {
     this.#deadlines.set(stream, performance.now() + this.#maxMs);
     const forget = () => this.#forget(stream);
     stream.once("end", forget).once("close", forget);
@@ -48,27 +41,28 @@ export class Arrivals {
       if (this.#deadlines.size <= MAX_ARRIVING) break;
       this.#reset(oldest);
     }
-    this.#timer ??= setTimeout(() => this.#resetLate(), this.#maxMs);
+    this.#timer ??= setTimeout(() => this.#resetOverdue(), this.#maxMs);
   }
 
-  #resetLate(): void {
+  #resetOverdue(): void {
     this.#timer = undefined;
     const now = performance.now();
     for (const [stream, deadline] of this.#deadlines) {
       if (deadline > now) {
-        this.#timer = setTimeout(() => this.#resetLate(), deadline - now);
+        this.#timer = setTimeout(() => this.#resetOverdue(), deadline - now);
         return;
       }
       this.#reset(stream);
     }
   }
 
-  #reset(stream: Stream): void {
+  /** A gRPC status would not do: it leaves the request's half of the stream open. */
+  #reset(stream: Http2Stream): void {
     this.#forget(stream);
     stream.close(ENHANCE_YOUR_CALM);
   }
 
-  #forget(stream: Stream): void {
+  #forget(stream: Http2Stream): void {
     this.#deadlines.delete(stream);
     if (this.#deadlines.size > 0) return;
     clearTimeout(this.#timer);

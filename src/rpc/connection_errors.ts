@@ -1,27 +1,26 @@
 /**
- * Explains failed connections and calls in plain words.
+ * Explains failed connections, in one short sentence instead of grpc-js's internal details.
  *
- * grpc-js describes failures in details that are meant for its own developers; here they become one
- * short sentence. Advice to turn protection off is given only where the other side has proved that
- * it speaks plaintext, and never to peers, who know each other by their keys.
+ * Advice to turn protection off is given only if the other side has proved that it speaks plaintext,
+ * and never for peers, which are known by their keys.
  *
  * @module
  */
 import { protocolOf, speaksTls } from "../net/protocol_probe.ts";
 import type { Target } from "../net/address.ts";
 
-/** How a caller protects its connections. */
+/** How a connection is protected. */
 export type Protection =
   /** Not at all. */
   | "plaintext"
-  /** TLS with a server that a CA vouches for. */
+  /** TLS to a server with a certificate from a CA. */
   | "tls"
-  /** The same, and we show a certificate as well. */
+  /** The same, with a client certificate as well. */
   | "mutual"
-  /** TLS with a peer that is known by its key. */
+  /** TLS to a peer that is known by its key. */
   | "peer";
 
-/** Why something failed and, where the user can do something about it, what. */
+/** Why something failed and, if there is a remedy, what to do about it. */
 export interface Reason {
   readonly reason: string;
   readonly hint?: string;
@@ -29,11 +28,11 @@ export interface Reason {
 
 type Hints = Partial<Record<Protection, string>>;
 
-const SHOW_ONE = "show one with --cert and --key";
-const TRUST_ITS_CA = "--cacert FILE names the CA certificate to trust";
-const NO_TLS = "turn TLS on over there, or off here: --plaintext";
+const SHOW_CERTIFICATE = "show one with --cert and --key";
+const TRUST_CA = "--cacert FILE names the CA certificate to trust";
+const DROP_TLS = "turn TLS on over there, or off here: --plaintext";
 
-/** Why there is no connection, by what grpc-js says of the attempt. */
+/** Reasons for missing connections, by patterns in grpc-js's details. */
 const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] = [
   [/ECONNREFUSED/, "connection refused"],
   [/Name resolution failed/, "host not found"],
@@ -49,7 +48,7 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
   [
     /alert: CertificateRequired/,
     "the other side wants to see a certificate",
-    { tls: SHOW_ONE, mutual: SHOW_ONE },
+    { tls: SHOW_CERTIFICATE, mutual: SHOW_CERTIFICATE },
   ],
   [
     /alert: ProtocolVersion/,
@@ -60,19 +59,19 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
   [
     /certificate/,
     "the certificate is not one that is trusted",
-    { tls: TRUST_ITS_CA, mutual: TRUST_ITS_CA },
+    { tls: TRUST_CA, mutual: TRUST_CA },
   ],
   [
     /wrong version number/i,
     "the other side does not speak TLS, and this side does",
-    { tls: NO_TLS, mutual: NO_TLS, peer: "turn it on over there: --tls" },
+    { tls: DROP_TLS, mutual: DROP_TLS, peer: "turn it on over there: --tls" },
   ],
   [/no handshake/, "the other side did not finish the TLS handshake"],
 ];
 
 /**
- * What ends calls on a connection that there was, by what grpc-js or the gRPC library of the other side
- * says of it. A server chooses its words itself, so nothing here gives advice.
+ * Reasons for broken connections, by patterns in the details of grpc-js or of the other side's gRPC
+ * library. A server can write anything there, so these have no hints.
  */
 const BROKEN: readonly [pattern: RegExp, reason: string][] = [
   [/Keepalive timeout/, "no sign of life"],
@@ -89,16 +88,16 @@ const BROKEN: readonly [pattern: RegExp, reason: string][] = [
   [/transport is closing|connection is draining|^Failed to start HTTP\/2/, "connection lost"],
 ];
 
-/** Whether a connection attempt failed only because nothing listens at the target, or not yet. */
+/** Whether a connection attempt failed only because nothing listens at the target. */
 export function isRefusal(details: string | undefined): boolean {
   return /ECONNREFUSED|ENOENT/.test(details ?? "");
 }
 
 /**
- * Explains why a call failed on a connection that was there.
+ * Explains why a call failed although it had a connection.
  *
- * @param details what gRPC says, perhaps in words of the other side
- * @returns the reason; the details themselves where they are the other side's own words
+ * @param details the details of its status, which may be the other side's own words
+ * @returns the reason; the details themselves if they match no known pattern
  */
 export function whyBroken(details: string): string {
   return BROKEN.find(([pattern]) => pattern.test(details))?.[1] ?? details;
@@ -107,28 +106,26 @@ export function whyBroken(details: string): string {
 /**
  * Explains why there is no connection.
  *
- * @param details what grpc-js says of its attempt
+ * @param details grpc-js's details of the failed attempt
  * @param target the target of the call
- * @param protection how we protect our connections
+ * @param protection how the connection would have been protected
  */
 export async function whyUnconnected(
   details: string,
   target: Target,
   protection: Protection,
 ): Promise<Reason> {
-  // What `rpc_credentials.ts` says of a certificate needs no other words.
+  // Messages of `credentials.ts` are fit for users as they are.
   const [found] = /the other side (?:shows|sent) [^.]+/.exec(details) ?? [];
   if (found !== undefined) return { reason: found };
   const known = UNCONNECTED.find(([pattern]) => pattern.test(details));
   if (known !== undefined) return { reason: known[1], hint: known[2]?.[protection] };
   if (/Channel closed/.test(details)) return { reason: "connection lost" };
-  return protection === "plaintext"
-    ? await whyNotUnderstood(target)
-    : await whyNotSecured(target, protection);
+  return protection === "plaintext" ? await whyNoHttp2(target) : await whyNoTls(target, protection);
 }
 
-/** Something accepts connections and does not go on with HTTP/2. */
-async function whyNotUnderstood({ endpoint }: Target): Promise<Reason> {
+/** Why a target accepts connections but does not continue with HTTP/2. */
+async function whyNoHttp2({ endpoint }: Target): Promise<Reason> {
   switch (endpoint && await protocolOf(endpoint)) {
     case "tls":
       return {
@@ -142,8 +139,8 @@ async function whyNotUnderstood({ endpoint }: Target): Promise<Reason> {
   }
 }
 
-/** Something accepts connections, and TLS with it does not lead to HTTP/2. */
-async function whyNotSecured(
+/** Why a target accepts connections but does not continue with HTTP/2 over TLS. */
+async function whyNoTls(
   { endpoint }: Target,
   protection: Exclude<Protection, "plaintext">,
 ): Promise<Reason> {
@@ -153,7 +150,7 @@ async function whyNotSecured(
   return protection === "tls"
     ? {
       reason: "the other side does not speak gRPC, or wants to see a certificate",
-      hint: SHOW_ONE,
+      hint: SHOW_CERTIFICATE,
     }
     : { reason: "the other side does not accept our certificate" };
 }

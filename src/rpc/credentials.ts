@@ -1,10 +1,9 @@
 /**
- * Whom we call over TLS, and how we make sure that it is them: gRPC's channel credentials.
+ * gRPC's channel credentials for TLS: how we identify ourselves, and verify the other side.
  *
- * A server is who a CA says it is, for the host that was called ({@link serverCredentials}); a peer
- * is who has the key that was seen first ({@link PeerCredentials}). Where only other machines
- * are to be called over TLS, it is the address that was reached which decides
- * ({@link BeyondLoopback}).
+ * A server must have a certificate from a trusted CA for the host that was called
+ * ({@link serverCredentials}); a peer must have the key that the channel saw first
+ * ({@link PeerCredentials}). {@link BeyondLoopback} uses TLS only with other machines.
  *
  * @module
  */
@@ -14,37 +13,44 @@ import { checkServerIdentity, connect, type PeerCertificate } from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { inspectCertificate, type KeyPair, PEER_HOST } from "../net/certificates.ts";
 import { isLoopback } from "../net/address.ts";
+import {
+  type Connector,
+  type ConnectorArguments,
+  connectorOf,
+  CustomCredentials,
+  isSecure,
+} from "./grpc_internals.ts";
 
-/** How to speak TLS with a server; plain data, so that a thread can be told. */
+/** How to use TLS with a server; plain data, so that it can be sent to a thread. */
 export interface ClientTls {
-  /** Who vouches for the other side (PEM); where it is missing, whom the system trusts. */
+  /** CA certificates (PEM) to verify the server with (default: those that the system trusts). */
   readonly trusted?: Uint8Array;
-  /** What we show, where the other side wants to know who we are. */
+  /** Our own certificate and key, for servers that ask for one. */
   readonly own?: KeyPair;
-  /** Does not look who the other side is: against nobody but those who only listen. */
+  /** Skips certificate verification: protects against eavesdroppers only. */
   readonly insecure?: boolean;
-  /** Speaks it with other machines only; what does not leave this one is not encrypted. */
+  /** Uses TLS only with other machines; connections within this one are not encrypted. */
   readonly beyondLoopback?: boolean;
 }
 
-/** What is asked for where a target has no name: an address cannot be (RFC 6066, section 3). */
+/** The server name to send for a bare address, which is not allowed there (RFC 6066, section 3). */
 const NO_NAME = "address.invalid";
 
 /** How long a handshake may take. */
 const HANDSHAKE_MS = 5_000;
 
 /**
- * TLS to servers that a CA vouches for.
+ * TLS to servers with a certificate from a CA.
  *
- * @param hasName whether gRPC takes the name that the certificate must be for from the target; without
- *   one, the certificate of each server must be for the host that was dialled
+ * @param hasName whether the target contains a host name, which gRPC checks the certificate against;
+ *   otherwise, each server's certificate must be for the host that was dialled
  */
 export function serverCredentials(tls: ClientTls, hasName: boolean): grpc.ChannelCredentials {
   const secure = hasName ? secureCredentials(tls) : new ByDialledHost(tls);
   return tls.beyondLoopback ? new BeyondLoopback(secure) : secure;
 }
 
-/** gRPC's own credentials; `host` is what the certificate must be for where gRPC knows no name. */
+/** gRPC's own credentials; `host` is checked against the certificate if gRPC knows no name. */
 function secureCredentials({ trusted, own, insecure = false }: ClientTls, host?: string) {
   const buffer = (bytes?: Uint8Array) => bytes === undefined ? null : Buffer.from(bytes);
   return grpc.credentials.createSsl(buffer(trusted), buffer(own?.key), buffer(own?.cert), {
@@ -56,48 +62,26 @@ function secureCredentials({ trusted, own, insecure = false }: ClientTls, host?:
   });
 }
 
-type Connector = ReturnType<grpc.ChannelCredentials["_createSecureConnector"]>;
-type ConnectorArguments = Parameters<grpc.ChannelCredentials["_createSecureConnector"]>;
-
-/** What all of ours have in common: they are not composed, and each is like no other. */
-abstract class Credentials extends grpc.ChannelCredentials {
-  override compose(): never {
-    throw new TypeError("there are no call credentials here");
-  }
-
-  override _isSecure(): boolean {
-    return true;
-  }
-
-  override _equals(other: grpc.ChannelCredentials): boolean {
-    return this === other;
-  }
-}
-
-/** Why a connection is closed by the side that limits headers. */
+/** Why a connection was closed because of the headers on it. */
 export const REFUSED_HEADERS = "the other side sent headers that are malformed or too large";
 
-/** Any credentials, with a limit to the headers on each connection before gRPC uses it. */
-export class WithLimits extends Credentials {
+/** Other credentials, with a limit on the headers of each connection. */
+export class WithLimits extends CustomCredentials {
   readonly #credentials: grpc.ChannelCredentials;
   readonly #limit: (socket: Socket) => boolean;
 
   /**
-   * @param credentials what to connect with
-   * @param limit gets each connection, and says whether gRPC may use it
+   * @param credentials the credentials to connect with
+   * @param limit installs the limit on a connection, and returns whether gRPC may use it
    */
   constructor(credentials: grpc.ChannelCredentials, limit: (socket: Socket) => boolean) {
-    super();
+    super(isSecure(credentials));
     this.#credentials = credentials;
     this.#limit = limit;
   }
 
-  override _isSecure(): boolean {
-    return this.#credentials._isSecure();
-  }
-
-  override _createSecureConnector(...args: ConnectorArguments): Connector {
-    const connector = this.#credentials._createSecureConnector(...args);
+  override connector(...args: ConnectorArguments): Connector {
+    const connector = connectorOf(this.#credentials, ...args);
     return {
       waitForReady: () => connector.waitForReady(),
       getCallCredentials: () => connector.getCallCredentials(),
@@ -112,10 +96,10 @@ export class WithLimits extends Credentials {
 }
 
 /**
- * TLS where a target has no name, or stands for several servers: a certificate that is good for one of
- * them proves nothing about another.
+ * TLS to a target without a host name, or to several servers, where a certificate for one of them
+ * proves nothing about another.
  */
-class ByDialledHost extends Credentials {
+class ByDialledHost extends CustomCredentials {
   readonly #tls: ClientTls;
 
   constructor(tls: ClientTls) {
@@ -123,15 +107,16 @@ class ByDialledHost extends Credentials {
     this.#tls = tls;
   }
 
-  override _createSecureConnector(...args: ConnectorArguments): Connector {
+  override connector(...args: ConnectorArguments): Connector {
     const [target, options, callCredentials] = args;
     const tls = this.#tls;
     return {
-      ...grpc.credentials.createInsecure()._createSecureConnector(...args),
+      ...connectorOf(grpc.credentials.createInsecure(), ...args),
       connect(socket) {
         const host = dialledHost(socket);
         const name = isIP(host) === 0 ? host : NO_NAME;
-        return secureCredentials(tls, host)._createSecureConnector(
+        return connectorOf(
+          secureCredentials(tls, host),
           target,
           { ...options, "grpc.ssl_target_name_override": name },
           callCredentials,
@@ -142,15 +127,16 @@ class ByDialledHost extends Credentials {
 }
 
 /**
- * The host that a socket was connected to, as it was dialled. The runtime keeps a name only for its own
- * error messages; should it stop to, the address is checked instead, and no certificate for a name passes.
+ * The host that a socket was connected to, as it was dialled. The runtime remembers a host name only
+ * for its error messages. If it no longer did, the address would be checked instead, and certificates
+ * for names would be refused.
  */
 function dialledHost(socket: Socket): string {
   return (socket as { _host?: string })._host ?? socket.remoteAddress ?? "";
 }
 
 /** TLS with other machines, plaintext on this one. */
-class BeyondLoopback extends Credentials {
+class BeyondLoopback extends CustomCredentials {
   readonly #secure: grpc.ChannelCredentials;
   readonly #plaintext = grpc.credentials.createInsecure();
 
@@ -159,12 +145,12 @@ class BeyondLoopback extends Credentials {
     this.#secure = secure;
   }
 
-  override _createSecureConnector(...args: ConnectorArguments): Connector {
-    const secure = this.#secure._createSecureConnector(...args);
-    const plaintext = this.#plaintext._createSecureConnector(...args);
+  override connector(...args: ConnectorArguments): Connector {
+    const secure = connectorOf(this.#secure, ...args);
+    const plaintext = connectorOf(this.#plaintext, ...args);
     return {
       ...plaintext,
-      // A socket of this machine's has no address at all.
+      // A Unix socket has no address.
       connect: (socket) =>
         isLoopback(socket.remoteAddress ?? "localhost")
           ? plaintext.connect(socket)
@@ -174,10 +160,10 @@ class BeyondLoopback extends Credentials {
 }
 
 /**
- * Nothing about a peer's certificate is verified but that it has the key, whatever the runtime calls it
- * when that fails.
+ * The only thing that a handshake with a peer verifies about its certificate is that the peer has the
+ * key. The runtime has several messages for a failure of that.
  */
-function plainly(error: Error): Error {
+function simplified(error: Error): Error {
   if (!/certificate/.test(error.message) || /alert/.test(error.message)) return error;
   return new Error("the other side shows a certificate whose key it does not have", {
     cause: error,
@@ -185,26 +171,26 @@ function plainly(error: Error): Error {
 }
 
 /**
- * TLS among peers: both show a certificate that they made themselves, and whoever was met on a channel
- * first is the only one that it connects to. Who that is, the caller must find out.
+ * TLS between peers, which make their own certificates. A channel connects only to the key that it
+ * saw first; the caller must find out whose key that is.
  */
-export class PeerCredentials extends Credentials {
+export class PeerCredentials extends CustomCredentials {
   readonly #own: KeyPair;
   #fingerprint: string | undefined;
 
-  /** @param own what we show */
+  /** @param own our certificate and key */
   constructor(own: KeyPair) {
     super();
     this.#own = own;
   }
 
-  /** The fingerprint of the key that the other side has; nothing before it was met. */
+  /** The fingerprint of the other side's key; nothing before the first handshake. */
   get fingerprint(): string | undefined {
     return this.#fingerprint;
   }
 
-  override _createSecureConnector(...args: ConnectorArguments): Connector {
-    const plaintext = grpc.credentials.createInsecure()._createSecureConnector(...args);
+  override connector(...args: ConnectorArguments): Connector {
+    const plaintext = connectorOf(grpc.credentials.createInsecure(), ...args);
     return { ...plaintext, connect: (socket) => this.#connect(socket) };
   }
 
@@ -213,25 +199,26 @@ export class PeerCredentials extends Credentials {
       socket,
       cert: Buffer.from(this.#own.cert),
       key: Buffer.from(this.#own.key),
-      // Nobody vouches for peers; their key is looked at below, before anything is sent.
+      // No CA signs a peer's certificate; its key is checked below, before anything is sent.
       rejectUnauthorized: false,
       minVersion: "TLSv1.3",
       ALPNProtocols: ["h2"],
       servername: PEER_HOST,
     });
     const { promise, resolve, reject } = Promise.withResolvers<void>();
-    secure.once("secureConnect", resolve).on("error", (error) => reject(plainly(error)));
-    // Whoever made the call may have given up long ago, and nobody else would close this.
+    secure.once("secureConnect", resolve).on("error", (error) => reject(simplified(error)));
+    // The call may have been cancelled by then, and nothing else would close the connection.
     const timer = setTimeout(() => secure.destroy(new Error("no handshake")), HANDSHAKE_MS);
     await promise.finally(() => clearTimeout(timer));
     const finding = inspectCertificate(secure.getPeerCertificate().raw);
-    const problem = "problem" in finding ? finding.problem : this.#meet(finding.fingerprint);
+    const problem = "problem" in finding ? finding.problem : this.#pin(finding.fingerprint);
     if (problem === undefined) return { socket: secure, secure: true };
     secure.destroy();
     throw new Error(`the other side shows ${problem}`);
   }
 
-  #meet(fingerprint: string): string | undefined {
+  /** Ties the channel to the first key it sees. */
+  #pin(fingerprint: string): string | undefined {
     this.#fingerprint ??= fingerprint;
     return this.#fingerprint === fingerprint ? undefined : "another key than a moment ago";
   }

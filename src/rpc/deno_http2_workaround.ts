@@ -1,11 +1,9 @@
 /**
- * Keeps Deno 2.9.4 to 2.9.6 from crashing under HTTP/2.
+ * Keeps Deno 2.9.4 to 2.9.6 from crashing in HTTP/2.
  *
- * Those versions free an HTTP/2 session while the library below still reads
- * from it when a GOAWAY arrives, and the whole process dies; no program can
- * catch that (denoland/deno#36788). Putting off each session's `destroy` until
- * the frame at hand is done avoids it. This must be imported before anything
- * that takes functions from `node:http2`, in the main thread and in every Worker.
+ * When a GOAWAY arrives, these versions free an HTTP/2 session that nghttp2 still uses, which kills
+ * the process (denoland/deno#36788); so each session's `destroy` is deferred until the current frame
+ * is done. Import this before anything that takes functions from `node:http2`, on every thread.
  *
  * @module
  */
@@ -14,38 +12,38 @@ import { setImmediate } from "node:timers";
 
 const AFFECTED_VERSIONS = ["2.9.4", "2.9.5", "2.9.6"];
 
-function putOffDestroy(session: http2.Http2Session): void {
+function deferDestroy(session: http2.Http2Session): void {
   const destroy = session.destroy.bind(session);
-  let asked = false;
+  let isDestroyed = false;
   session.destroy = (error?: Error, code?: number) => {
-    if (asked) return;
-    asked = true;
+    if (isDestroyed) return;
+    isDestroyed = true;
     setImmediate(() => destroy(error, code));
   };
 }
 
-function guardServer<Server extends http2.Http2Server | http2.Http2SecureServer>(
+function patchServer<Server extends http2.Http2Server | http2.Http2SecureServer>(
   server: Server,
 ): Server {
-  // `prepend`, so that nobody who listens later gets hold of the bare `destroy`.
-  server.prependListener("session", putOffDestroy);
+  // First of all listeners, so that none of the others sees the original `destroy`.
+  server.prependListener("session", deferDestroy);
   return server;
 }
 
 function install(): void {
   const { connect, createServer, createSecureServer } = http2;
-  const guarded = {
+  const patched = {
     connect: (...parameters: Parameters<typeof connect>) => {
       const session = connect(...parameters);
-      putOffDestroy(session);
+      deferDestroy(session);
       return session;
     },
     createServer: (...parameters: Parameters<typeof createServer>) =>
-      guardServer(createServer(...parameters)),
+      patchServer(createServer(...parameters)),
     createSecureServer: (...parameters: Parameters<typeof createSecureServer>) =>
-      guardServer(createSecureServer(...parameters)),
+      patchServer(createSecureServer(...parameters)),
   };
-  Object.assign(http2, guarded);
+  Object.assign(http2, patched);
 }
 
 if (AFFECTED_VERSIONS.includes(Deno.version.deno)) install();

@@ -1,10 +1,8 @@
 /**
- * gRPC, tamed: what its two halves share.
+ * Shared by client and server: service definitions and codecs on top of grpc-js.
  *
- * `rpc_server.ts` offers services, `rpc_client.ts` calls them, and nothing else knows grpc-js.
- * Requests and answers are plain objects, handlers are async functions and, where an
- * answer is a stream, async generators; everything that waits takes an `AbortSignal`, and every
- * call has a deadline. No gRPC type leaves these files.
+ * Only `rpc/` uses grpc-js, and no gRPC type leaves the room: messages are plain objects, handlers
+ * are async functions or async generators, and waiting is cancelled with an `AbortSignal`.
  *
  * @module
  */
@@ -24,19 +22,19 @@ import type { Calls, ServiceType } from "./services.ts";
 setLogVerbosity(logVerbosity.NONE);
 
 /**
- * How many fields a message may have, those of nested messages included. For requests it is more
- * than a thousand chat messages have; answers may list 100,000 names.
+ * How many fields a message may have, including those of nested messages: enough for requests with
+ * a thousand chat messages, and for answers with 100,000 names.
  */
 const MAX_FIELDS = { request: 10_000, response: 500_000 };
 
-/** The calls of a service, by name, and how their messages become bytes and come back. */
+/** The calls of a service, by name, with the codecs of their messages. */
 export type ServiceDefinition = Record<string, MethodDefinition<object, object>>;
 
 const definitions = new Map<string, ServiceDefinition>();
 
 /**
- * A service as gRPC wants it described. It is what `@grpc/proto-loader` would make of it, which takes
- * twice as long to load, and as long again to describe each message as reflection wants it.
+ * The definition of a service, as grpc-js takes it. `@grpc/proto-loader` would make the same, but
+ * takes twice as long to load, and as long again to describe each message for reflection.
  */
 export function definitionOf({ name, proto, longs = Number }: ServiceType<Calls>) {
   let definition = definitions.get(name);
@@ -49,7 +47,7 @@ export function definitionOf({ name, proto, longs = Number }: ServiceType<Calls>
   return definition;
 }
 
-/** A `.proto` file, parsed. The parser gets text, so nothing is read from disk. */
+/** Parses the text of a `.proto` file; nothing is read from disk. */
 export function parseProto(text: string): protobuf.Root {
   const { root, imports } = protobuf.parse(text, new protobuf.Root());
   for (const file of imports ?? []) root.addJSON(protobuf.common.get(file)?.nested ?? {});
@@ -69,13 +67,13 @@ function methodOf(
     requestStream: call.requestStream ?? false,
     responseStream: call.responseStream ?? false,
     requestSerialize: request.serialize,
-    requestDeserialize: orWhyNot(request.deserialize),
+    requestDeserialize: withErrorsReturned(request.deserialize),
     responseSerialize: response.serialize,
     responseDeserialize: response.deserialize,
   };
 }
 
-/** How messages of a type become bytes and come back, as plain objects in which nothing is missing. */
+/** The codec of a message type. Decoded messages are plain objects with every field set. */
 function codecOf(
   type: protobuf.Type,
   longs: NumberConstructor | StringConstructor,
@@ -92,8 +90,8 @@ function codecOf(
   };
 }
 
-/** Returns what is wrong with a request in its place: what is thrown, grpc-js keeps from the caller. */
-function orWhyNot(deserialize: (bytes: Uint8Array) => object) {
+/** Returns a {@link GreetError} in place of the request: the caller would not see a thrown one. */
+function withErrorsReturned(deserialize: (bytes: Uint8Array) => object) {
   return (bytes: Uint8Array): object => {
     try {
       return deserialize(bytes);
@@ -104,15 +102,15 @@ function orWhyNot(deserialize: (bytes: Uint8Array) => object) {
   };
 }
 
-/** A ping on a connection that has been silent, in milliseconds. Source: grpc/grpc `doc/keepalive.md`. */
+/** Pings on silent connections. Source: grpc/grpc `doc/keepalive.md`. */
 export interface Keepalive {
-  /** After how much silence to ask. */
+  /** How long a connection is silent before each ping, in milliseconds. */
   everyMs: number;
-  /** How long the answer may take. */
+  /** How long the answer may take, in milliseconds. */
   timeoutMs: number;
 }
 
-/** The same as gRPC's options. */
+/** The gRPC options for pings. */
 export function keepaliveOptions(keepalive: Keepalive | undefined): ChannelOptions {
   return keepalive === undefined ? {} : {
     "grpc.keepalive_time_ms": keepalive.everyMs,

@@ -1,8 +1,9 @@
 /**
- * Reads protobuf messages from untrusted peers: text must be UTF-8, and fields are limited in number.
+ * Decodes protobuf messages from untrusted peers: text must be UTF-8, and the number of fields is
+ * limited.
  *
- * A field takes two bytes on the wire and may become an object of two hundred, so a limit on the
- * size of a message does not limit the memory that it takes.
+ * A field of two bytes on the wire may become an object of two hundred, so a limit on the size of a
+ * message does not limit the memory it takes.
  *
  * @module
  */
@@ -11,24 +12,24 @@ import { GreetError } from "../base/errors.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A protobuf reader that gives up instead of guessing, or of building what is too large. */
+/** A protobuf reader that rejects invalid text and messages with too many fields. */
 export class StrictReader extends protobuf.Reader {
   #integersLeft: number;
 
   /**
-   * @param bytes the message
-   * @param maxFields how many fields it may have, those of nested messages included
+   * @param bytes the encoded message
+   * @param maxFields how many fields it may have, including those of nested messages
    */
   constructor(bytes: Uint8Array, maxFields: number) {
     super(bytes);
-    // A tag, and a length or a small integer. Fields with 64-bit integers count half.
+    // Most fields are a tag and a length or a small integer; those with 64-bit integers count half.
     this.#integersLeft = 2 * maxFields;
   }
 
   /**
-   * Reads an integer, such as the tag that every field begins with.
+   * Reads an integer, such as the tag at the beginning of every field.
    *
-   * @throws {GreetError} `RESOURCE_EXHAUSTED` where the message has too many fields
+   * @throws {GreetError} `RESOURCE_EXHAUSTED` if the message has too many fields
    */
   override uint32(): number {
     if (this.#integersLeft-- <= 0) {
@@ -40,7 +41,7 @@ export class StrictReader extends protobuf.Reader {
   /**
    * Reads text. Source: protobuf.dev, "Language Guide (proto 3)", scalar value types.
    *
-   * @throws {GreetError} `INVALID_ARGUMENT` where it is not UTF-8
+   * @throws {GreetError} `INVALID_ARGUMENT` if it is not valid UTF-8
    */
   override string(): string {
     const bytes = this.bytes();

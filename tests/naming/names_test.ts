@@ -4,7 +4,8 @@ import { printChanges } from "../../src/cli/names_output.ts";
 import { greet, type NamedEntry, Names, openNames, serveNames } from "../../mod.ts";
 import type { ClaimStatus, Holders, NamesEvent, WatchUpdate } from "../../src/naming/names.ts";
 import { Output } from "../../src/base/output.ts";
-import { implement, serve } from "../../src/rpc/server.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { aborted } from "../../src/base/timing.ts";
 import {
   ETCD_KV,

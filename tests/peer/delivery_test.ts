@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
 import { dial } from "../../src/rpc/client.ts";
-import { implement, serve } from "../../src/rpc/server.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import {

@@ -14,7 +14,8 @@ import {
 } from "../../mod.ts";
 import { Link } from "../../src/peer/link.ts";
 import { dial } from "../../src/rpc/client.ts";
-import { implement, serve, type Server } from "../../src/rpc/server.ts";
+import { serve, type Server } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { CHAT, type ChatMessage } from "../../src/rpc/services.ts";
 import { has } from "../support/etcd.ts";

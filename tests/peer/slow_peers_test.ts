@@ -1,7 +1,8 @@
 /** Peers that are slow, or far away, are met, stay, and get everything. */
 import assert from "node:assert/strict";
 import net from "node:net";
-import { implement, serve } from "../../src/rpc/server.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { pause } from "../../src/base/timing.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { Bot, freePorts, inTime } from "../support/program.ts";

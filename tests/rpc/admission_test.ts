@@ -7,7 +7,8 @@ import { greet, type Identity, newIdentity, Peer, serveGreeter } from "../../mod
 import { GreetError } from "../../src/base/errors.ts";
 import { Listener } from "../../src/net/listener.ts";
 import { dial } from "../../src/rpc/client.ts";
-import { implement, serve } from "../../src/rpc/server.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { CHAT, type ChatMessage, GREETER } from "../../src/rpc/services.ts";
 import { freePorts, inTime } from "../support/program.ts";

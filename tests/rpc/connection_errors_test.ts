@@ -4,14 +4,10 @@ import net from "node:net";
 import { GreetError, newIdentity } from "../../mod.ts";
 import { readPem } from "../../src/net/certificates.ts";
 import type { ErrorCode } from "../../src/base/errors.ts";
-import {
-  type Channel,
-  dial,
-  dialAll,
-  type DialOptions,
-  isNobodyThere,
-} from "../../src/rpc/client.ts";
-import { implement, serve } from "../../src/rpc/server.ts";
+import { isNobodyThere } from "../../src/rpc/call_errors.ts";
+import { type Channel, dial, dialAll, type DialOptions } from "../../src/rpc/client.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { GREETER } from "../../src/rpc/services.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";

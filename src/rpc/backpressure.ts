@@ -1,0 +1,72 @@
+/**
+ * Holds back answers on a connection until its reader has taken earlier ones.
+ *
+ * The runtime's HTTP/2 streams accept any number of answers at once, so {@link Backpressure} asks
+ * the {@link SendBacklog} of the connection, which counts what has reached the socket.
+ *
+ * @module
+ */
+import type * as grpc from "@grpc/grpc-js";
+import { GreetError } from "../base/errors.ts";
+import type { SendBacklog } from "../http2/send_backlog.ts";
+import { type Http2Stream, streamBehind } from "./grpc_internals.ts";
+
+/** How many calls with a single answer may wait on one connection. */
+const MAX_WAITING = 100;
+
+/** The length of gRPC's prefix of each message. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
+const PREFIX_BYTES = 5;
+
+/** The answers of one call. */
+export class Backpressure {
+  readonly #connection: SendBacklog | undefined;
+  readonly #stream: Http2Stream | undefined;
+  readonly #signal: () => AbortSignal;
+  #isCounting = false;
+
+  /**
+   * @param metadata the call's metadata, as its handler gets it
+   * @param connection the call's connection, unless it is closed
+   * @param signal aborted when the call is over
+   */
+  constructor(
+    metadata: grpc.Metadata,
+    connection: SendBacklog | undefined,
+    signal: () => AbortSignal,
+  ) {
+    this.#connection = connection;
+    this.#stream = streamBehind(metadata);
+    this.#signal = signal;
+  }
+
+  /**
+   * Waits until an answer may be made.
+   *
+   * @returns nothing if it may be made at once; otherwise resolves when it may, or the call is over
+   */
+  capacity(): Promise<void> | undefined {
+    return this.#connection?.room(this.#signal);
+  }
+
+  /**
+   * Like {@link Backpressure.capacity}, unless too many answers are waiting already.
+   *
+   * @throws {GreetError} `RESOURCE_EXHAUSTED` if there are
+   */
+  boundedCapacity(): Promise<void> | undefined {
+    const waiting = this.#connection?.queued ?? 0;
+    if (waiting < MAX_WAITING) return this.capacity();
+    const message = `${waiting} answers on this connection are waiting to be read`;
+    throw new GreetError("RESOURCE_EXHAUSTED", message);
+  }
+
+  /** Counts an answer that is written next. */
+  count(answer: Uint8Array): void {
+    const [connection, stream] = [this.#connection, this.#stream];
+    const id = stream?.id;
+    if (connection === undefined || id === undefined || stream!.closed) return;
+    if (!this.#isCounting) stream!.once("close", () => connection.forget(id));
+    this.#isCounting = true;
+    connection.owe(id, PREFIX_BYTES + answer.length);
+  }
+}

@@ -1,0 +1,71 @@
+/**
+ * Turns a failed call's gRPC status into a {@link GreetError}.
+ *
+ * This is the one place that does so. Why a connection could not be made, or broke, is explained in
+ * `connection_errors.ts`.
+ *
+ * @module
+ */
+import "./deno_http2_workaround.ts";
+import * as grpc from "@grpc/grpc-js";
+import { GreetError, STATUS_NAMES } from "../base/errors.ts";
+import type { Target } from "../net/address.ts";
+import { isRefusal, type Protection, whyBroken, whyUnconnected } from "./connection_errors.ts";
+
+/** A call that failed. */
+export interface FailedCall {
+  readonly error: grpc.ServiceError;
+  /** Whether the call had a connection: then the error may contain the server's own words. */
+  readonly wasConnected: boolean;
+}
+
+/**
+ * The error that callers get for a failed call.
+ *
+ * @param target the target of the call
+ * @param timeoutMs how long the call was allowed to take, in milliseconds
+ * @param protection how the connection is protected
+ */
+export async function callError(
+  { error: cause, wasConnected }: FailedCall,
+  target: Target,
+  timeoutMs: number,
+  protection: Protection,
+): Promise<GreetError> {
+  const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
+  const at = (reason: string) => `${target.address}: ${reason}`;
+  const details = cause.details ?? cause.message;
+  if (status === "UNAVAILABLE" && !wasConnected) {
+    const { reason, hint } = await whyUnconnected(details, target, protection);
+    return new GreetError(status, at(reason), { hint, cause: new Unconnected(details) });
+  }
+  if (isDisconnect(cause)) {
+    return new GreetError("UNAVAILABLE", at(whyBroken(details) || "UNAVAILABLE"), { cause });
+  }
+  if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
+    const missing = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
+    return new GreetError(status, at(`no ${missing} within ${timeoutMs / 1000} s`), { cause });
+  }
+  if (status === "INTERNAL" && details.startsWith("Response message parsing error")) {
+    return new GreetError(status, at("the answer cannot be read"), { cause });
+  }
+  const code = status === "OK" ? "UNKNOWN" : status;
+  return new GreetError(code, at(details || code), { cause });
+}
+
+/** The reason for a missing connection, in grpc-js's words and never in a server's. */
+class Unconnected extends Error {}
+
+/** Whether a call failed only because nothing listens at its target, or no such name is registered. */
+export function isNobodyThere({ code, cause }: GreetError): boolean {
+  return code === "NOT_FOUND" || cause instanceof Unconnected && isRefusal(cause.message);
+}
+
+/**
+ * Whether a call failed because its connection broke, for which grpc-js has three codes. Calls that
+ * this side cancelled never get here.
+ */
+export function isDisconnect({ code, details }: grpc.ServiceError): boolean {
+  return code === grpc.status.UNAVAILABLE || code === grpc.status.CANCELLED ||
+    code === grpc.status.INTERNAL && /RST_STREAM/.test(details);
+}

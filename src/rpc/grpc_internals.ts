@@ -1,0 +1,118 @@
+/**
+ * Everything that the program uses of grpc-js beyond its documented API.
+ *
+ * A new version of grpc-js may move any of it without notice, so nothing else reaches inside, and
+ * `tests/rpc/grpc_internals_test.ts` tries each part on a real call.
+ *
+ * @module
+ */
+import "./deno_http2_workaround.ts";
+import * as grpc from "@grpc/grpc-js";
+import type { TLSSocket } from "node:tls";
+
+/** The parts of a call's HTTP/2 stream that are used here. */
+export interface Http2Stream {
+  readonly id?: number;
+  readonly closed: boolean;
+  readonly session?: { readonly socket: TLSSocket };
+  once(event: "end" | "close", listener: () => void): Http2Stream;
+  /** Resets the stream with an HTTP/2 error code. */
+  close(code: number): void;
+}
+
+/** An incoming call as an interceptor gets it. */
+export type InterceptedCall = grpc.ServerInterceptingCallInterface;
+
+/** The private members of an incoming call. */
+interface CallInternals {
+  readonly stream: Http2Stream;
+  readonly incomingEncoding: string;
+}
+
+/**
+ * The HTTP/2 stream of an incoming call.
+ *
+ * @param call the call as an interceptor gets it
+ */
+export function streamOf(call: InterceptedCall): Http2Stream {
+  return (call as unknown as CallInternals).stream;
+}
+
+/**
+ * The value of the header `grpc-encoding`, which grpc-js removes from a call's metadata.
+ *
+ * @param call the call as an interceptor gets it
+ */
+export function encodingOf(call: InterceptedCall): string {
+  return (call as unknown as CallInternals).incomingEncoding;
+}
+
+/** grpc-js passes the metadata of a call to its handler as the object that an interceptor gets. */
+const streams = new WeakMap<grpc.Metadata, Http2Stream>();
+
+/**
+ * Lets the handler of a call find its HTTP/2 stream with {@link streamBehind}.
+ *
+ * @param metadata the metadata of the call, as an interceptor gets it
+ */
+export function passStream(call: InterceptedCall, metadata: grpc.Metadata): void {
+  streams.set(metadata, streamOf(call));
+}
+
+/**
+ * The HTTP/2 stream of a call, if {@link passStream} was called for it.
+ *
+ * @param metadata the metadata of the call, as its handler gets it
+ */
+export function streamBehind(metadata: grpc.Metadata): Http2Stream | undefined {
+  return streams.get(metadata);
+}
+
+/** Turns a TCP connection into one that calls can use. */
+export type Connector = ReturnType<grpc.ChannelCredentials["_createSecureConnector"]>;
+
+/** Where grpc-js connects to, and with which options. */
+export type ConnectorArguments = Parameters<grpc.ChannelCredentials["_createSecureConnector"]>;
+
+/** The connector of some channel credentials. */
+export function connectorOf(
+  credentials: grpc.ChannelCredentials,
+  ...args: ConnectorArguments
+): Connector {
+  return credentials._createSecureConnector(...args);
+}
+
+/** Whether connections with some channel credentials are encrypted. */
+export function isSecure(credentials: grpc.ChannelCredentials): boolean {
+  return credentials._isSecure();
+}
+
+/** Channel credentials that connect in a way of their own. */
+export abstract class CustomCredentials extends grpc.ChannelCredentials {
+  readonly #isSecure: boolean;
+
+  /** @param isSecure whether its connections are encrypted */
+  constructor(isSecure = true) {
+    super();
+    this.#isSecure = isSecure;
+  }
+
+  /** Makes the connector for one target. */
+  protected abstract connector(...args: ConnectorArguments): Connector;
+
+  override _createSecureConnector(...args: ConnectorArguments): Connector {
+    return this.connector(...args);
+  }
+
+  override _isSecure(): boolean {
+    return this.#isSecure;
+  }
+
+  override _equals(other: grpc.ChannelCredentials): boolean {
+    return this === other;
+  }
+
+  override compose(): never {
+    throw new TypeError("call credentials are not supported");
+  }
+}

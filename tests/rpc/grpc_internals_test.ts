@@ -1,0 +1,157 @@
+/** The private members of grpc-js that are used still are where they were, on real calls. */
+import assert from "node:assert/strict";
+import "../../src/rpc/deno_http2_workaround.ts";
+import * as grpc from "@grpc/grpc-js";
+import {
+  type Connector,
+  type ConnectorArguments,
+  connectorOf,
+  CustomCredentials,
+  encodingOf,
+  type Http2Stream,
+  type InterceptedCall,
+  isSecure,
+  passStream,
+  streamBehind,
+  streamOf,
+} from "../../src/rpc/grpc_internals.ts";
+import { inTime } from "../support/program.ts";
+
+/** A call whose messages are bytes. */
+const ECHO = {
+  path: "/test.Echo/Echo",
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: (bytes: Buffer) => bytes,
+  requestDeserialize: (bytes: Buffer) => bytes,
+  responseSerialize: (bytes: Buffer) => bytes,
+  responseDeserialize: (bytes: Buffer) => bytes,
+};
+
+/** Plaintext connections, which are counted. */
+class CountingCredentials extends CustomCredentials {
+  count = 0;
+  readonly #plaintext = grpc.credentials.createInsecure();
+
+  constructor() {
+    super(false);
+  }
+
+  protected override connector(...args: ConnectorArguments): Connector {
+    const connector = connectorOf(this.#plaintext, ...args);
+    return {
+      waitForReady: () => connector.waitForReady(),
+      getCallCredentials: () => connector.getCallCredentials(),
+      destroy: () => connector.destroy(),
+      connect: (socket) => {
+        this.count++;
+        return connector.connect(socket);
+      },
+    };
+  }
+}
+
+/** A server that passes each call to a function, and its handler's metadata to another. */
+async function echoServer(
+  intercept: (call: InterceptedCall, metadata: grpc.Metadata) => void,
+  handle: (metadata: grpc.Metadata) => void,
+) {
+  const interceptor: grpc.ServerInterceptor = (_, call) =>
+    new grpc.ServerInterceptingCall(call, {
+      start: (begin) =>
+        begin({
+          onReceiveMetadata(metadata, next) {
+            intercept(call, metadata);
+            next(metadata);
+          },
+        }),
+    });
+  const server = new grpc.Server({ interceptors: [interceptor] });
+  server.addService({ Echo: ECHO }, {
+    Echo(
+      { metadata, request }: grpc.ServerUnaryCall<Buffer, Buffer>,
+      answer: grpc.sendUnaryData<Buffer>,
+    ) {
+      handle(metadata);
+      answer(null, request);
+    },
+  });
+  const plaintext = grpc.ServerCredentials.createInsecure();
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync(
+      "127.0.0.1:0",
+      plaintext,
+      (error, port) => error ? reject(error) : resolve(port),
+    )
+  );
+  return { port, [Symbol.dispose]: () => server.forceShutdown() };
+}
+
+/** Makes one call. */
+async function echo(
+  port: number,
+  credentials: grpc.ChannelCredentials = new CountingCredentials(),
+  options: grpc.ClientOptions = {},
+): Promise<string> {
+  const client = new grpc.Client(`127.0.0.1:${port}`, credentials, options);
+  try {
+    const { promise, resolve, reject } = Promise.withResolvers<string>();
+    client.makeUnaryRequest(
+      ECHO.path,
+      ECHO.requestSerialize,
+      ECHO.responseDeserialize,
+      Buffer.from("hello"),
+      new grpc.Metadata(),
+      { deadline: Date.now() + 10_000 },
+      (error, bytes) => error ? reject(error) : resolve(`${bytes}`),
+    );
+    return await inTime(promise, "an answer");
+  } finally {
+    client.close();
+  }
+}
+
+Deno.test("an interceptor and a handler find the HTTP/2 stream of their call", async () => {
+  const streams: Http2Stream[] = [];
+  const closed = Promise.withResolvers<void>();
+  using server = await echoServer((call, metadata) => {
+    streams.push(streamOf(call).once("close", () => closed.resolve()));
+    passStream(call, metadata);
+  }, (metadata) => {
+    const stream = streamBehind(metadata);
+    assert(stream !== undefined && !stream.closed);
+    assert.equal(stream.id, 1);
+    assert.equal(stream.session?.socket.localPort, server.port);
+    streams.push(stream);
+  });
+  assert.equal(await echo(server.port), "hello");
+  await inTime(closed.promise, "the end of the stream");
+  const [intercepted, handled] = streams;
+  assert.equal(handled, intercepted);
+  assert(handled.closed);
+});
+
+Deno.test("an interceptor sees how the request of a call is compressed", async () => {
+  const encodings: string[] = [];
+  using server = await echoServer((call) => encodings.push(encodingOf(call)), () => {});
+  const gzip = { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip };
+  assert.equal(await echo(server.port), "hello");
+  assert.equal(await echo(server.port, new CountingCredentials(), gzip), "hello");
+  assert.deepEqual(encodings, ["identity", "gzip"]);
+});
+
+Deno.test("closing the HTTP/2 stream of a call resets the call", async () => {
+  using server = await echoServer((call) => streamOf(call).close(11), () => {});
+  await assert.rejects(echo(server.port), {
+    code: grpc.status.RESOURCE_EXHAUSTED,
+    details: /exhausted/,
+  });
+});
+
+Deno.test("a call goes over a connection that custom credentials made", async () => {
+  const credentials = new CountingCredentials();
+  assert(!isSecure(credentials) && isSecure(grpc.credentials.createSsl()));
+  using server = await echoServer(() => {}, () => {});
+  assert.equal(await echo(server.port, credentials), "hello");
+  assert.equal(credentials.count, 1);
+});
