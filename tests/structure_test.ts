@@ -23,7 +23,8 @@ const FOREIGN: Record<string, readonly string[]> = {
   "cli.ts": ["deno.json"],
   "src/identity/identity.ts": ["@peculiar/x509", "reflect-metadata"],
   "src/identity/lookalikes.ts": ["unhomoglyph"],
-  "src/rpc/services.ts": ["chat", "etcd", "greeting", "health", "names"]
+  "src/naming/etcd_services.ts": ["proto/etcd.proto"],
+  "src/rpc/services.ts": ["chat", "greeting", "health", "names"]
     .map((name) => `proto/${name}.proto`),
   "src/terminal/cells.ts": ["string-width"],
 };

@@ -20,7 +20,7 @@ import {
   type EtcdKeyValue,
   type EtcdRange,
   type EtcdWatched,
-} from "../rpc/services.ts";
+} from "./etcd_services.ts";
 
 /** How long a holder may be silent before the name is free. */
 const LEASE_MS = 5_000;

@@ -13,15 +13,9 @@ import type { EtcdPlace } from "./service_url.ts";
 import { type CallOptions, type Channel, dial, type DialOptions } from "../rpc/client.ts";
 import type { Target } from "../net/address.ts";
 import { aborted } from "../base/timing.ts";
-import { ETCD_AUTH, ETCD_KV, ETCD_LEASE, ETCD_WATCH } from "../rpc/services.ts";
-import type {
-  Calls,
-  EtcdKeyValue,
-  EtcdRange,
-  EtcdWatched,
-  ServiceType,
-  Unary,
-} from "../rpc/services.ts";
+import type { Calls, ServiceType, Unary } from "../rpc/services.ts";
+import { ETCD_AUTH, ETCD_KV, ETCD_LEASE, ETCD_WATCH } from "./etcd_services.ts";
+import type { EtcdKeyValue, EtcdRange, EtcdWatched } from "./etcd_services.ts";
 
 /** What an etcd may want besides its place; plain data, so that a thread can be told. */
 export interface EtcdOptions {

@@ -12,7 +12,7 @@ import { GreetError } from "../base/errors.ts";
 import type { NameClaim, NamedEntry } from "./names.ts";
 import { isEndpoint } from "../net/address.ts";
 import { isFingerprint, nameProblem } from "../base/text.ts";
-import type { EtcdKeyValue, EtcdRange } from "../rpc/services.ts";
+import type { EtcdKeyValue, EtcdRange } from "./etcd_services.ts";
 
 /** The id of those who hold a name alone. */
 const HOLDER = "holder";

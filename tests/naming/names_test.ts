@@ -7,8 +7,8 @@ import { Output } from "../../src/base/output.ts";
 import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { aborted } from "../../src/base/timing.ts";
+import { ETCD_KV } from "../../src/naming/etcd_services.ts";
 import {
-  ETCD_KV,
   type NameChanges,
   type NameEntry,
   NAMES,
