@@ -26,6 +26,11 @@ export function formatDateTime(at: Date): string {
   return `${formatDate(at)} ${formatClock(at)}:${twoDigits(at.getSeconds())}`;
 }
 
+/** A date and a time with seconds, in UTC, such as `2026-11-23 16:24:09`. */
+export function formatUtc(at: Date): string {
+  return at.toISOString().replace("T", " ").slice(0, 19);
+}
+
 function twoDigits(n: number): string {
   return `${n}`.padStart(2, "0");
 }
