@@ -163,17 +163,15 @@ export { homeFolder } from "./src/base/home.ts";
 export { nameProblem, showable } from "./src/base/text.ts";
 export { type KeyPair, readKeyPair } from "./src/net/certificates.ts";
 export { Names } from "./src/naming/names.ts";
+export type { ClaimStatus, Holders, LookupOptions, Registration } from "./src/naming/names.ts";
 export type {
-  ClaimStatus,
-  LookupOptions,
   NameClaim,
   NamedEntry,
   NamesEvent,
   NamesWatch,
   NamingService,
-  Registration,
   WatchUpdate,
-} from "./src/naming/names.ts";
+} from "./src/naming/naming_service.ts";
 export { NAMES_PORT, serveNames } from "./src/naming/names_server.ts";
 export type { NameNews, ServeNamesOptions } from "./src/naming/names_server.ts";
 export { type NamingOptions, openNames } from "./src/naming/open.ts";

@@ -7,13 +7,9 @@
  * @module
  */
 import type { GreetError } from "../base/errors.ts";
-import {
-  checkCount,
-  Known,
-  type NamedEntry,
-  type Names,
-  type NamesEvent,
-} from "../naming/names.ts";
+import { HeldNames, type NameChange } from "../naming/held_names.ts";
+import type { Names } from "../naming/names.ts";
+import { checkCount, type NamedEntry, type NamesEvent } from "../naming/naming_service.ts";
 import type { NameNews } from "../naming/names_server.ts";
 import type { Output } from "../base/output.ts";
 import { showable, toJson } from "../base/text.ts";
@@ -67,43 +63,20 @@ export async function printChanges(
   options: PrintOptions,
 ): Promise<void> {
   const { stdout, stderr, signal, json } = options;
-  const known = new Known();
+  const held = new HeldNames();
   for await (const event of names.watch(name, signal)) {
     if (json) stdout.line(eventLine(event));
     else if (event.type === "lost") stderr.line(lostText(event.error));
     else {
-      for (const change of changesOf(known, event)) stdout.line(changeText(change));
+      for (const change of held.changesBy(event)) stdout.line(changeText(change));
     }
-    known.apply(event);
-    checkCount(known.size, name, names.address);
+    held.apply(event);
+    checkCount(held.size, name, names.address);
     await stdout.ready();
   }
 }
 
-interface Change {
-  readonly type: "held" | "freed";
-  readonly entry: NamedEntry;
-}
-
-/** People who have seen the state want to know what is different when they get it again. */
-function changesOf(
-  known: Known,
-  event: Exclude<NamesEvent, { type: "lost" }>,
-): Change[] {
-  if (event.type !== "state") return [event];
-  const now = new Known();
-  now.apply(event);
-  const isIn = (entries: Known) => (one: NamedEntry) =>
-    entries.of(one.name).some(({ address }) => address === one.address);
-  const [wasThere, isThere] = [isIn(known), isIn(now)];
-  const changed = (type: Change["type"]) => (entry: NamedEntry): Change => ({ type, entry });
-  return [
-    ...known.all().filter((entry) => !isThere(entry)).map(changed("freed")),
-    ...event.entries.filter((entry) => !wasThere(entry)).map(changed("held")),
-  ];
-}
-
-function changeText({ type, entry: { name, address } }: Change): string {
+function changeText({ type, entry: { name, address } }: NameChange): string {
   return `[${localTime(new Date()).slice(11, 16)}] ${whatHappened(type, name, address)}`;
 }
 

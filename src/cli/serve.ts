@@ -100,5 +100,5 @@ async function register(names: Names, name: string, address: string, io: Io): Pr
   const tell = (standing: ClaimStatus) => {
     if (standing.state !== "held") reportError(standing.error, io, `${name} is not registered: `);
   };
-  tell((await names.register({ name, address, shared: true }, tell)).standing);
+  tell((await names.register({ name, address, shared: true }, tell)).status);
 }

@@ -1,18 +1,25 @@
 /**
- * A naming service that is an etcd cluster, shared with whatever else is in there.
+ * Uses an etcd cluster, which other programs may use too, as a naming service.
  *
- * A name is a key under a lease of this process, which ends when nothing was heard of the process
- * for 5 s; a claim is one transaction, so that there is one winner. A watch that was cut resumes
- * at the revision where it was, on whichever node answers, and nothing is skipped.
+ * A name is a key under a lease of this process, which ends 5 s after the process falls silent. A
+ * claim is one transaction, so that exactly one claimant wins. An interrupted watch continues at the
+ * same revision, on whichever node answers, and skips nothing.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
 import { EtcdClient, type EtcdOptions } from "./etcd_client.ts";
 import { after, encode, EtcdLayout, keyOf, newLeaseId, sinceOf, toValue } from "./etcd_keys.ts";
-import { checkCount, isTransient } from "./names.ts";
-import type { NameClaim, NamedEntry, NamesWatch, NamingService, WatchUpdate } from "./names.ts";
+import { checkCount, isTransient } from "./naming_service.ts";
+import type {
+  NameClaim,
+  NamedEntry,
+  NamesWatch,
+  NamingService,
+  WatchUpdate,
+} from "./naming_service.ts";
 import { parseEtcdPlace } from "./service_url.ts";
+import { formatUtc } from "../base/local_time.ts";
 import { aborted, within } from "../base/timing.ts";
 import {
   ETCD_KV,
@@ -22,38 +29,38 @@ import {
   type EtcdWatched,
 } from "./etcd_services.ts";
 
-/** How long a holder may be silent before the name is free. */
+/** How long a holder may be silent before its names are free. */
 const LEASE_MS = 5_000;
 
-/** How often a lease is kept alive, and how soon again where that has failed. */
+/** How often a lease is kept alive, and how soon after a failure. */
 const KEEP_MS = { regular: LEASE_MS / 3, again: 250 };
 
-/** How late a lease may end: etcd looks for such twice a second, and then its nodes have to agree. */
-const LATE_MS = 1_500;
+/** How late a lease may end: etcd checks leases twice a second, and then its nodes must agree. */
+const OVERTIME_MS = 1_500;
 
-/** How long giving a name back may take; after that it is free when the lease ends. */
+/** How long giving a name back may take; otherwise the name is free when the lease ends. */
 const GIVE_BACK_MS = 1_000;
 
-/** A watch that was cut sooner than this is not taken up again before somebody has paused. */
+/** A watch that fails sooner than this is continued only after a pause. */
 const SHORT_MS = 1_000;
 
-/** The naming service in an etcd. Disposing of it closes the connection. */
+/** A naming service on etcd. Disposing of it closes the connection. */
 export class Etcd implements NamingService {
   readonly address: string;
   readonly #client: EtcdClient;
   readonly #layout: EtcdLayout;
-  /** What is held or being claimed: names, and addresses that share one. */
-  readonly #places = new Set<string>();
-  /** The lease that names are claimed under now, while there are any. */
+  /** The claims of this process, as keys without fingerprints. */
+  readonly #claimed = new Set<string>();
+  /** The current lease, if any name is held or being claimed. */
   #lease: Lease | undefined;
-  /** All leases that were ever ours: what is still under one of them may be claimed again. */
+  /** All leases this process ever had: a key under one of them may be claimed again. */
   readonly #leases = new Set<string>();
 
   /**
-   * Nothing is sent before something is asked.
+   * Connects with the first call.
    *
-   * @param place `etcd://host:port,…/prefix`, or `etcds://…` for TLS; port and prefix may be missing
-   * @throws {GreetError} `USAGE` where it is nothing of that kind
+   * @param place `etcd://host:port,…/prefix`, or `etcds://…` for TLS; port and prefix are optional
+   * @throws {GreetError} `USAGE` if it is invalid
    */
   constructor(place: string, options: EtcdOptions = {}) {
     const { prefix, ...cluster } = parseEtcdPlace(place);
@@ -63,27 +70,26 @@ export class Etcd implements NamingService {
   }
 
   /**
-   * Like {@link NamingService.hold}. A name that somebody else holds is waited for until the lease
-   * of somebody who was killed would have ended; only then it is refused.
+   * Like {@link NamingService.hold}. If someone else holds the name, first waits as long as the
+   * lease of a killed holder would last.
    *
-   * @throws {GreetError} `ALREADY_EXISTS` also where the same is held here already
+   * @throws {GreetError} `ALREADY_EXISTS` also if this process itself has registered the name
    */
   async hold(claim: NameClaim, held: (since?: Date) => void, signal: AbortSignal): Promise<void> {
     const key = this.#layout.key(claim);
-    // The same place with another fingerprint is another key.
-    const place = this.#layout.key({ ...claim, fingerprint: undefined });
-    if (this.#places.has(place)) {
-      throw new GreetError("ALREADY_EXISTS", `${claim.name} is registered here already`);
+    const keyOfAll = this.#layout.key({ ...claim, fingerprint: undefined });
+    if (this.#claimed.has(keyOfAll)) {
+      throw new GreetError("ALREADY_EXISTS", `this process has registered ${claim.name} already`);
     }
-    this.#places.add(place);
+    this.#claimed.add(keyOfAll);
     try {
-      // A lease may end although it was kept alive, as when a leader was away. Claimed again at
-      // once, the name is back before anybody needs to know.
-      for (let tell = held; !signal.aborted; tell = () => {}) {
-        await this.#holdOnce(claim, key, tell, signal);
+      // A lease may end although it was kept alive, for example after the loss of a leader. The name
+      // is then claimed again at once, which is not worth reporting.
+      for (let report = held; !signal.aborted; report = () => {}) {
+        await this.#holdOnce(claim, key, report, signal);
       }
     } finally {
-      this.#places.delete(place);
+      this.#claimed.delete(keyOfAll);
     }
   }
 
@@ -119,7 +125,7 @@ export class Etcd implements NamingService {
     return this.#lease;
   }
 
-  /** Gives a name back; the last one, together with the lease. */
+  /** Gives a name back; with the last name, the lease as well. */
   async #leaveLease(lease: Lease, key: string): Promise<void> {
     lease.keys.delete(key);
     if (lease.keys.size === 0) return await lease.revoke();
@@ -138,7 +144,7 @@ export class Etcd implements NamingService {
   async #claim(claim: NameClaim, key: string, lease: string, signal: AbortSignal): Promise<void> {
     const contested = this.#layout.contested(claim);
     const put = { key: encode(key), value: toValue(claim.address), lease };
-    const deadline = Date.now() + LEASE_MS + LATE_MS;
+    const deadline = Date.now() + LEASE_MS + OVERTIME_MS;
     for (;;) {
       const other = await this.#put(contested, put, signal);
       if (other === undefined) return;
@@ -148,7 +154,7 @@ export class Etcd implements NamingService {
     }
   }
 
-  /** Puts a key, unless one that matters is somebody else's: that is returned then. */
+  /** Puts a key, unless someone else has a contested key, which is then returned. */
   async #put(
     contested: EtcdRange,
     put: { key: Uint8Array; value: Uint8Array; lease: string },
@@ -164,7 +170,7 @@ export class Etcd implements NamingService {
       const { kvs } = responses[0].responseRange!;
       const own = kvs.find((kv) => keyOf(kv) === keyOf(put) && this.#leases.has(kv.lease));
       if (own === undefined) return { holder: kvs[0], revision: header.revision };
-      // Ours: an answer was lost, or our former lease is not over.
+      // It is our own: an answer was lost, or our former lease has not ended yet.
       const again = await this.#client.call(ETCD_KV, "Txn", {
         compare: [{ key: put.key, target: "MOD", modRevision: own.modRevision }],
         success: [{ requestPut: put }],
@@ -174,7 +180,7 @@ export class Etcd implements NamingService {
     }
   }
 
-  /** Waits until a key of a range is deleted, or so long. */
+  /** Waits until a key of a range is deleted, for at most some milliseconds. */
   async #untilFreed(
     range: EtcdRange,
     revision: string,
@@ -197,9 +203,11 @@ export class Etcd implements NamingService {
   }
 
   #taken(name: string, { lease }: EtcdKeyValue): GreetError {
-    const since = sinceOf(lease)?.toISOString().replace("T", " ").slice(0, 19);
-    const what = since === undefined ? `holds ${name}` : `has held ${name} since ${since} UTC`;
-    return new GreetError("ALREADY_EXISTS", `${this.address}: somebody else ${what}`);
+    const since = sinceOf(lease);
+    const what = since === undefined
+      ? `holds ${name}`
+      : `has held ${name} since ${formatUtc(since)} UTC`;
+    return new GreetError("ALREADY_EXISTS", `${this.address}: someone else ${what}`);
   }
 
   async list(
@@ -226,9 +234,9 @@ export class Etcd implements NamingService {
 /** A lease that is kept alive until it is revoked or lost. */
 class Lease {
   readonly id = newLeaseId();
-  /** Whose sake it is kept for. */
+  /** The keys that need it. */
   readonly keys = new Set<string>();
-  /** Fulfilled when keys can be put under it; never rejected, for then it is ended. */
+  /** Resolves when keys can be put under the lease. Does not reject: on failure, the lease ends. */
   readonly granted: Promise<void>;
   readonly #client: EtcdClient;
   readonly #ended = new AbortController();
@@ -237,17 +245,17 @@ class Lease {
 
   constructor(client: EtcdClient) {
     this.#client = client;
-    const asked = Date.now();
+    const sentAt = Date.now();
     this.granted = this.#grant();
-    this.#kept = this.granted.then(() => this.#keep(asked + LEASE_MS));
+    this.#kept = this.granted.then(() => this.#keep(sentAt + LEASE_MS));
   }
 
-  /** Aborted when nothing is held under it any more, or it is not known whether anything is. */
+  /** Aborted when the lease has ended, or may have. */
   get ended(): AbortSignal {
     return this.#ended.signal;
   }
 
-  /** Whether it is etcd who said that it has ended. */
+  /** Whether etcd confirmed that it has ended. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -257,26 +265,26 @@ class Lease {
     try {
       await this.#client.call(ETCD_LEASE, "LeaseGrant", request, { signal: this.ended });
     } catch (error) {
-      // That there is one with this id already is told where an earlier answer was lost.
+      // FAILED_PRECONDITION: the lease exists already, because an earlier answer was lost.
       if (GreetError.from(error).code !== "FAILED_PRECONDITION") this.#ended.abort(error);
     }
   }
 
-  /** @param until when it ends if etcd has heard nothing since it was granted */
+  /** @param until when it ends unless it is kept alive, in milliseconds since 1970 */
   async #keep(until: number): Promise<void> {
     const ended = aborted(this.ended);
     let pauseMs = KEEP_MS.regular;
     for (;;) {
       await within(pauseMs, ended);
       if (this.ended.aborted) return;
-      const asked = Date.now();
+      const sentAt = Date.now();
       try {
-        const bound = { timeoutMs: Math.max(1, until - asked), signal: this.ended };
+        const bound = { timeoutMs: Math.max(1, until - sentAt), signal: this.ended };
         this.#isOver = await this.#client.keepAlive(this.id, bound) === 0;
         if (this.#isOver) {
           return this.#ended.abort(new GreetError("ABORTED", "the lease has ended"));
         }
-        until = asked + LEASE_MS;
+        until = sentAt + LEASE_MS;
         pauseMs = KEEP_MS.regular;
       } catch (error) {
         const isLost = Date.now() >= until || !isTransient(GreetError.from(error));
@@ -286,7 +294,7 @@ class Lease {
     }
   }
 
-  /** Frees what is held under it. Where etcd does not answer, that is left to the lease's end. */
+  /** Frees all names under the lease. If etcd does not answer, they are free when the lease ends. */
   async revoke(): Promise<void> {
     const isLive = !this.ended.aborted;
     this.#ended.abort();
@@ -297,23 +305,23 @@ class Lease {
   }
 }
 
-/** Waits for something that may as well fail. */
+/** Waits for an attempt whose failure does not matter. */
 async function ignoreFailure(attempt: Promise<unknown>): Promise<void> {
   await Promise.allSettled([attempt]);
 }
 
-/** A watch that knows where it was. */
+/** A watch that can be continued. */
 class EtcdWatch implements NamesWatch {
   readonly #client: EtcdClient;
   readonly #layout: EtcdLayout;
   readonly #range: EtcdRange;
   readonly #checkCount: (count: number) => void;
-  /** What is held, by key: etcd does not say what it was that was deleted. */
+  /** The entries, by key: etcd does not report the values of deleted keys. */
   #known = new Map<string, NamedEntry>();
-  /** The first revision that was not told; none where the state is to be told. */
+  /** The first revision that was not reported yet; undefined if the state comes next. */
   #next: string | undefined;
 
-  /** @param checkCount fails where so many entries are too many */
+  /** @param checkCount throws if there are too many entries */
   constructor(
     client: EtcdClient,
     layout: EtcdLayout,
@@ -334,11 +342,11 @@ class EtcdWatch implements NamesWatch {
         yield this.#state(kvs);
       }
       const answers = await this.#client.watch(this.#range, this.#next, signal);
-      const began = Date.now();
+      const startedAt = Date.now();
       try {
         for await (const answer of answers) yield* this.#changes(answer);
       } catch (error) {
-        const isShort = Date.now() - began < SHORT_MS;
+        const isShort = Date.now() - startedAt < SHORT_MS;
         if (isShort || !isTransient(GreetError.from(error))) throw error;
       }
     }
@@ -354,7 +362,7 @@ class EtcdWatch implements NamesWatch {
     return { type: "state", entries: [...this.#known.values()] };
   }
 
-  /** Where there are too many, nothing of them is kept: the watch begins again with the state. */
+  /** If there are too many entries, forgets all of them: the next run begins with the state. */
   #check(): void {
     try {
       this.#checkCount(this.#known.size);
@@ -375,7 +383,7 @@ class EtcdWatch implements NamesWatch {
       if (entry !== undefined) this.#known.set(key, entry);
       else this.#known.delete(key);
       this.#check();
-      // A lease that was renewed puts the same again.
+      // A holder with a new lease puts the same value again.
       if (entry !== undefined && entry.address !== former?.address) yield { type: "held", entry };
       if (entry === undefined && former !== undefined) yield { type: "freed", entry: former };
     }

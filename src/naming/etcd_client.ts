@@ -1,14 +1,14 @@
 /**
- * An etcd cluster: whoever of its nodes answers is asked.
+ * A client for the parts of etcd's gRPC API that are needed here.
  *
- * {@link EtcdClient} speaks a part of etcd's own gRPC API over one connection, to the node that
- * answered last; a node that fails or is silent for a second is left for the next one. What
- * is asked must therefore be fit to be asked twice, for its answer may be what was lost.
+ * {@link EtcdClient} uses one connection, to the node that answered last; after a failure or a second
+ * of silence it tries the next node. Requests must therefore be idempotent: it may be only the answer
+ * that was lost.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { checkTime, isTransient, MAX_ENTRIES, STATE_MS } from "./names.ts";
+import { checkTime, isTransient, MAX_ENTRIES, STATE_MS } from "./naming_service.ts";
 import type { EtcdPlace } from "./service_url.ts";
 import { type CallOptions, type Channel, dial, type DialOptions } from "../rpc/client.ts";
 import type { Target } from "../net/address.ts";
@@ -17,48 +17,49 @@ import type { Calls, ServiceType, Unary } from "../rpc/services.ts";
 import { ETCD_AUTH, ETCD_KV, ETCD_LEASE, ETCD_WATCH } from "./etcd_services.ts";
 import type { EtcdKeyValue, EtcdRange, EtcdWatched } from "./etcd_services.ts";
 
-/** What an etcd may want besides its place; plain data, so that a thread can be told. */
+/** Options for etcd; plain data, so that they can be sent to a thread. */
 export interface EtcdOptions {
-  /** Whom etcd knows us as. */
+  /** The user to authenticate as. */
   readonly user?: string;
+  /** The user's password. */
   readonly password?: string;
-  /** Who vouches for etcd's certificate (PEM), where it is not somebody whom the system trusts. */
+  /** CA certificates (PEM) to verify the service with (default: those that the system trusts). */
   readonly trusted?: Uint8Array;
 }
 
-/** How long a call may take, all attempts together. */
+/** Bounds on a call, including all attempts. */
 export interface Bound {
-  /** In milliseconds; where it is missing, each node is asked twice. */
+  /** How long it may take, in milliseconds (default: until each node was tried twice). */
   readonly timeoutMs?: number;
-  /** Gives the call up. */
+  /** Cancels the call. */
   readonly signal?: AbortSignal;
 }
 
-/** How long one node may take to answer before the next is asked. */
+/** How long one node may take to answer before the next one is tried. */
 const ATTEMPT_MS = 1_000;
 
-/** How long a node may take to say that it watches. */
+/** How long a node may take to confirm a watch. */
 const WATCH_MS = 1_500;
 
-/** A password is checked slowly, on purpose. */
+/** How long a node may take to check a password, which is slow on purpose. */
 const PASSWORD_MS = 3_000;
 
-/** How many keys are read at once. */
+/** How many keys are read in one call. */
 const PAGE = 5_000;
 
-/** How often each node is asked before it is given up. */
+/** How often each node is tried. */
 const ROUNDS = 2;
 
-/** etcd hangs up on those who ask more often than every 5 s. Source: its `GRPCKeepAliveMinTime`. */
+/** etcd closes connections with more than one ping in 5 s. Source: its `GRPCKeepAliveMinTime`. */
 const KEEPALIVE = { everyMs: 6_000, timeoutMs: 1_500 };
 
-/** A watch is told at once all that it has missed. */
+/** A watch gets everything that it missed in one answer. */
 const MAX_ANSWER_BYTES = 64 * 1024 * 1024;
 
-/** A node that has lost the others ends such calls, instead of staying silent with them. */
+/** With this header, a node that has lost the others ends a call instead of falling silent. */
 const HAS_LEADER = { hasleader: "true" };
 
-/** A connection to whoever answers. Disposing of it closes it and fails the calls on it. */
+/** A client for one cluster. Disposing of it closes the connection and fails open calls. */
 export class EtcdClient implements Disposable {
   readonly #targets: readonly Target[];
   readonly #dialing: DialOptions;
@@ -67,7 +68,7 @@ export class EtcdClient implements Disposable {
   #turn = 0;
   #channel: Channel | undefined;
 
-  /** Nothing is sent before something is asked. */
+  /** Connects with the first call. */
   constructor(
     { targets, isSecure }: Pick<EtcdPlace, "targets" | "isSecure">,
     { user, password = "", trusted }: EtcdOptions,
@@ -79,9 +80,9 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * Makes one call, which may be repeated.
+   * Makes one call, repeating it if a node fails.
    *
-   * @throws {GreetError} with etcd's status; where no node answers, with the last one's failure. An
+   * @throws {GreetError} with etcd's status; if no node answers, with the failure of the last one. An
    *   aborted signal throws its own reason
    */
   async call<C extends Calls, Name extends Unary<C> & string>(
@@ -98,12 +99,10 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * All keys of a range, as they are at one revision. Errors are like those of
-   * {@link EtcdClient.call}.
+   * Reads all keys of a range at one revision. Fails like {@link EtcdClient.call}.
    *
-   * @param bound for each of the calls; all of them together may take as long, or
-   *   {@link STATE_MS}
-   * @throws {GreetError} `INTERNAL` where there are more than {@link MAX_ENTRIES}`.inAll`
+   * @param bound the bounds on each call and on all of them together (default: {@link STATE_MS})
+   * @throws {GreetError} `INTERNAL` if there are more than {@link MAX_ENTRIES}`.inAll` keys
    */
   async read(range: EtcdRange, bound: Bound): Promise<{ kvs: EtcdKeyValue[]; revision: string }> {
     const deadline = Date.now() + (bound.timeoutMs ?? STATE_MS);
@@ -111,7 +110,7 @@ export class EtcdClient implements Disposable {
       try {
         return await this.#readAll(range, bound, deadline);
       } catch (error) {
-        // The revision was forgotten meanwhile.
+        // The revision was compacted in the meantime.
         if (GreetError.from(error).code !== "OUT_OF_RANGE") throw error;
         checkTime(deadline, this.#node);
       }
@@ -131,7 +130,7 @@ export class EtcdClient implements Disposable {
       const last = page.kvs.at(-1);
       if (!page.more || last === undefined) return { kvs, revision: rest.revision ?? revision };
       if (kvs.length > MAX_ENTRIES.inAll) {
-        const message = `${this.#node}: it has sent more than ${MAX_ENTRIES.inAll} keys`;
+        const message = `${this.#node}: it sent more than ${MAX_ENTRIES.inAll} keys`;
         throw new GreetError("INTERNAL", message);
       }
       checkTime(deadline, this.#node);
@@ -141,9 +140,9 @@ export class EtcdClient implements Disposable {
   }
 
   /**
-   * Keeps a lease alive, once. Errors are like those of {@link EtcdClient.call}.
+   * Keeps a lease alive, once. Fails like {@link EtcdClient.call}.
    *
-   * @returns for how many seconds from now; 0 where it has ended
+   * @returns how many seconds the lease lasts from now on; 0 if it has ended
    */
   async keepAlive(ID: string, bound: Bound): Promise<number> {
     const once = async (channel: Channel, options: CallOptions) => {
@@ -156,7 +155,7 @@ export class EtcdClient implements Disposable {
         headers,
       });
       for await (const { TTL } of answers) return Number(TTL);
-      throw new GreetError("UNAVAILABLE", `${this.#node}: etcd has not answered`);
+      throw new GreetError("UNAVAILABLE", `${this.#node}: etcd did not answer`);
     };
     return await this.#attempt(once, ATTEMPT_MS, bound);
   }
@@ -164,10 +163,10 @@ export class EtcdClient implements Disposable {
   /**
    * Watches keys.
    *
-   * @param range which
-   * @param startRevision the first change to be told of
-   * @returns the changes, once a node watches. Where what was to be told is forgotten, they end with
-   *   an answer whose `compactRevision` is not `"0"`; however else they end is an error
+   * @param range the keys
+   * @param startRevision the revision of the first change to report
+   * @returns the changes, once a node has confirmed the watch. If the revision was compacted, they
+   *   end with an answer whose `compactRevision` is not `"0"`; any other end is an error
    */
   async watch(
     range: EtcdRange,
@@ -177,7 +176,7 @@ export class EtcdClient implements Disposable {
     const request = { createRequest: { key: range.key, rangeEnd: range.rangeEnd, startRevision } };
     const open = async (channel: Channel, options: CallOptions) => {
       const answers = this.#answers(channel, request, options);
-      // The first says only that there is a watch.
+      // The first answer only confirms the watch.
       await answers.next();
       return answers;
     };
@@ -192,16 +191,16 @@ export class EtcdClient implements Disposable {
     const ended = new AbortController();
     async function* requests() {
       yield request;
-      // Some proxies take the end of the requests for the end of the watch.
+      // Some proxies would take the end of the requests for the end of the watch.
       await aborted(ended.signal);
     }
     const options = { timeoutMs, signal, headers: { ...headers, ...HAS_LEADER } };
     try {
       for await (const answer of channel.stream(ETCD_WATCH, "Watch", requests(), options)) {
-        const isForgotten = answer.compactRevision !== "0";
-        if (answer.canceled && !isForgotten) throw this.#refusal(answer.cancelReason);
+        const isCompacted = answer.compactRevision !== "0";
+        if (answer.canceled && !isCompacted) throw this.#refusal(answer.cancelReason);
         yield answer;
-        if (isForgotten) return;
+        if (isCompacted) return;
       }
       throw new GreetError("UNAVAILABLE", `${this.#node}: the watch ended`);
     } catch (error) {
@@ -217,7 +216,7 @@ export class EtcdClient implements Disposable {
     return new GreetError(code, `${this.#node}: ${reason}`);
   }
 
-  /** Tries one node after the other. */
+  /** Tries one node after another. */
   async #attempt<T>(
     run: (channel: Channel, options: CallOptions) => Promise<T>,
     attemptMs: number,
@@ -247,7 +246,7 @@ export class EtcdClient implements Disposable {
     }
   }
 
-  /** The next call goes to the next node, and what is under way to this one fails. */
+  /** Sends the next call to the next node, and fails open calls to this one. */
   #leave(channel: Channel): void {
     if (this.#channel !== channel) return;
     this.#channel = undefined;
@@ -255,12 +254,12 @@ export class EtcdClient implements Disposable {
     channel[Symbol.dispose]();
   }
 
-  /** Does something in our user's name. A refusal may mean only that the token is too old. */
+  /** Makes a call with a token. A refusal may only mean that the token has expired. */
   async #authorized<T>(
     channel: Channel,
     run: (headers: Record<string, string>) => Promise<T>,
   ): Promise<T> {
-    for (let isAgain = false;; isAgain = true) {
+    for (let isRepeated = false;; isRepeated = true) {
       const token = this.#token ??= this.#authenticate(channel);
       const value = await token;
       try {
@@ -268,13 +267,13 @@ export class EtcdClient implements Disposable {
       } catch (error) {
         const failure = GreetError.from(error);
         if (!isRefused(failure)) throw failure;
-        if (isAgain || this.#login === undefined) throw this.#explained(failure);
+        if (isRepeated || this.#login === undefined) throw this.#explained(failure);
         if (this.#token === token) this.#token = undefined;
       }
     }
   }
 
-  /** @returns nothing where we have no password, or etcd wants none */
+  /** @returns a token; empty if there is no user, or etcd requires none */
   async #authenticate(channel: Channel): Promise<string> {
     if (this.#login === undefined) return "";
     try {
@@ -285,7 +284,7 @@ export class EtcdClient implements Disposable {
       if (code === "FAILED_PRECONDITION") return "";
       this.#token = undefined;
       if (code !== "INVALID_ARGUMENT") throw error;
-      const message = `etcd does not know the user ${this.#login.name} by this password`;
+      const message = `etcd does not accept this password for the user ${this.#login.name}`;
       throw new GreetError("UNAUTHENTICATED", `${this.#node}: ${message}`);
     }
   }
@@ -293,12 +292,12 @@ export class EtcdClient implements Disposable {
   #explained(refusal: GreetError): GreetError {
     if (!NO_USER.test(refusal.message)) return refusal;
     const hint = "set GREET_ETCD_USER and GREET_ETCD_PASSWORD";
-    return new GreetError("UNAUTHENTICATED", `${this.#node}: etcd wants a user and a password`, {
+    return new GreetError("UNAUTHENTICATED", `${this.#node}: etcd requires a user and a password`, {
       hint,
     });
   }
 
-  /** Who is asked now, in errors. */
+  /** The current node, for error messages. */
   get #node(): string {
     return this.#targets[this.#turn].address;
   }
@@ -308,10 +307,10 @@ export class EtcdClient implements Disposable {
   }
 }
 
-/** What etcd says to those who show no token. */
+/** etcd's message for calls without a token. */
 const NO_USER = /user name is empty/;
 
-/** Whether etcd does not let us do it, be it that it has forgotten who we are. */
+/** Whether etcd refused a call because of its token, or the lack of one. */
 function isRefused({ code, message }: GreetError): boolean {
   return code === "UNAUTHENTICATED" || code === "PERMISSION_DENIED" ||
     code === "INVALID_ARGUMENT" && (NO_USER.test(message) || /auth store is old/.test(message));

@@ -1,29 +1,28 @@
 /**
- * How names lie in etcd: which keys, which values, and what a lease's id tells.
+ * The layout of names in etcd: keys, values, and the ids of leases.
  *
- * Everything of a name is below `<prefix><name>/`: one key where it is held alone, `holder` or
- * `holder+` and the fingerprint of its holder's key, else a key for each address. That and the
- * values are what etcd's own naming resolver for Go writes and reads (etcd-io/etcd,
- * `client/v3/naming`); there is no network here.
+ * A name with one holder is the key `<prefix><name>/holder`, or `…/holder+` and the fingerprint of
+ * the holder's key; a shared name has a key for each address, `<prefix><name>/<address>`. Go's naming
+ * resolver reads and writes the same (etcd-io/etcd, `client/v3/naming`). There is no network here.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import type { NameClaim, NamedEntry } from "./names.ts";
+import type { NameClaim, NamedEntry } from "./naming_service.ts";
 import { isEndpoint } from "../net/address.ts";
 import { isFingerprint, nameProblem } from "../base/text.ts";
 import type { EtcdKeyValue, EtcdRange } from "./etcd_services.ts";
 
-/** The id of those who hold a name alone. */
+/** The last part of the key of a name with one holder. */
 const HOLDER = "holder";
 
-/** What comes before the fingerprint in the id of those who have told it; no address has a `+`. */
+/** The same, followed by a fingerprint. No address contains a `+`. */
 const HOLDER_WITH = `${HOLDER}+`;
 
-/** Ends the range of both: `,` comes after `+`, and before all that an address can go on with. */
+/** Ends the range of both: `,` comes after `+`, and before any character that continues an address. */
 const HOLDERS_END = `${HOLDER},`;
 
-/** The bytes of a key. */
+/** Encodes a key. */
 export function encode(text: string): Uint8Array {
   return new TextEncoder().encode(text);
 }
@@ -32,21 +31,22 @@ function decode(bytes: Uint8Array): string {
   return new TextDecoder().decode(bytes);
 }
 
-/** Which keys are whose, below a prefix that is empty or ends with a slash. */
+/** The keys below a prefix. */
 export class EtcdLayout {
   readonly #prefix: string;
 
+  /** @param prefix the prefix of all keys: empty, or ends with a slash */
   constructor(prefix: string) {
     this.#prefix = prefix;
   }
 
-  /** The key that a claim is for. It, and not the value, has the fingerprint: see {@link toValue}. */
+  /** The key of a claim. It contains the fingerprint because the value cannot: see {@link toValue}. */
   key({ name, address, shared, fingerprint }: NameClaim): string {
     const holder = fingerprint === undefined ? HOLDER : HOLDER_WITH + fingerprint;
     return `${this.#prefix}${name}/${shared ? address : holder}`;
   }
 
-  /** The keys that must not be there when a claim is made. */
+  /** The keys that must not exist for a claim to succeed. */
   contested({ name, shared }: NameClaim): EtcdRange {
     if (!shared) return this.range(name);
     const parent = `${this.#prefix}${name}/`;
@@ -54,7 +54,7 @@ export class EtcdLayout {
   }
 
   /**
-   * The keys of one name, or of all.
+   * The keys of one name, or of all names.
    *
    * @throws {GreetError} `INVALID_ARGUMENT` for a bad name
    */
@@ -62,12 +62,12 @@ export class EtcdLayout {
     const problem = name === undefined ? undefined : nameProblem(name);
     if (problem !== undefined) throw new GreetError("INVALID_ARGUMENT", `the name ${problem}`);
     const parent = name === undefined ? this.#prefix.slice(0, -1) : `${this.#prefix}${name}`;
-    // To etcd, from \0 to \0 is everything. The character after a slash is a zero.
+    // In etcd, the range from \0 to \0 is everything. The character after a slash is a zero.
     if (parent === "") return { key: encode("\0"), rangeEnd: encode("\0") };
     return { key: encode(`${parent}/`), rangeEnd: encode(`${parent}0`) };
   }
 
-  /** What a key and its value say; nothing where they break the rules, or are about something else. */
+  /** The entry of a key and its value; undefined if they are something else, or break the rules. */
   entry({ key, value, lease }: EtcdKeyValue): NamedEntry | undefined {
     const path = decode(key).slice(this.#prefix.length);
     const slash = path.indexOf("/");
@@ -83,12 +83,12 @@ export class EtcdLayout {
   }
 }
 
-/** The key as text, to tell keys apart by. */
+/** The key as text. */
 export function keyOf({ key }: Pick<EtcdKeyValue, "key">): string {
   return decode(key);
 }
 
-/** What etcd's resolver for Go reads an address from; older ones fail on any other `Metadata`. */
+/** The value that Go's resolver expects; older versions of it fail with any other `Metadata`. */
 export function toValue(address: string): Uint8Array {
   return encode(JSON.stringify({ Op: 0, Addr: address, Metadata: null }));
 }
@@ -102,10 +102,10 @@ function addressIn(value: string): string | undefined {
   }
 }
 
-/** How many bits of a lease's id are random; the others are milliseconds since 1970, until 2039. */
+/** The random bits of a lease's id; the others are milliseconds since 1970, until 2039. */
 const RANDOM_BITS = 22n;
 
-/** An id for a new lease, which tells when it was made and is nobody else's. */
+/** Makes a unique id for a new lease, which contains the time. */
 export function newLeaseId(): string {
   const [random] = crypto.getRandomValues(new Uint32Array(1));
   const bits = BigInt(random) >> (32n - RANDOM_BITS);
@@ -114,14 +114,14 @@ export function newLeaseId(): string {
 
 const DAY_MS = 24 * 3600 * 1000;
 
-/** Since when there is a lease; nothing where its id cannot be one of {@link newLeaseId}. */
+/** When a lease was made; undefined if its id is not from {@link newLeaseId}. */
 export function sinceOf(lease: string): Date | undefined {
   const ms = Number(BigInt(lease) >> RANDOM_BITS);
   const isPlausible = ms > Date.UTC(2020) && ms < Date.now() + DAY_MS;
   return isPlausible ? new Date(ms) : undefined;
 }
 
-/** The revision after one. */
+/** The next revision. */
 export function after(revision: string): string {
   return `${BigInt(revision) + 1n}`;
 }

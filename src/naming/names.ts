@@ -1,214 +1,178 @@
 /**
- * Names instead of addresses: who holds a name, and where they are to be reached.
+ * Names on a naming service: claims that last, lookups, and watches that continue.
  *
- * {@link Names} registers, looks up and watches, on whatever {@link NamingService}
- * is behind it: the server of `greet names`, or etcd. It is what makes both of them last:
- * when the service is lost, it is found again, and what was held is claimed again. Nobody who
- * has met needs it any more.
+ * When the service behind {@link Names} is lost, it is tried again; then claims are renewed and
+ * watches go on. What a single attempt does is up to the {@link NamingService}.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { isEndpoint } from "../net/address.ts";
-import { isFingerprint, nameProblem } from "../base/text.ts";
-import { pause } from "../base/timing.ts";
+import { BackOff, pause } from "../base/timing.ts";
+import { claimProblem } from "./claim_rules.ts";
+import { HeldNames } from "./held_names.ts";
+import { checkCount, isTransient, notRegistered } from "./naming_service.ts";
+import type { NameClaim, NamedEntry, NamesEvent, NamingService } from "./naming_service.ts";
 
-/** A name that is held. */
-export interface NamedEntry {
-  readonly name: string;
-  /** `host:port` or `[v6]:port`. */
-  readonly address: string;
-  /** Whether others may hold it at other addresses. */
-  readonly shared: boolean;
-  /** Since when, by the service's clock, where it knows. */
-  readonly since?: Date;
-  /** `SHA256:…`, the fingerprint of the holder's key, where they have told it. */
-  readonly fingerprint?: string;
-}
-
-/** Who wants to hold a name. */
-export interface NameClaim {
-  readonly name: string;
-  /** Where they are to be reached: `host:port` or `[v6]:port`. */
-  readonly address: string;
-  /** Together with others: several servers of one service. */
-  readonly shared?: boolean;
-  /**
-   * `SHA256:…`, the fingerprint of the holder's key: whoever calls them can compare it with the
-   * certificate that they are shown. Only for a name that is not shared: servers are known by their
-   * certificates.
-   */
-  readonly fingerprint?: string;
-}
-
-/**
- * What a watcher is told, in order.
- *
- * - `state`: this is all there is; what was known before is to be forgotten
- * - `held`: somebody holds a name, or holds it at another address or with another key
- * - `freed`: they do not, at this address and with this key
- * - `lost`: nothing is heard of the service. What is known may be out of date; what comes
- *   next goes on where it ended, or begins with a `state`
- */
-export type NamesEvent =
-  | { readonly type: "state"; readonly entries: readonly NamedEntry[] }
-  | { readonly type: "held"; readonly entry: NamedEntry }
-  | { readonly type: "freed"; readonly entry: NamedEntry }
-  | { readonly type: "lost"; readonly error: GreetError };
-
-/** How a claim stands: held, refused because somebody else has the name, or not heard of. */
+/** The status of a claim: held, refused because someone else holds the name, or not known. */
 export type ClaimStatus =
   | { readonly state: "held"; readonly since?: Date }
   | { readonly state: "refused" | "lost"; readonly error: GreetError };
 
-/** What a {@link NamingService} tells of a watch: everything but that it was lost. */
-export type WatchUpdate = Exclude<NamesEvent, { type: "lost" }>;
-
-/** Who holds a name, as far as it is known. */
+/** The holders of a name, as far as they are known. */
 export interface Holders {
   readonly entries: readonly NamedEntry[];
-  /** Why that may be out of date, if it may. */
+  /** Why the entries may be out of date, if they may be. */
   readonly error?: GreetError;
 }
 
-/** What keeps the names. Whatever it does fails with a {@link GreetError} when it is lost. */
-export interface NamingService extends AsyncDisposable {
-  /** What it is called in errors. */
-  readonly address: string;
-  /**
-   * Holds a name until the signal is aborted or the name is lost.
-   *
-   * @param held called once, when the name is held
-   * @throws {GreetError} `ALREADY_EXISTS` where somebody else holds the name
-   */
-  hold(claim: NameClaim, held: (since?: Date) => void, signal: AbortSignal): Promise<void>;
-  /** What is held under a name, or under all, ordered by name. */
-  list(name: string | undefined, options: { timeoutMs: number; signal?: AbortSignal }): Promise<
-    NamedEntry[]
-  >;
-  /** A watch of one name, or of all. */
-  watch(name: string | undefined): NamesWatch;
-}
-
-/** A watch that can be taken up again after it was lost. */
-export interface NamesWatch {
-  /** What happens from now on, or since it was last told. It begins with a `state` the first time. */
-  run(signal: AbortSignal): AsyncIterable<WatchUpdate>;
-}
-
-/** The pauses before the service is tried again: the first, the longest, and how they grow. */
+/** The pauses before the service is tried again. */
 const RETRY = { firstMs: 100, maxMs: 2_000, factor: 1.6 };
 
-/** How many seconds it may take by default to look up a name, and to list all. */
+/** How many seconds it may take by default to look up a name, and to list all of them. */
 const LOOKUP_SECONDS = { one: 5, all: 30 };
-
-/** How many entries a naming service may tell of: as many as the server of `greet names` keeps. */
-export const MAX_ENTRIES = { ofOneName: 1_000, inAll: 100_000 };
-
-/** How long it may take to tell a watcher all there is, in milliseconds. */
-export const STATE_MS = 30_000;
-
-/**
- * Makes sure that a naming service that tells of names without end is not listened to for ever.
- *
- * @param count how many entries it has told of
- * @param name of which name; of all where it is missing or empty
- * @param address what the service is called in errors
- * @throws {GreetError} `INTERNAL` where those are too many
- */
-export function checkCount(count: number, name: string | undefined, address: string): void {
-  const max = name ? MAX_ENTRIES.ofOneName : MAX_ENTRIES.inAll;
-  if (count <= max) return;
-  const what = name ? `addresses for ${name}` : "names";
-  throw new GreetError("INTERNAL", `${address}: it has sent more than ${max} ${what}`);
-}
-
-/** Like {@link checkCount}, for the time that something with an end has taken. */
-export function checkTime(deadlineMs: number, address: string): void {
-  if (Date.now() <= deadlineMs) return;
-  throw new GreetError("DEADLINE_EXCEEDED", `${address}: it has sent names and not come to an end`);
-}
 
 /** How to look something up. */
 export interface LookupOptions {
   /** How many seconds it may take (default 5 for one name, 30 for all). */
   maxTime?: number;
-  /** Gives up. */
+  /** Cancels the lookup. */
   signal?: AbortSignal;
 }
 
-/** A name that was claimed. Disposing of it gives the name back. */
+/** A claimed name. Disposing of it gives the name back. */
 export interface Registration extends AsyncDisposable {
+  /** The claim. */
   readonly claim: NameClaim;
-  /** How the claim stands now. */
-  readonly standing: ClaimStatus;
+  /** Its current status. */
+  readonly status: ClaimStatus;
 }
 
-/** Names, on one naming service. Disposing of it gives back all that was claimed. */
+/**
+ * The names on one naming service, opened by {@link openNames}. Disposing gives all claimed names
+ * back and closes the connection.
+ *
+ * Losing the service is not an error for claims and watches: they continue once it is back.
+ *
+ * @example
+ * ```ts
+ * import { openNames, serveNames } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * await using server = await serveNames({ port: 0 });
+ * await using names = openNames(`${server.port}`);
+ *
+ * const registration = await names.register({ name: "Bob", address: "127.0.0.1:55555" });
+ * assert.equal(registration.status.state, "held");
+ * assert.deepEqual((await names.list()).map(({ name }) => name), ["Bob"]);
+ *
+ * const seen: string[] = [];
+ * for await (const event of names.watch("Bob")) {
+ *   seen.push(event.type);
+ *   if (event.type === "freed") break;
+ *   await registration[Symbol.asyncDispose](); // gives the name back
+ * }
+ * assert.deepEqual(seen, ["state", "freed"]);
+ * ```
+ */
 export class Names implements AsyncDisposable {
   readonly #service: NamingService;
   readonly #closed = new AbortController();
-  readonly #claims = new Set<Claimed>();
+  readonly #claims = new Set<LastingClaim>();
 
-  /** Use `openNames`. */
+  /**
+   * For naming services of your own; {@link openNames} opens the ones that this package supports.
+   *
+   * @param service the naming service; disposed of together with the names
+   */
   constructor(service: NamingService) {
     this.#service = service;
   }
 
-  /** Which naming service it is. */
+  /** The address of the naming service, for error messages. */
   get address(): string {
     return this.#service.address;
   }
 
   /**
-   * Claims a name, and keeps it until the registration is disposed of: when the naming service
-   * is lost and found again, the name is claimed again.
+   * Claims a name, and keeps it until the registration is disposed of: when the naming service is
+   * lost and comes back, the name is claimed again.
    *
-   * @param claim the name, and where its holder is to be reached
-   * @param onChange gets how the claim stands, whenever that changes after this has returned
-   * @returns when the name is held, or the service cannot be reached; it is tried on then
-   * @throws {GreetError} `ALREADY_EXISTS` where somebody else holds it, `USAGE` for a bad name,
-   *   address or fingerprint and for a fingerprint with a shared name
+   * @param claim the name, and where its holder listens
+   * @param onChange gets each later change of the claim's status
+   * @returns the registration, once the name is held. If the service cannot be reached, returns with
+   *   the status `lost`, and keeps trying
+   * @throws {GreetError} `ALREADY_EXISTS` if someone else holds the name; `USAGE` for a bad name,
+   *   address or fingerprint, and for a shared name with a fingerprint
+   *
+   * @example
+   * ```ts
+   * import { GreetError, openNames, serveNames } from "@greet/greet";
+   * import assert from "node:assert/strict";
+   *
+   * await using server = await serveNames({ port: 0 });
+   * await using names = openNames(`${server.port}`);
+   * await using _bob = await names.register({ name: "Bob", address: "127.0.0.1:55555" });
+   * await assert.rejects(
+   *   names.register({ name: "Bob", address: "127.0.0.1:55556" }),
+   *   (error) => error instanceof GreetError && error.code === "ALREADY_EXISTS",
+   * );
+   * ```
    */
   async register(
     claim: NameClaim,
-    onChange: (standing: ClaimStatus) => void = () => {},
+    onChange: (status: ClaimStatus) => void = () => {},
   ): Promise<Registration> {
-    const problem = nameProblem(claim.name);
-    if (problem !== undefined) throw new GreetError("USAGE", `the name ${problem}`);
-    if (!isEndpoint(claim.address)) {
-      throw new GreetError("USAGE", `${JSON.stringify(claim.address)} is not host:port`);
+    const problem = claimProblem(claim);
+    if (problem !== undefined) throw new GreetError("USAGE", problem);
+    const lasting = new LastingClaim(
+      this.#service,
+      claim,
+      onChange,
+      () => this.#claims.delete(lasting),
+    );
+    this.#claims.add(lasting);
+    const status = await lasting.firstStatus;
+    if (status.state === "refused") {
+      await lasting[Symbol.asyncDispose]();
+      throw status.error;
     }
-    if (claim.fingerprint !== undefined) {
-      if (!isFingerprint(claim.fingerprint)) {
-        throw new GreetError("USAGE", `${JSON.stringify(claim.fingerprint)} is not SHA256:…`);
-      }
-      if (claim.shared) throw new GreetError("USAGE", "a name that is shared has no fingerprint");
-    }
-    const claimed = new Claimed(this.#service, claim, onChange, () => this.#claims.delete(claimed));
-    this.#claims.add(claimed);
-    const standing = await claimed.settled;
-    if (standing.state === "refused") {
-      await claimed[Symbol.asyncDispose]();
-      throw standing.error;
-    }
-    return claimed;
+    return lasting;
   }
 
   /**
-   * Who holds a name.
+   * Looks up the holders of a name.
    *
-   * @returns at least one; more where the name is shared
-   * @throws {GreetError} `NOT_FOUND` where nobody does, `UNAVAILABLE` or `DEADLINE_EXCEEDED` where
-   *   the service cannot be asked; an aborted signal throws its own reason
+   * @param name the name
+   * @returns at least one entry; more only if the name is shared
+   * @throws {GreetError} `NOT_FOUND` if the name is not held; `UNAVAILABLE` or `DEADLINE_EXCEEDED` if
+   *   the service cannot be reached; `INVALID_ARGUMENT` for a bad name. An aborted signal throws its
+   *   own reason
+   *
+   * @example
+   * ```ts
+   * import { openNames, serveNames } from "@greet/greet";
+   * import assert from "node:assert/strict";
+   *
+   * await using server = await serveNames({ port: 0 });
+   * await using names = openNames(`${server.port}`);
+   * await using _bob = await names.register({ name: "Bob", address: "127.0.0.1:55555" });
+   * const [{ address }] = await names.lookup("Bob", { maxTime: 2 });
+   * assert.equal(address, "127.0.0.1:55555");
+   * ```
    */
   async lookup(name: string, options: LookupOptions = {}): Promise<NamedEntry[]> {
     const entries = await this.#list(name, options);
-    if (entries.length === 0) throw nobody(name, this.address);
+    if (entries.length === 0) throw notRegistered(name, this.address);
     return entries;
   }
 
-  /** All names that are held, ordered. Errors are like those of {@link Names.lookup}. */
+  /**
+   * Lists all names.
+   *
+   * @returns the entries, ordered by name
+   * @throws {GreetError} `UNAVAILABLE` or `DEADLINE_EXCEEDED` if the service cannot be reached. An
+   *   aborted signal throws its own reason
+   */
   async list(options: LookupOptions = {}): Promise<NamedEntry[]> {
     return await this.#list(undefined, options);
   }
@@ -226,43 +190,50 @@ export class Names implements AsyncDisposable {
   }
 
   /**
-   * What happens to a name, or to all: first the present state, then every change in order. It
-   * ends when the signal is aborted, or with {@link Names}.
+   * Watches one name, or all names: first the present state, then every change in order. Ends when
+   * the signal is aborted or the names are disposed of.
    *
-   * @throws {GreetError} where watching is refused; that the service is lost is an event, which comes
-   *   again only when the reason changes
+   * @param name the name to watch (default: all names)
+   * @param signal ends the watch
+   * @returns the events. Losing the service is one of them, repeated only if the reason changes
+   * @throws {GreetError} if the service refuses the watch
    */
   async *watch(name?: string, signal?: AbortSignal): AsyncGenerator<NamesEvent> {
-    const either = AbortSignal.any([this.#closed.signal, ...signal ? [signal] : []]);
+    const end = AbortSignal.any([this.#closed.signal, ...signal ? [signal] : []]);
     const watch = this.#service.watch(name);
-    const retry = new Retry();
+    const backOff = new BackOff(RETRY);
     let reason: string | undefined;
-    while (!either.aborted) {
+    while (!end.aborted) {
       try {
-        for await (const event of watch.run(either)) {
-          retry.succeeded();
+        for await (const event of watch.run(end)) {
+          backOff.reset();
           reason = undefined;
           yield event;
         }
       } catch (cause) {
-        if (either.aborted) return;
+        if (end.aborted) return;
         const error = explained(cause, this.address);
         if (!isTransient(error)) throw error;
         if (error.message !== reason) yield { type: "lost", error };
         reason = error.message;
       }
-      await retry.pause(either);
+      await pauseWithJitter(backOff, end);
     }
   }
 
   /**
-   * Who holds a name, and again whenever that changes. It ends like {@link Names.watch}, and fails
-   * like it.
+   * Follows the holders of a name. Ends like {@link Names.watch}.
+   *
+   * @param name the name
+   * @param signal ends it
+   * @returns the holders, again after each change
+   * @throws {GreetError} if the service refuses the watch, or sends too many entries
    */
   async *follow(name: string, signal?: AbortSignal): AsyncGenerator<Holders> {
-    let entries: readonly NamedEntry[] = [];
+    const held = new HeldNames();
     for await (const event of this.watch(name, signal)) {
-      entries = after(entries, event);
+      held.apply(event);
+      const entries = held.of(name);
       checkCount(entries.length, name, this.address);
       yield event.type === "lost" ? { entries, error: event.error } : { entries };
     }
@@ -270,169 +241,91 @@ export class Names implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
-    await Promise.all([...this.#claims].map((claimed) => claimed[Symbol.asyncDispose]()));
+    await Promise.all([...this.#claims].map((claim) => claim[Symbol.asyncDispose]()));
     await this.#service[Symbol.asyncDispose]();
   }
 }
 
-/** What is held, by name, as far as a watcher of all names was told. */
-export class Known {
-  readonly #entries = new Map<string, readonly NamedEntry[]>();
-  #size = 0;
-
-  /** What is held under a name. */
-  of(name: string): readonly NamedEntry[] {
-    return this.#entries.get(name) ?? [];
-  }
-
-  /** Everything. */
-  all(): NamedEntry[] {
-    return [...this.#entries.values()].flat();
-  }
-
-  get size(): number {
-    return this.#size;
-  }
-
-  /** Takes note of what has happened. */
-  apply(event: NamesEvent): void {
-    if (event.type === "lost") return;
-    if (event.type !== "state") return this.#set(event.entry.name, event);
-    this.#entries.clear();
-    this.#size = 0;
-    const byName = Map.groupBy(event.entries, ({ name }) => name);
-    for (const [name, entries] of byName) this.#set(name, { type: "state", entries });
-  }
-
-  #set(name: string, event: NamesEvent): void {
-    const before = this.of(name);
-    const now = after(before, event);
-    this.#size += now.length - before.length;
-    if (now.length === 0) this.#entries.delete(name);
-    else this.#entries.set(name, now);
-  }
-}
-
-/** What is held under one name after something has happened. */
-function after(entries: readonly NamedEntry[], event: NamesEvent): readonly NamedEntry[] {
-  switch (event.type) {
-    case "state":
-      return event.entries;
-    case "held": {
-      const { entry } = event;
-      if (!entry.shared) return [entry];
-      return [...entries.filter(({ address }) => address !== entry.address), entry];
-    }
-    case "freed":
-      return entries.filter((entry) => !isSameHold(entry, event.entry));
-    case "lost":
-      return entries;
-  }
-}
-
-/**
- * Whether it is the same that is held. Somebody with another key may be at the same address by the
- * time the end of a hold is told.
- */
-export function isSameHold(one: NamedEntry, other: NamedEntry): boolean {
-  return one.name === other.name && one.address === other.address &&
-    one.fingerprint === other.fingerprint;
-}
-
-/** That nobody holds a name. */
-export function nobody(name: string, address: string): GreetError {
-  return new GreetError("NOT_FOUND", `nobody is registered as ${name} at ${address}`);
-}
-
-/** A claim that is made, and made again when it was lost. */
-class Claimed implements Registration {
+/** A claim that is made again whenever it was lost. */
+class LastingClaim implements Registration {
   readonly claim: NameClaim;
-  /** How the first attempt ended. */
-  readonly settled: Promise<ClaimStatus>;
-  standing: ClaimStatus = { state: "lost", error: new GreetError("CANCELLED", "not claimed yet") };
-  readonly #onChange: (standing: ClaimStatus) => void;
+  /** The status after the first attempt. */
+  readonly firstStatus: Promise<ClaimStatus>;
+  status: ClaimStatus = { state: "lost", error: new GreetError("CANCELLED", "not claimed yet") };
+  readonly #service: NamingService;
+  readonly #onChange: (status: ClaimStatus) => void;
   readonly #onEnd: () => void;
-  readonly #given = new AbortController();
+  readonly #first = Promise.withResolvers<ClaimStatus>();
+  readonly #ended = new AbortController();
   readonly #running: Promise<void>;
-  #isSettled = false;
+  #hasStatus = false;
 
   constructor(
     service: NamingService,
     claim: NameClaim,
-    onChange: (standing: ClaimStatus) => void,
+    onChange: (status: ClaimStatus) => void,
     onEnd: () => void,
   ) {
-    // A copy, so that it is this claim and no other, even where it is claimed twice.
+    this.#service = service;
+    // A copy, so that services can tell two claims apart although they were made with one object.
     this.claim = { ...claim };
     this.#onChange = onChange;
     this.#onEnd = onEnd;
-    const { promise, resolve } = Promise.withResolvers<ClaimStatus>();
-    this.settled = promise;
-    this.#running = this.#run(service, resolve);
+    this.firstStatus = this.#first.promise;
+    this.#running = this.#run();
   }
 
-  async #run(service: NamingService, settle: (standing: ClaimStatus) => void): Promise<void> {
-    const { signal } = this.#given;
-    const retry = new Retry();
-    const stand = (standing: ClaimStatus) => {
-      this.standing = standing;
-      settle(standing);
-      if (this.#isSettled) this.#onChange(standing);
-      this.#isSettled = true;
-    };
+  async #run(): Promise<void> {
+    const { signal } = this.#ended;
+    const backOff = new BackOff(RETRY);
     while (!signal.aborted) {
       try {
-        await service.hold(this.claim, (since) => {
-          retry.succeeded();
-          stand({ state: "held", since });
+        await this.#service.hold(this.claim, (since) => {
+          backOff.reset();
+          this.#set({ state: "held", since });
         }, signal);
       } catch (cause) {
         if (signal.aborted) break;
-        const error = explained(cause, service.address);
-        const state = isTransient(error) ? "lost" : "refused";
-        const isNews = this.standing.state !== state ||
-          this.standing.error.message !== error.message;
-        if (isNews || !this.#isSettled) stand({ state, error });
+        this.#fail(explained(cause, this.#service.address));
       }
-      await retry.pause(signal);
+      await pauseWithJitter(backOff, signal);
     }
-    settle(this.standing);
+    this.#first.resolve(this.status);
+  }
+
+  /** Reports a failed attempt, unless the one before failed in the same way. */
+  #fail(error: GreetError): void {
+    const state = isTransient(error) ? "lost" : "refused";
+    const { status } = this;
+    const isKnown = status.state === state && status.error.message === error.message;
+    if (!isKnown || !this.#hasStatus) this.#set({ state, error });
+  }
+
+  #set(status: ClaimStatus): void {
+    this.status = status;
+    this.#first.resolve(status);
+    if (this.#hasStatus) this.#onChange(status);
+    this.#hasStatus = true;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#given.abort();
+    this.#ended.abort();
     await this.#running;
     this.#onEnd();
   }
 }
 
-/** What went wrong with a naming service, so that it cannot be taken for something else's fault. */
+/** Adds to an error that it is about the naming service, which its message may not reveal. */
 function explained(cause: unknown, address: string): GreetError {
   const { code, message, hint } = GreetError.from(cause);
   if (code === "UNIMPLEMENTED") {
     return new GreetError(code, `there is no naming service at ${address}`, { cause });
   }
-  const whose = isTransient({ code }) ? "the naming service at " : "";
-  return new GreetError(code, whose + message, { hint });
+  const prefix = isTransient({ code }) ? "the naming service at " : "";
+  return new GreetError(code, prefix + message, { hint });
 }
 
-/** Waits longer each time, until something succeeds. */
-class Retry {
-  #ms = RETRY.firstMs;
-
-  succeeded(): void {
-    this.#ms = RETRY.firstMs;
-  }
-
-  async pause(signal: AbortSignal): Promise<void> {
-    // Those who lost the same service at the same moment are not to come back at the same moment.
-    await pause(this.#ms * (0.5 + Math.random()), signal);
-    this.#ms = Math.min(this.#ms * RETRY.factor, RETRY.maxMs);
-  }
-}
-
-/** Whether trying again may help: it is the service that cannot be reached or is not ready. */
-export function isTransient({ code }: Pick<GreetError, "code">): boolean {
-  return code === "UNAVAILABLE" || code === "DEADLINE_EXCEEDED" || code === "CANCELLED" ||
-    code === "ABORTED" || code === "INTERNAL" || code === "UNKNOWN";
+/** Pauses, so that clients that lost the same service do not all come back at the same moment. */
+async function pauseWithJitter(backOff: BackOff, signal: AbortSignal): Promise<void> {
+  await pause(backOff.next() * (0.5 + Math.random()), signal);
 }

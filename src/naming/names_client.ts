@@ -1,35 +1,45 @@
 /**
- * A naming service that is the server of `greet names`, or anything else that serves `Names`.
+ * The client of a naming server: `greet names`, or anything else that serves `greet.v1.Names`.
  *
- * One connection carries everything, and is asked every few seconds whether the
- * server is still there. A claim's secret stays the same across connections, so that a name
- * which the server has not noticed to be free is ours again at once.
+ * One connection carries everything, with pings to notice a silent server. A claim keeps its secret
+ * across connections, so a lost name comes back at once even if the server still thinks it is held.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { checkCount, checkTime, nobody, STATE_MS } from "./names.ts";
-import type { NameClaim, NamedEntry, NamesWatch, NamingService, WatchUpdate } from "./names.ts";
+import { checkCount, checkTime, notRegistered, STATE_MS } from "./naming_service.ts";
+import type {
+  NameClaim,
+  NamedEntry,
+  NamesWatch,
+  NamingService,
+  WatchUpdate,
+} from "./naming_service.ts";
 import { type Channel, dial } from "../rpc/client.ts";
 import type { ClientTls } from "../rpc/credentials.ts";
 import { isEndpoint, type Target } from "../net/address.ts";
 import { isFingerprint, nameProblem } from "../base/text.ts";
-import { type NameChanges, type NameEntry, NAMES } from "../rpc/services.ts";
+import { NAMES, type WireChanges, type WireEntry } from "../rpc/services.ts";
 
 /** How long the server may take for its first answer. */
 const ANSWER_TIMEOUT_MS = 5_000;
 
-/** A server that has been stopped is noticed within 5 s, as it notices us. */
+/** A silent server is noticed within 5 s, as it notices silent clients. */
 const KEEPALIVE = { everyMs: 2_500, timeoutMs: 2_000 };
 
-/** The naming server at a target. Disposing of it closes the connection. */
-export class NamesServer implements NamingService {
+/** The client of one naming server. Disposing of it closes the connection. */
+export class NamesClient implements NamingService {
   readonly #target: Target;
   readonly #tls: ClientTls | undefined;
-  readonly #holders = new WeakMap<NameClaim, string>();
+  readonly #secrets = new WeakMap<NameClaim, string>();
   #channel: Channel | undefined;
 
-  /** Nothing is sent before something is asked. */
+  /**
+   * Connects with the first call.
+   *
+   * @param target the naming server
+   * @param tls how to use TLS; without it, the connection is not encrypted
+   */
   constructor(target: Target, tls?: ClientTls) {
     this.#target = target;
     this.#tls = tls;
@@ -39,12 +49,11 @@ export class NamesServer implements NamingService {
     return this.#target.address;
   }
 
-  /** A channel whose connection failed has closed itself. */
   #dial(): Channel {
     return this.#channel ??= dial(this.#target, { keepalive: KEEPALIVE, tls: this.#tls });
   }
 
-  /** Does something on the channel there is, and gives the channel up where it fails. */
+  /** Runs calls on the channel, and replaces the channel if its connection fails. */
   async *#using<T>(run: (channel: Channel) => AsyncIterable<T>): AsyncGenerator<T> {
     const channel = this.#dial();
     try {
@@ -64,18 +73,18 @@ export class NamesServer implements NamingService {
     signal: AbortSignal,
   ): Promise<void> {
     const { name, address, shared = false, fingerprint = "" } = claim;
-    const request = { name, address, shared, holder: this.#holderOf(claim), fingerprint };
+    const request = { name, address, shared, holder: this.#secretOf(claim), fingerprint };
     const holding = this.#using((channel) =>
       channel.stream(NAMES, "Register", request, { timeoutMs: ANSWER_TIMEOUT_MS, signal })
     );
     for await (const { sinceMs } of holding) held(new Date(sinceMs));
   }
 
-  /** Each claim has a secret of its own: two claims of one name are not to take it from each other. */
-  #holderOf(claim: NameClaim): string {
-    const holder = this.#holders.get(claim) ?? crypto.randomUUID();
-    this.#holders.set(claim, holder);
-    return holder;
+  /** Each claim has its own secret: two claims of one name must not take it from each other. */
+  #secretOf(claim: NameClaim): string {
+    const secret = this.#secrets.get(claim) ?? crypto.randomUUID();
+    this.#secrets.set(claim, secret);
+    return secret;
   }
 
   async list(
@@ -105,7 +114,7 @@ export class NamesServer implements NamingService {
       }
     } catch (error) {
       if (name === undefined || (error as GreetError).code !== "NOT_FOUND") throw error;
-      throw nobody(name, this.address);
+      throw notRegistered(name, this.address);
     }
     return entries;
   }
@@ -114,7 +123,7 @@ export class NamesServer implements NamingService {
     const options = (signal: AbortSignal) => ({ timeoutMs: ANSWER_TIMEOUT_MS, signal });
     return {
       run: (signal) =>
-        told(
+        updatesFrom(
           this.#using((channel) => channel.stream(NAMES, "Watch", { name }, options(signal))),
           name,
           this.address,
@@ -129,13 +138,13 @@ export class NamesServer implements NamingService {
 }
 
 /**
- * Answers as events; the pieces of a state are put together.
+ * Converts answers to events, and joins the parts of a state.
  *
- * @param name which name was asked for; all where it is empty
- * @param address what the server is called in errors
+ * @param name the name that is watched; empty for all names
+ * @param address the server's address, for error messages
  */
-async function* told(
-  answers: AsyncIterable<NameChanges>,
+async function* updatesFrom(
+  answers: AsyncIterable<WireChanges>,
   name: string,
   address: string,
 ): AsyncGenerator<WatchUpdate> {
@@ -163,10 +172,10 @@ async function* told(
 }
 
 /**
- * An entry that came over the wire; none where it breaks the rules, or is not what was asked for,
- * which no server of ours would send.
+ * Converts an entry from the wire. An entry that breaks the rules, or is for another name, is left
+ * out: `greet names` would never send it.
  */
-function toEntry(entry: NameEntry | null, wanted = ""): NamedEntry[] {
+function toEntry(entry: WireEntry | null, wanted = ""): NamedEntry[] {
   if (entry === null || nameProblem(entry.name) !== undefined || !isEndpoint(entry.address)) {
     return [];
   }
@@ -177,7 +186,7 @@ function toEntry(entry: NameEntry | null, wanted = ""): NamedEntry[] {
   return isFingerprint(fingerprint) ? [{ ...held, fingerprint }] : [];
 }
 
-/** Whether a number of milliseconds since 1970 is in a year that has four digits. */
+/** Whether a time in milliseconds since 1970 is in a year with four digits. */
 function isDate(ms: number): boolean {
   return ms >= 0 && ms < Date.UTC(10_000);
 }

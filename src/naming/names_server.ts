@@ -1,9 +1,8 @@
 /**
  * The naming server of `greet names`: a {@link Registry} behind gRPC.
  *
- * A name is held for as long as the call that registered it stays open, so there is
- * nothing to time out but connections: each is asked every few seconds whether it is
- * still there. Nothing is kept on disk; after a restart, the registrants come back.
+ * A name is held while the call that registered it stays open, so only connections can time out:
+ * each is pinged every few seconds. Nothing is stored; after a restart, holders register again.
  *
  * @module
  */
@@ -15,69 +14,81 @@ import { health, reflection } from "../rpc/standard_services.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { LOOPBACK } from "../net/address.ts";
 import { aborted } from "../base/timing.ts";
-import { type NameChange, type NameEntry, NAMES } from "../rpc/services.ts";
+import { NAMES, type WireChange, type WireEntry } from "../rpc/services.ts";
 
-/** The port of a naming server where none is given. */
+/** The default port of a naming server. */
 export const NAMES_PORT = 55_500;
 
 /**
- * How long a holder may be silent before the name is free, in milliseconds. A connection is asked
- * after a bit less than half of it, and has as long to answer.
+ * How long a holder may be silent before its names are free, in milliseconds. A connection is pinged
+ * after a bit less than half of it, and has the same time to answer.
  */
 export const LEASE_MS = 5_000;
 const KEEPALIVE = { everyMs: LEASE_MS / 2 - 100, timeoutMs: LEASE_MS / 2 - 100 };
 
-/** What is asked is short, whoever asks. */
+/** Requests are short. */
 const MAX_REQUEST_BYTES = 64_000;
 
-/** More than the registry lets one connection have open, so that it is the one to refuse them. */
+/** More than the registry allows one connection, so that the registry is the one to refuse. */
 const MAX_CALLS = 2 * (LIMITS.namesOfOne + LIMITS.watchesOfOne);
 
-/** How many on all of them: each name is held by one. */
+/** The limit for all connections together: each name takes one call. */
 const MAX_OPEN_CALLS = 100_000;
 
-/** What became of a name: held at an address, or freed. */
+/** A change on a naming server. */
 export interface NameNews {
+  /** When it happened. */
   readonly at: Date;
+  /** Whether the name is held now, or free. */
   readonly kind: "held" | "freed";
-  /** Text from somebody else. */
+  /** The name, exactly as the holder sent it. */
   readonly name: string;
+  /** The address, exactly as the holder sent it. */
   readonly address: string;
-  /** `SHA256:…`, the fingerprint of the holder's key, where they have told it. */
+  /** `SHA256:…`, the fingerprint of the holder's key, if the holder registered it. */
   readonly fingerprint?: string;
 }
 
-/** How to serve names. */
+/** How to run a naming server. */
 export interface ServeNamesOptions {
   /** The address to listen on (default `127.0.0.1`). */
   host?: string;
-  /** The port to listen on, 0 for a free one (default {@link NAMES_PORT}). */
+  /** The port to listen on; 0 for a free one (default {@link NAMES_PORT}). */
   port?: number;
-  /** Gets what becomes of names. */
+  /** Gets every change. */
   onChange?: (news: NameNews) => void;
-  /** Gets what failed by mistake inside the server; by default it goes to the console. */
+  /** Gets unexpected errors inside the server (default: prints them to the console). */
   onFault?: (error: unknown) => void;
-  /** Speaks TLS, and nothing else. */
+  /** Accepts only TLS connections. */
   tls?: ServerTls;
-  /** Gets who could not finish a handshake, and what they have to change. */
+  /** Gets connections whose handshake failed, with a hint for the caller. */
   onRefused?: (error: GreetError) => void;
 }
 
 /**
- * Serves names, with health checking and reflection.
+ * Runs a naming server, with health checking and reflection.
  *
- * @returns the running server; its `port` is the one that was chosen
- * @throws {GreetError} `FAILED` where the port, the host or the certificate cannot be had
+ * @param options where to listen, and what to report
+ * @returns the running server, once it is listening; its `port` is the actual one. Disposing stops it
+ * @throws {GreetError} `FAILED` if the host, the port or the certificate cannot be used
  *
  * @example
  * ```ts
  * import { openNames, serveNames } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
- * await using server = await serveNames({ port: 0 });
- * await using names = openNames(`${server.port}`);
- * await using _registration = await names.register({ name: "Bob", address: "127.0.0.1:55555" });
- * assert.equal((await names.lookup("Bob"))[0].address, "127.0.0.1:55555");
+ * const log: string[] = [];
+ * await using server = await serveNames({
+ *   port: 0,
+ *   onChange: ({ kind, name }) => void log.push(`${name} is ${kind}`),
+ * });
+ * {
+ *   await using names = openNames(`${server.port}`);
+ *   await names.register({ name: "Bob", address: "127.0.0.1:55555" });
+ *   assert.equal((await names.lookup("Bob"))[0].address, "127.0.0.1:55555");
+ * }
+ * await server.stop();
+ * assert.deepEqual(log, ["Bob is held", "Bob is freed"]);
  * ```
  */
 export async function serveNames(options: ServeNamesOptions = {}): Promise<Server> {
@@ -110,7 +121,7 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
   });
 }
 
-function newsOf({ kind, entry }: NameChange & { entry: NameEntry }): NameNews {
+function newsOf({ kind, entry }: WireChange & { entry: WireEntry }): NameNews {
   const { name, address, fingerprint } = entry;
   return {
     at: new Date(),

@@ -1,61 +1,59 @@
 /**
- * Who holds which name, in memory, and who wants to know.
+ * The names of a naming server, in memory: who holds what, and who watches.
  *
- * Claims are made and given back; watchers get the present state and then every
- * change, each with a revision one higher than the one before. A watcher that
- * does not keep up costs no more than a bounded queue: it gets the whole state again.
- * There is no network here.
+ * Every change has a revision one higher than the one before. A watcher that is too slow costs no
+ * more than a bounded queue: it gets the whole state again. There is no network here.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { isEndpoint } from "../net/address.ts";
-import { isFingerprint, nameProblem } from "../base/text.ts";
-import { pause } from "../base/timing.ts";
-import type { NameChange, NameChanges, NameClaim, NameEntry } from "../rpc/services.ts";
+import { formatUtc } from "../base/local_time.ts";
+import { nameProblem } from "../base/text.ts";
+import { pause, Pulse } from "../base/timing.ts";
+import { claimProblem } from "./claim_rules.ts";
+import type { WireChange, WireChanges, WireClaim, WireEntry } from "../rpc/services.ts";
 
-/** How much of everything there may be. */
+/** The limits of a registry. A connection that holds or watches names is their owner. */
 export const LIMITS = {
-  /** Names that one connection holds. */
+  /** Names of one owner. */
   namesOfOne: 1_000,
-  /** Watches of one connection. */
+  /** Watches of one owner. */
   watchesOfOne: 1_000,
-  /** Those of them that are of all names: each may hold on to all there was when it began. */
+  /** Watches of all names of one owner: each may keep the state of when it began in memory. */
   watchesOfAllOfOne: 10,
-  /** Addresses of one name: all of them fit into one answer. */
+  /** Addresses of one name: they must fit into one answer. */
   addressesOfOne: 1_000,
-  /** Names in all. */
+  /** Names of all owners. */
   names: 100_000,
-  /** Watches in all. */
+  /** Watches of all owners. */
   watches: 50_000,
-  /** Characters in what a holder is known by: a UUID has 36. */
+  /** Characters in a claim's `holder`; a UUID has 36. */
   holder: 128,
   /** Changes that wait for one watcher. */
   waiting: 1_000,
-  /** Entries in one piece of a state. */
+  /** Entries in one part of a state. */
   changes: 500,
   /** Bytes in one page of a list, unless a single name takes more. */
   bytes: 200_000,
 } as const;
 
-/** A name that is held, for as long as it is not released. */
+/** A name that is held. */
 interface Hold {
-  readonly entry: NameEntry;
+  readonly entry: WireEntry;
   readonly holder: string;
-  /** Whose it is, as {@link LIMITS} count. */
   readonly owner: string;
-  /** Somebody who showed the same holder has taken it over. */
+  /** Aborted when the same holder has claimed the name again. */
   readonly superseded: AbortController;
 }
 
-/** A name that was claimed: what to tell of it, and a way to give it back. */
-export interface Held extends Disposable {
-  readonly entry: NameEntry;
-  /** Aborted when the same holder has claimed it again. */
+/** A successful claim. Disposing of it gives the name back. */
+export interface GrantedClaim extends Disposable {
+  readonly entry: WireEntry;
+  /** Aborted when the same holder has claimed the name again. */
   readonly superseded: AbortSignal;
 }
 
-/** The names. */
+/** The names that are held, and their watchers. */
 export class Registry {
   readonly #holds = new Map<string, Set<Hold>>();
   readonly #watchers = new Map<string, Set<Watcher>>();
@@ -64,47 +62,43 @@ export class Registry {
     watches: new Map<string, number>(),
     watchesOfAll: new Map<string, number>(),
   };
-  /** The names that are held, in order. */
+  /** The names that are held, sorted. */
   readonly #sorted: string[] = [];
-  /** All there was at a revision, shared by those who watch all names. */
-  #snapshot: { revision: number; entries: readonly NameEntry[] } | undefined;
+  /** All entries at a revision, shared by all watches of all names. */
+  #snapshot: { revision: number; entries: readonly WireEntry[] } | undefined;
   readonly #paces = new Map<string, Pace>();
-  readonly #onChange: (change: NameChange & { entry: NameEntry }) => void;
+  readonly #onChange: (change: WireChange & { entry: WireEntry }) => void;
   #size = 0;
   #watches = 0;
   #revision = 0;
 
-  /** @param onChange gets every change, when it is made */
-  constructor(onChange: (change: NameChange & { entry: NameEntry }) => void = () => {}) {
+  /** @param onChange gets every change when it happens */
+  constructor(onChange: (change: WireChange & { entry: WireEntry }) => void = () => {}) {
     this.#onChange = onChange;
   }
 
-  /** How many entries there are. */
+  /** The number of entries. */
   get size(): number {
     return this.#size;
   }
 
   /**
-   * Holds a name until what is returned is disposed of.
+   * Holds a name until the claim is disposed of.
    *
-   * @param claim who wants to hold what; from somebody else
-   * @param owner whose share of the limits it counts against
-   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, address or fingerprint, for a `holder`
-   *   that is too long and for a fingerprint with a shared name, `ALREADY_EXISTS` where somebody
-   *   else holds the name, `RESOURCE_EXHAUSTED` where there are too many
+   * @param claim the claim, as it was received
+   * @param owner the connection, for the limits
+   * @throws {GreetError} `INVALID_ARGUMENT` for a claim that breaks the rules, `ALREADY_EXISTS` if
+   *   someone else holds the name, `RESOURCE_EXHAUSTED` beyond a limit
    */
-  claim({ name, address, shared, holder, fingerprint }: NameClaim, owner: string): Held {
-    checkName(name);
-    if (!isEndpoint(address)) {
-      throw new GreetError("INVALID_ARGUMENT", "the address is not host:port or [v6]:port");
-    }
-    checkFingerprint(fingerprint, shared);
+  claim({ name, address, shared, holder, fingerprint }: WireClaim, owner: string): GrantedClaim {
+    const problem = claimProblem({ name, address, shared, fingerprint: fingerprint || undefined });
+    if (problem !== undefined) throw new GreetError("INVALID_ARGUMENT", problem);
     if (holder.length > LIMITS.holder) {
       const message = `the holder is longer than ${LIMITS.holder} characters`;
       throw new GreetError("INVALID_ARGUMENT", message);
     }
     const former = this.#former(name, address, shared, holder);
-    if (former === undefined) this.#checkRoom(name, owner);
+    if (former === undefined) this.#checkNameLimits(name, owner);
     const sinceMs = former?.entry.sinceMs ?? Date.now();
     const superseded = new AbortController();
     const entry = { name, address, shared, sinceMs, fingerprint };
@@ -112,9 +106,8 @@ export class Registry {
     if (former !== undefined) this.#remove(former);
     this.#add(hold);
     if (former === undefined || !isSame(former.entry, entry)) {
-      // Not as before: at the former address, or with the former key, nobody is reached any more.
-      if (former !== undefined) this.#changed("FREED", former.entry);
-      this.#changed("HELD", entry);
+      if (former !== undefined) this.#report("FREED", former.entry);
+      this.#report("HELD", entry);
     }
     former?.superseded.abort();
     return {
@@ -124,7 +117,11 @@ export class Registry {
     };
   }
 
-  /** What the claim takes the place of: the same holder's earlier one. */
+  /**
+   * The earlier claim by the same holder, which a new one replaces.
+   *
+   * @throws {GreetError} `ALREADY_EXISTS` if someone else holds the name
+   */
   #former(name: string, address: string, shared: boolean, holder: string): Hold | undefined {
     const holds = [...this.#holds.get(name) ?? []];
     const former = holds.find((hold) => holder !== "" && hold.holder === holder);
@@ -132,23 +129,21 @@ export class Registry {
       hold !== former && (!shared || !hold.entry.shared || hold.entry.address === address)
     );
     if (other === undefined) return former;
-    const since = new Date(other.entry.sinceMs).toISOString().replace("T", " ").slice(0, 19);
+    const since = formatUtc(new Date(other.entry.sinceMs));
     const what = shared && other.entry.shared ? `${name} at ${address}` : name;
-    throw new GreetError("ALREADY_EXISTS", `somebody else has held ${what} since ${since} UTC`);
+    throw new GreetError("ALREADY_EXISTS", `someone else has held ${what} since ${since} UTC`);
   }
 
-  #checkRoom(name: string, owner: string): void {
-    if ((this.#counts.names.get(owner) ?? 0) >= LIMITS.namesOfOne) {
-      const message = `one connection may hold ${LIMITS.namesOfOne} names, and this one does`;
-      throw new GreetError("RESOURCE_EXHAUSTED", message);
+  #checkNameLimits(name: string, owner: string): void {
+    const { namesOfOne, addressesOfOne, names } = LIMITS;
+    if ((this.#counts.names.get(owner) ?? 0) >= namesOfOne) {
+      throw exhausted(`this connection holds ${namesOfOne} names, which is the limit`);
     }
-    if ((this.#holds.get(name)?.size ?? 0) >= LIMITS.addressesOfOne) {
-      const message = `${LIMITS.addressesOfOne} may share a name, and ${name} is shared by as many`;
-      throw new GreetError("RESOURCE_EXHAUSTED", message);
+    if ((this.#holds.get(name)?.size ?? 0) >= addressesOfOne) {
+      throw exhausted(`${name} has ${addressesOfOne} addresses, which is the limit`);
     }
-    if (this.#size >= LIMITS.names) {
-      const message = `this server may keep ${LIMITS.names} names, and it does`;
-      throw new GreetError("RESOURCE_EXHAUSTED", message);
+    if (this.#size >= names) {
+      throw exhausted(`this server keeps ${names} names, which is the limit`);
     }
   }
 
@@ -177,10 +172,10 @@ export class Registry {
   }
 
   #release(hold: Hold): void {
-    if (this.#remove(hold)) this.#changed("FREED", hold.entry);
+    if (this.#remove(hold)) this.#report("FREED", hold.entry);
   }
 
-  #changed(kind: NameChange["kind"], entry: NameEntry): void {
+  #report(kind: WireChange["kind"], entry: WireEntry): void {
     const change = { kind, entry, revision: ++this.#revision };
     for (const name of [entry.name, ""]) {
       for (const watcher of this.#watchers.get(name) ?? []) watcher.push(change);
@@ -189,23 +184,23 @@ export class Registry {
   }
 
   /**
-   * Who holds a name.
+   * The entries of a name.
    *
-   * @throws {GreetError} `INVALID_ARGUMENT` where it is none, `NOT_FOUND` where nobody does
+   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, `NOT_FOUND` if it is not held
    */
-  lookup(name: string): NameEntry[] {
+  lookup(name: string): WireEntry[] {
     checkName(name);
     const entries = this.#entries(name);
-    if (entries.length === 0) throw new GreetError("NOT_FOUND", `nobody is registered as ${name}`);
+    if (entries.length === 0) throw new GreetError("NOT_FOUND", `${name} is not registered`);
     return entries;
   }
 
-  #entries(name: string): NameEntry[] {
+  #entries(name: string): WireEntry[] {
     return [...this.#holds.get(name) ?? []].map(({ entry }) => entry);
   }
 
-  /** All there is, ordered by name. */
-  #all(): readonly NameEntry[] {
+  /** All entries, ordered by name. */
+  #all(): readonly WireEntry[] {
     if (this.#snapshot?.revision !== this.#revision) {
       const entries = this.#sorted.flatMap((name) => this.#entries(name));
       this.#snapshot = { revision: this.#revision, entries };
@@ -214,16 +209,16 @@ export class Registry {
   }
 
   /**
-   * As many names as fit into one answer, after one, ordered.
+   * One page of the list of all entries, ordered by name.
    *
-   * @param after the last one of the answer before; empty for the first
-   * @throws {GreetError} `INVALID_ARGUMENT` where it cannot be a name
+   * @param after the last name of the previous page; empty for the first page
+   * @throws {GreetError} `INVALID_ARGUMENT` if it cannot be a name
    */
-  list(after: string): { entries: NameEntry[]; nextPageToken: string } {
+  list(after: string): { entries: WireEntry[]; nextPageToken: string } {
     if (after !== "" && nameProblem(after) !== undefined) {
-      throw new GreetError("INVALID_ARGUMENT", "the page token is not from an answer of List");
+      throw new GreetError("INVALID_ARGUMENT", "the page token is not one that List has returned");
     }
-    const entries: NameEntry[] = [];
+    const entries: WireEntry[] = [];
     const first = positionOf(after, this.#sorted) + (this.#holds.has(after) ? 1 : 0);
     for (let i = first, bytes = 0; i < this.#sorted.length; i++) {
       const held = this.#entries(this.#sorted[i]);
@@ -237,17 +232,16 @@ export class Registry {
   }
 
   /**
-   * What happens to a name: the state, then changes, and the state again after too many of them
-   * have waited to be read. It ends when the signal is aborted.
+   * Watches a name: first the state, then changes; the state again if too many changes have waited
+   * to be read. Ends when the signal is aborted.
    *
-   * @param name which one; all where it is empty
-   * @param owner whose share of the limits it counts against
-   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, `RESOURCE_EXHAUSTED` where there are too
-   *   many watches
+   * @param name the name; empty for all names
+   * @param owner the connection, for the limits
+   * @throws {GreetError} `INVALID_ARGUMENT` for a bad name, `RESOURCE_EXHAUSTED` beyond a limit
    */
-  async *watch(name: string, owner: string, signal: AbortSignal): AsyncGenerator<NameChanges> {
+  async *watch(name: string, owner: string, signal: AbortSignal): AsyncGenerator<WireChanges> {
     if (name !== "") checkName(name);
-    this.#checkWatches(name, owner);
+    this.#checkWatchLimits(name, owner);
     const watcher = new Watcher();
     this.#countWatch(name, owner, 1);
     const pace = this.#paces.get(owner) ?? new Pace();
@@ -261,9 +255,9 @@ export class Registry {
           await watcher.more;
           continue;
         }
-        const isOneOfMany = this.#counts.watches.get(owner)! > UNPACED;
-        // What changes until it is this watcher's turn is told together.
-        if (isOneOfMany) await pace.turn(signal);
+        const isPaced = this.#counts.watches.get(owner)! > UNPACED;
+        // Changes that happen before this watcher's turn go into the same answer.
+        if (isPaced) await pace.turn(signal);
         const changes = watcher.take();
         if (changes === "too many") yield* this.#state(name);
         else yield { state: false, more: false, revision: changes.at(-1)!.revision, changes };
@@ -276,19 +270,18 @@ export class Registry {
     }
   }
 
-  #checkWatches(name: string, owner: string): void {
-    const exhausted = (message: string) => new GreetError("RESOURCE_EXHAUSTED", message);
+  #checkWatchLimits(name: string, owner: string): void {
     const { watches, watchesOfAll } = this.#counts;
     const { watchesOfOne, watchesOfAllOfOne } = LIMITS;
     if ((watches.get(owner) ?? 0) >= watchesOfOne) {
-      throw exhausted(`one connection may watch ${watchesOfOne} times, and this one does`);
+      throw exhausted(`this connection has ${watchesOfOne} watches, which is the limit`);
     }
     if (name === "" && (watchesOfAll.get(owner) ?? 0) >= watchesOfAllOfOne) {
-      const message = `one connection may watch all names ${watchesOfAllOfOne} times`;
-      throw exhausted(`${message}, and this one does`);
+      const message = `this connection has ${watchesOfAllOfOne} watches of all names`;
+      throw exhausted(`${message}, which is the limit`);
     }
     if (this.#watches >= LIMITS.watches) {
-      throw exhausted(`this server may have ${LIMITS.watches} watches, and it does`);
+      throw exhausted(`this server has ${LIMITS.watches} watches, which is the limit`);
     }
   }
 
@@ -298,29 +291,29 @@ export class Registry {
     if (name === "") count(this.#counts.watchesOfAll, owner, by);
   }
 
-  /** All there is now, in as many pieces as it takes; what changes meanwhile comes after them. */
-  *#state(name: string): Generator<NameChanges> {
+  /** The state now, in parts; later changes follow in the watcher's queue. */
+  *#state(name: string): Generator<WireChanges> {
     const revision = this.#revision;
     const entries = name === "" ? this.#all() : this.#entries(name);
     for (let from = 0; from === 0 || from < entries.length; from += LIMITS.changes) {
-      const piece = entries.slice(from, from + LIMITS.changes);
+      const part = entries.slice(from, from + LIMITS.changes);
       yield {
         state: from === 0,
         more: from + LIMITS.changes < entries.length,
         revision,
-        changes: piece.map((entry) => ({ kind: "HELD", entry, revision })),
+        changes: part.map((entry) => ({ kind: "HELD", entry, revision })),
       };
     }
   }
 }
 
-/** What has changed and was not read yet. */
+/** The changes that one watcher has not read yet. */
 class Watcher {
-  /** Nothing where it has to begin with the state, the first time and after too many changes. */
-  #changes: NameChange[] | undefined;
-  #more = Promise.withResolvers<void>();
+  /** Undefined if the state comes next: at the beginning, and after too many changes. */
+  #changes: WireChange[] | undefined;
+  readonly #pulse = new Pulse();
 
-  push(change: NameChange): void {
+  push(change: WireChange): void {
     if (this.#changes === undefined) return;
     if (this.#changes.length < LIMITS.waiting) this.#changes.push(change);
     else this.#changes = undefined;
@@ -331,40 +324,39 @@ class Watcher {
     return this.#changes?.length !== 0;
   }
 
-  take(): NameChange[] | "too many" {
+  take(): WireChange[] | "too many" {
     const taken = this.#changes;
     this.#changes = [];
     return taken ?? "too many";
   }
 
-  /** Resolves when there is more to take. */
+  /** Resolves when there is more to take, or {@link Watcher.wake} is called. */
   get more(): Promise<void> {
-    return this.#more.promise;
+    return this.#pulse.next;
   }
 
   wake(): void {
-    this.#more.resolve();
-    this.#more = Promise.withResolvers();
+    this.#pulse.beat();
   }
 }
 
-/** How many watches of one connection are told at once, whatever happens. */
+/** The number of watches on one connection up to which changes are sent at once. */
 const UNPACED = 10;
 
-/** Where there are more: how many answers in a row their connection gets at once. */
+/** Beyond that, how many answers the connection gets at once. */
 const BURST = 100;
 
-/** After that many, how many milliseconds apart the next ones are. */
+/** The pause between further answers, in milliseconds. */
 const STEP_MS = 2;
 
 /**
- * When the watches of one connection are told, so that a name that changes all the time costs not
- * much more when it is watched a thousand times.
+ * The pace of answers to the watches of one connection. Without it, a thousand watches of a name that
+ * changes all the time would cost a thousand answers for each change.
  */
 class Pace {
   #dueMs = 0;
 
-  /** Resolves when one more answer is due, or the signal is aborted. */
+  /** Resolves when the next answer is due, or the signal is aborted. */
   async turn(signal: AbortSignal): Promise<void> {
     const now = performance.now();
     this.#dueMs = Math.max(this.#dueMs, now - BURST * STEP_MS) + STEP_MS;
@@ -372,7 +364,7 @@ class Pace {
   }
 }
 
-/** Where a name is in a list of names in order, or would be. */
+/** The index of a name in a sorted list, or where to insert it. */
 function positionOf(name: string, sorted: readonly string[]): number {
   let [low, high] = [0, sorted.length];
   while (low < high) {
@@ -388,22 +380,18 @@ function checkName(name: string): void {
   if (problem !== undefined) throw new GreetError("INVALID_ARGUMENT", `the name ${problem}`);
 }
 
-function checkFingerprint(fingerprint: string, shared: boolean): void {
-  if (fingerprint === "") return;
-  if (!isFingerprint(fingerprint)) {
-    throw new GreetError("INVALID_ARGUMENT", "the fingerprint is not SHA256:…");
-  }
-  if (shared) throw new GreetError("INVALID_ARGUMENT", "a name that is shared has no fingerprint");
+function exhausted(message: string): GreetError {
+  return new GreetError("RESOURCE_EXHAUSTED", message);
 }
 
-/** Whether watchers would be told the same of two entries for one name, but for since when. */
-function isSame(one: NameEntry, other: NameEntry): boolean {
+/** Whether two entries of one name are the same to watchers. */
+function isSame(one: WireEntry, other: WireEntry): boolean {
   return one.address === other.address && one.shared === other.shared &&
     one.fingerprint === other.fingerprint;
 }
 
-/** At most how many bytes entries take in an answer. */
-function sizeOf(entries: readonly NameEntry[]): number {
+/** An upper bound for the bytes that entries take in an answer. */
+function sizeOf(entries: readonly WireEntry[]): number {
   return entries.reduce(
     (sum, { name, address, fingerprint }) =>
       sum + 3 * name.length + address.length + fingerprint.length + 24,

@@ -1,48 +1,48 @@
 /**
- * Which naming service is meant, as users write it: a naming server, or an etcd.
+ * Parses the address of a naming service, as users write it: of a naming server, or of etcd.
  *
- * A naming server on another machine is asked over TLS, unless its place or `--plaintext` says
- * otherwise; one on this machine in plaintext. What is written `etcd://` or `plaintext://` is
- * never encrypted, wherever it is, and {@link isExposed} tells where somebody should be warned.
+ * A naming server on another machine is called over TLS, one on this machine without it, unless the
+ * address or `--plaintext` says otherwise. `etcd://` and `plaintext://` are never encrypted, not even
+ * over a network, which {@link isExposed} detects.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
 import { isLocal, parseTarget, type Target } from "../net/address.ts";
 
-/** A naming server. */
+/** The address of a naming server. */
 export interface ServerPlace {
   readonly kind: "server";
   readonly targets: readonly [Target];
   readonly isSecure: boolean;
 }
 
-/** An etcd, and where in it the keys are. */
+/** The address of an etcd cluster. */
 export interface EtcdPlace {
   readonly kind: "etcd";
   readonly targets: readonly Target[];
   readonly isSecure: boolean;
-  /** What all keys begin with: nothing, or something that ends with a `/`. */
+  /** The prefix of all keys: empty, or ends with a `/`. */
   readonly prefix: string;
 }
 
-/** Where names are kept. */
+/** The address of a naming service. */
 export type NamingPlace = ServerPlace | EtcdPlace;
 
-/** The port of etcd where none is given. */
+/** The default port of etcd. */
 const ETCD_PORT = 2379;
 
 /**
- * Where names are kept.
+ * Parses the address of a naming service.
  *
- * @param text a port or any other target of a naming server, with `tls://` or `plaintext://` in
- *   front of it or without; or an etcd, as {@link parseEtcdPlace} takes it
- * @param isPlaintext whether what does not say otherwise is not encrypted
- * @throws {GreetError} `USAGE` where it is none
+ * @param text a port or any other target of a naming server, optionally after `tls://` or
+ *   `plaintext://`; or an etcd, as {@link parseEtcdPlace} takes it
+ * @param isPlaintext whether naming servers without a scheme are called without TLS
+ * @throws {GreetError} `USAGE` if it is invalid
  *
  * @example
  * ```ts
- * import { parsePlace } from "@greet/greet";
+ * import { parsePlace } from "./service_url.ts";
  * import assert from "node:assert/strict";
  *
  * assert(!parsePlace("55500").isSecure && parsePlace("tls://localhost:55500").isSecure);
@@ -60,14 +60,14 @@ export function parsePlace(text: string, isPlaintext = false): NamingPlace {
 }
 
 /**
- * Where an etcd is.
+ * Parses the address of an etcd cluster.
  *
- * @param text `etcd://host:port,…/prefix`, or `etcds://…` for TLS; port and prefix may be missing
- * @throws {GreetError} `USAGE` where it is nothing of that kind
+ * @param text `etcd://host:port,…/prefix`, or `etcds://…` for TLS; port and prefix are optional
+ * @throws {GreetError} `USAGE` if it is invalid
  *
  * @example
  * ```ts
- * import { parseEtcdPlace } from "@greet/greet";
+ * import { parseEtcdPlace } from "./service_url.ts";
  * import assert from "node:assert/strict";
  *
  * const { targets, prefix } = parseEtcdPlace("etcd://10.0.0.1,10.0.0.2:23790/team");
@@ -80,12 +80,12 @@ export function parseEtcdPlace(text: string): EtcdPlace {
   const prefix = path.replace(/\/+$/, "");
   if (!hosts) {
     const hint = "write etcd://HOST:PORT, or etcd://HOST:PORT,HOST:PORT for several nodes";
-    throw new GreetError("USAGE", "there is no host in the place of etcd", { hint });
+    throw new GreetError("USAGE", "the address of etcd has no host", { hint });
   }
   if (hosts.includes("@")) {
-    // What is wrong is not quoted: it may be a password.
+    // The message does not quote the address, which may contain a password.
     const hint = "set GREET_ETCD_USER and GREET_ETCD_PASSWORD";
-    throw new GreetError("USAGE", "the place of etcd has no room for a user", { hint });
+    throw new GreetError("USAGE", "an address of etcd cannot contain a user", { hint });
   }
   return {
     kind: "etcd",
@@ -103,17 +103,17 @@ function parseNode(host: string): Target {
   } catch (error) {
     if (GreetError.from(error).code !== "USAGE") throw error;
   }
-  throw new GreetError("USAGE", `${JSON.stringify(host)} is not a node of etcd`, {
+  throw new GreetError("USAGE", `${JSON.stringify(host)} is not an etcd node`, {
     hint: "a node is a host, host:port or [v6]:port; several are separated by commas",
   });
 }
 
-/** Whether what is asked there, and what is answered, goes over a network as it is. */
+/** Whether requests and answers cross a network unencrypted. */
 export function isExposed({ targets, isSecure }: NamingPlace): boolean {
   return !isSecure && !targets.every(isLocal);
 }
 
-/** Whether it is on this machine. */
+/** Whether the whole service is on this machine. */
 export function isNearby({ targets }: NamingPlace): boolean {
   return targets.every(isLocal);
 }

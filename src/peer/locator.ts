@@ -10,7 +10,8 @@
  */
 import { GreetError } from "../base/errors.ts";
 import type { Link, Place, Whereabouts } from "./link.ts";
-import { type NamedEntry, type Names, nobody } from "../naming/names.ts";
+import type { Names } from "../naming/names.ts";
+import { type NamedEntry, notRegistered } from "../naming/naming_service.ts";
 import { isLocal, isLoopback, isTarget, parseTarget, splitName } from "../net/address.ts";
 import { parseName } from "../base/text.ts";
 
@@ -97,7 +98,7 @@ export async function followName(
   try {
     for await (const { entries: [entry], error } of names.follow(name, signal)) {
       if (entry !== undefined) link.moveTo(placeOf(entry, reach));
-      else link.moveTo(error ?? nobody(name, names.address));
+      else link.moveTo(error ?? notRegistered(name, names.address));
     }
   } catch (error) {
     link.moveTo(GreetError.from(error));

@@ -89,7 +89,7 @@ export const CHAT: ServiceType<{
 }> = { name: "greet.v1.Chat", proto: chatProto };
 
 /** `greet.v1.Entry`: a name that is held. */
-export interface NameEntry {
+export interface WireEntry {
   name: string;
   address: string;
   shared: boolean;
@@ -97,8 +97,8 @@ export interface NameEntry {
   fingerprint: string;
 }
 
-/** `greet.v1.Claim`: who wants to hold a name. */
-export interface NameClaim {
+/** `greet.v1.Claim`: a claim to hold a name. */
+export interface WireClaim {
   name: string;
   address: string;
   shared: boolean;
@@ -106,29 +106,29 @@ export interface NameClaim {
   fingerprint: string;
 }
 
-/** `greet.v1.Change`: what became of a name. */
-export interface NameChange {
+/** `greet.v1.Change`: a change to one entry. */
+export interface WireChange {
   kind: "HELD" | "FREED";
-  entry: NameEntry | null;
+  entry: WireEntry | null;
   revision: number;
 }
 
-/** `greet.v1.WatchResponse`: changes, or all there is. */
-export interface NameChanges {
+/** `greet.v1.WatchResponse`: changes, or a part of the state. */
+export interface WireChanges {
   state: boolean;
   more: boolean;
   revision: number;
-  changes: NameChange[];
+  changes: WireChange[];
 }
 
 /** The naming service. */
 export const NAMES: ServiceType<{
-  Register: { request: NameClaim; response: { sinceMs: number }; streams: "responses" };
-  Lookup: { request: { name: string }; response: { entries: NameEntry[] } };
-  Watch: { request: { name: string }; response: NameChanges; streams: "responses" };
+  Register: { request: WireClaim; response: { sinceMs: number }; streams: "responses" };
+  Lookup: { request: { name: string }; response: { entries: WireEntry[] } };
+  Watch: { request: { name: string }; response: WireChanges; streams: "responses" };
   List: {
     request: { pageToken: string };
-    response: { entries: NameEntry[]; nextPageToken: string };
+    response: { entries: WireEntry[]; nextPageToken: string };
   };
 }> = { name: "greet.v1.Names", proto: namesProto };
 

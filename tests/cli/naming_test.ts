@@ -132,7 +132,7 @@ Deno.test("a name that is taken ends the second chat, with one sentence", async 
   assert.equal(code, 64 + 6);
   assert.match(
     err,
-    /^greet: error: 127\.0\.0\.1:\d+: somebody else has held Alice since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n$/,
+    /^greet: error: 127\.0\.0\.1:\d+: someone else has held Alice since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n$/,
   );
 });
 
@@ -286,7 +286,7 @@ Deno.test("a name nobody has, and a naming server that is none, are said in one 
   assert.equal(nobody.code, 64 + 5);
   assert.match(
     nobody.err,
-    /^greet: error: \[Bob\] nobody is registered as greeter at 127\.0\.0\.1:\d+\n$/,
+    /^greet: error: \[Bob\] greeter is not registered at 127\.0\.0\.1:\d+\n$/,
   );
   await using server = await greeter(names.env);
   const [, port] = await server.out.until(/listening on (\d+)/);
@@ -442,7 +442,7 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["chat", "Alice", "1", "2", "--advertise", "host"], /--advertise needs --names PLACE\n/],
   [["names", "lst", "--names", "1"], /greet: error/],
   [["greet", "greeter", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
-  [["names", "list", "--names", "etcd://"], /there is no host in the place of etcd\n/],
+  [["names", "list", "--names", "etcd://"], /the address of etcd has no host\n/],
   [["greet", "greeter", "Bob"], /has no port\n.*--names\n/],
   [["chat", "Alice", "Bob", "--names", "1", "--cacert", "x"], /--cacert needs --names tls:/],
 ];

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { GreetError, openNames } from "../../mod.ts";
 import { Etcd } from "../../src/naming/etcd.ts";
 import { parseEtcdPlace } from "../../src/naming/service_url.ts";
-import type { Holders, WatchUpdate } from "../../src/naming/names.ts";
+import type { Holders } from "../../src/naming/names.ts";
+import type { WatchUpdate } from "../../src/naming/naming_service.ts";
 import { pause } from "../../src/base/timing.ts";
 import { EtcdCluster, etcdTest, exists, has } from "../support/etcd.ts";
 import { inTime, Program } from "../support/program.ts";
@@ -102,7 +103,7 @@ etcdTest("who holds a name here is refused it at once, whatever their key", asyn
   for (const fingerprint of [KEY, OTHER_KEY, undefined]) {
     await assert.rejects(inTime(names.register({ ...BOB, fingerprint }), "a refusal", 1_000), {
       code: "ALREADY_EXISTS",
-      message: /Bob is registered here already$/,
+      message: /this process has registered Bob already$/,
     });
   }
   await bob[Symbol.asyncDispose]();
@@ -323,7 +324,7 @@ class Churn {
     for (let port = 1; !isOver(); port++) {
       try {
         await using claimed = await names.register({ name, address: `${host}:${port}` });
-        if (claimed.standing.state !== "held") continue;
+        if (claimed.status.state !== "held") continue;
       } catch (error) {
         assert.equal(GreetError.from(error).code, "ALREADY_EXISTS");
         continue;
@@ -394,7 +395,7 @@ etcdTest(
     await inTime(untilHeld(open(0), names), "all who hold a name are found again", GONE_MS);
     await using _end = await open(0).register({ name: "End", address: "127.0.0.1:1" });
     await inTime(Promise.all(watching), "the last event", 30_000);
-    for (const { standing, claim } of holders) assert.equal(standing.state, "held", claim.name);
+    for (const { status, claim } of holders) assert.equal(status.state, "held", claim.name);
     const { told, stolen } = await truth(cluster, "End");
     assert.deepEqual(stolen, []);
     for (const watcher of watchers) {

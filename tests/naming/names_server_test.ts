@@ -18,10 +18,10 @@ import { type Channel, dial } from "../../src/rpc/client.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import {
   HEALTH,
-  type NameChanges,
-  type NameClaim,
   NAMES,
   type ServiceType,
+  type WireChanges,
+  type WireClaim,
 } from "../../src/rpc/services.ts";
 import { Belief, key } from "../support/belief.ts";
 import { inTime, Program } from "../support/program.ts";
@@ -47,7 +47,7 @@ async function served() {
   };
 }
 
-type Wish = Partial<NameClaim> & { name: string };
+type Wish = Partial<WireClaim> & { name: string };
 
 /** Somebody with one connection. */
 class Client implements Disposable {
@@ -97,10 +97,10 @@ class Client implements Disposable {
 /** A watch that is read. */
 class Watching implements Disposable {
   readonly belief = new Belief(true);
-  readonly #answers: AsyncGenerator<NameChanges>;
+  readonly #answers: AsyncGenerator<WireChanges>;
   readonly #end: () => void;
 
-  constructor(answers: AsyncGenerator<NameChanges>, end: () => void) {
+  constructor(answers: AsyncGenerator<WireChanges>, end: () => void) {
     this.#answers = answers;
     this.#end = end;
   }
@@ -212,13 +212,13 @@ function once<T>(stream: http2.ClientHttp2Stream, event: string): Promise<T> {
 }
 
 /** The answers of a bare call, from now on. */
-async function* answers(stream: http2.ClientHttp2Stream): AsyncGenerator<NameChanges> {
+async function* answers(stream: http2.ClientHttp2Stream): AsyncGenerator<WireChanges> {
   let bytes = Buffer.alloc(0);
   for await (const chunk of stream) {
     bytes = Buffer.concat([bytes, chunk]);
     while (bytes.length >= 5 && bytes.length >= 5 + bytes.readUInt32BE(1)) {
       const end = 5 + bytes.readUInt32BE(1);
-      yield METHODS.Watch.responseDeserialize(bytes.subarray(5, end)) as NameChanges;
+      yield METHODS.Watch.responseDeserialize(bytes.subarray(5, end)) as WireChanges;
       bytes = bytes.subarray(end);
     }
   }
@@ -392,7 +392,7 @@ Deno.test("after a cut cable the same holder has its name at once; nobody else h
   wire.cut();
   await assert.rejects(names.client.hold({ name: "Bob", holder: "guess" }), {
     code: "ALREADY_EXISTS",
-    message: /somebody else has held Bob since/,
+    message: /someone else has held Bob since/,
   });
   const start = performance.now();
   await names.client.hold({ name: "Bob", holder: "secret", address: "127.0.0.1:2" });
@@ -445,7 +445,7 @@ Deno.test("a bad fingerprint is INVALID_ARGUMENT, as is one for a shared name, a
   }
   const shared = await bare.outcome("Register", { ...bob, shared: true, fingerprint: KEY });
   assert.equal(shared.status, 3);
-  assert.equal(shared.message, "a name that is shared has no fingerprint");
+  assert.equal(shared.message, "a shared name has no fingerprint");
   assert.equal(await names.client.count(), 0);
   await names.client.hold({ name: "Bob", fingerprint: KEY });
 });
@@ -476,7 +476,7 @@ Deno.test("of ten thousand names one connection gets a thousand; others notice n
   }
   assert.deepEqual(Object.fromEntries(statuses), {
     "0 ": LIMITS.namesOfOne,
-    "8 one connection may hold 1000 names, and this one does": 10_000 - LIMITS.namesOfOne,
+    "8 this connection holds 1000 names, which is the limit": 10_000 - LIMITS.namesOfOne,
   });
   assert(slowest < 1_000, `another had to wait for ${slowest} ms`);
   await greedy[Symbol.asyncDispose]();

@@ -1,7 +1,7 @@
 /** Who holds which name, and what watchers are told of it, without any network. */
 import assert from "node:assert/strict";
 import { LIMITS, Registry } from "../../src/naming/registry.ts";
-import type { NameChange, NameChanges, NameEntry } from "../../src/rpc/services.ts";
+import type { WireChange, WireChanges, WireEntry } from "../../src/rpc/services.ts";
 import { Belief, key } from "../support/belief.ts";
 import { inTime, randomNumbers } from "../support/program.ts";
 
@@ -21,7 +21,7 @@ const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`
 
 /** A registry, and everything that it said about changes. */
 function registry() {
-  const changes: (NameChange & { entry: NameEntry })[] = [];
+  const changes: (WireChange & { entry: WireEntry })[] = [];
   const names = new Registry((change) => changes.push(change));
   return {
     names,
@@ -42,7 +42,7 @@ function watcher(names: Registry, name = "", owner = "watcher") {
   const end = new AbortController();
   const answers = names.watch(name, owner, end.signal);
   return {
-    async read(): Promise<NameChanges> {
+    async read(): Promise<WireChanges> {
       const { done, value } = await inTime(answers.next(), "an answer", 2_000);
       assert(!done, "the watch has ended");
       return value;
@@ -55,8 +55,8 @@ function watcher(names: Registry, name = "", owner = "watcher") {
   };
 }
 
-const revisionsOf = ({ changes }: NameChanges) => changes.map(({ revision }) => revision);
-const namesOf = ({ changes }: NameChanges) => changes.map(({ entry }) => entry!.name);
+const revisionsOf = ({ changes }: WireChanges) => changes.map(({ revision }) => revision);
+const namesOf = ({ changes }: WireChanges) => changes.map(({ entry }) => entry!.name);
 
 // ---------------------------------------------------------------- claims
 
@@ -70,7 +70,7 @@ Deno.test("a name that is held is found, and is free again when it is given back
   held[Symbol.dispose]();
   assert.throws(() => names.lookup("Bob"), {
     code: "NOT_FOUND",
-    message: "nobody is registered as Bob",
+    message: "Bob is not registered",
   });
   assert.equal(names.size, 0);
   assert.deepEqual(said(), ["HELD Bob 127.0.0.1:1", "FREED Bob 127.0.0.1:1"]);
@@ -85,7 +85,7 @@ Deno.test("whoever comes second is refused and told since when; nothing changes"
   for (const holder of ["two", ""]) {
     assert.throws(() => claim("Bob", { address: "127.0.0.1:2", holder }), {
       code: "ALREADY_EXISTS",
-      message: `somebody else has held Bob since ${since} UTC`,
+      message: `someone else has held Bob since ${since} UTC`,
     });
   }
   assert.deepEqual(names.lookup("Bob"), [entry]);
@@ -105,11 +105,11 @@ Deno.test("a shared name has many addresses, each of them once, and none alone",
   assert.deepEqual(names.lookup("svc").map(({ address }) => address), ["a:1", "b:1"]);
   assert.throws(() => claim("svc", { address: "a:1", shared: true }), {
     code: "ALREADY_EXISTS",
-    message: /^somebody else has held svc at a:1 since .+ UTC$/,
+    message: /^someone else has held svc at a:1 since .+ UTC$/,
   });
   assert.throws(() => claim("svc", { address: "c:1" }), {
     code: "ALREADY_EXISTS",
-    message: /^somebody else has held svc since .+ UTC$/,
+    message: /^someone else has held svc since .+ UTC$/,
   });
   claim("Bob");
   assert.throws(() => claim("Bob", { address: "c:1", shared: true }), { code: "ALREADY_EXISTS" });
@@ -212,7 +212,7 @@ Deno.test("a page token that is no name is refused", () => {
   for (const token of ["a/b", "x".repeat(65), "x".repeat(60_000)]) {
     assert.throws(() => names.list(token), {
       code: "INVALID_ARGUMENT",
-      message: "the page token is not from an answer of List",
+      message: "the page token is not one that List has returned",
     });
   }
 });
@@ -233,7 +233,7 @@ Deno.test("a bad fingerprint is refused, and so is one for a name that is shared
   }
   assert.throws(() => claim("Bob", { fingerprint: KEY, shared: true }), {
     code: "INVALID_ARGUMENT",
-    message: "a name that is shared has no fingerprint",
+    message: "a shared name has no fingerprint",
   });
   assert.equal(names.size, 0);
   assert.deepEqual(said(), []);
@@ -246,7 +246,7 @@ Deno.test("one connection holds so many names; others and what is given back mak
   const holds = Array.from({ length: LIMITS.namesOfOne }, (_, i) => claim(`name ${i}`));
   const exhausted = {
     code: "RESOURCE_EXHAUSTED",
-    message: "one connection may hold 1000 names, and this one does",
+    message: "this connection holds 1000 names, which is the limit",
   };
   assert.throws(() => claim("one more"), exhausted);
   assert.throws(() => claim("name 0"), { code: "ALREADY_EXISTS" });
@@ -270,7 +270,7 @@ Deno.test("so many share a name, and not one more", () => {
   for (let i = 1; i <= LIMITS.addressesOfOne; i++) share(i);
   assert.throws(() => share(LIMITS.addressesOfOne + 1), {
     code: "RESOURCE_EXHAUSTED",
-    message: "1000 may share a name, and svc is shared by as many",
+    message: "svc has 1000 addresses, which is the limit",
   });
   assert.equal(names.lookup("svc").length, LIMITS.addressesOfOne);
   claim("another");
@@ -282,7 +282,7 @@ Deno.test("a server keeps so many names in all, and has room again when one is g
   for (let i = 1; i < LIMITS.names; i++) claim(`name ${i}`, { owner: `${i}` });
   assert.throws(() => claim("one more"), {
     code: "RESOURCE_EXHAUSTED",
-    message: "this server may keep 100000 names, and it does",
+    message: "this server keeps 100000 names, which is the limit",
   });
   first[Symbol.dispose]();
   claim("one more");
@@ -296,14 +296,14 @@ Deno.test("one connection watches so often, and again when a watch has ended", a
   for (const one of ofAll) await one.read();
   await assert.rejects(stack.use(watcher(names)).read(), {
     code: "RESOURCE_EXHAUSTED",
-    message: "one connection may watch all names 10 times, and this one does",
+    message: "this connection has 10 watches of all names, which is the limit",
   });
   const rest = LIMITS.watchesOfOne - LIMITS.watchesOfAllOfOne;
   const ofBob = Array.from({ length: rest }, () => stack.use(watcher(names, "Bob")));
   await Promise.all(ofBob.map((one) => one.read()));
   await assert.rejects(stack.use(watcher(names, "Bob")).read(), {
     code: "RESOURCE_EXHAUSTED",
-    message: "one connection may watch 1000 times, and this one does",
+    message: "this connection has 1000 watches, which is the limit",
   });
   await stack.use(watcher(names, "", "another")).read();
   await ofAll[0][Symbol.asyncDispose]();
@@ -500,7 +500,7 @@ class RandomReader implements AsyncDisposable {
 }
 
 /** All that is held, by the rules as `proto/names.proto` tells them. */
-interface Modelled extends NameEntry {
+interface Modelled extends WireEntry {
   holder: string;
   dispose: () => void;
   superseded: AbortSignal;
@@ -559,7 +559,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
     }
 
     assert.deepEqual(changes.map(({ revision }) => revision), changes.map((_, i) => i + 1));
-    const isSame = (a: readonly NameEntry[], b: readonly NameEntry[]) =>
+    const isSame = (a: readonly WireEntry[], b: readonly WireEntry[]) =>
       assert.deepEqual(
         a.toSorted((x, y) => key(x) < key(y) ? -1 : 1),
         b.toSorted((x, y) => key(x) < key(y) ? -1 : 1),

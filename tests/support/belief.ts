@@ -5,14 +5,14 @@
  */
 import assert from "node:assert/strict";
 import { LIMITS } from "../../src/naming/registry.ts";
-import type { NameChange, NameChanges, NameEntry } from "../../src/rpc/services.ts";
+import type { WireChange, WireChanges, WireEntry } from "../../src/rpc/services.ts";
 
 /** What tells one entry from another. */
-export const key = ({ name, address }: NameEntry) => `${name} ${address}`;
+export const key = ({ name, address }: WireEntry) => `${name} ${address}`;
 
 /** What a watcher knows after all that it was told; anything but a possible story throws. */
 export class Belief {
-  readonly entries = new Map<string, NameEntry>();
+  readonly entries = new Map<string, WireEntry>();
   readonly #isOfAll: boolean;
   revision = -1;
   states = 0;
@@ -22,7 +22,7 @@ export class Belief {
     this.#isOfAll = isOfAll;
   }
 
-  fold({ state, more, revision, changes }: NameChanges): void {
+  fold({ state, more, revision, changes }: WireChanges): void {
     assert(!(state && this.isMore), "a state within a state");
     if (state) {
       assert(revision >= this.revision, "back to an earlier state");
@@ -40,7 +40,7 @@ export class Belief {
     this.revision = revision;
   }
 
-  #follow(changes: readonly NameChange[], revision: number): void {
+  #follow(changes: readonly WireChange[], revision: number): void {
     assert(changes.length > 0 && changes.length <= LIMITS.waiting, `${changes.length} changes`);
     for (const change of changes) {
       const isNext = this.#isOfAll

@@ -19,7 +19,7 @@ if (what === "serve") {
   const names = stack.use(openNames(port));
   if (what === "hold") {
     const tell = ({ state }: { state: string }) => console.log(state);
-    tell(stack.use(await names.register({ name, address }, tell)).standing);
+    tell(stack.use(await names.register({ name, address }, tell)).status);
   } else void watch(names);
 }
 
