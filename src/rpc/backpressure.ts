@@ -44,18 +44,18 @@ export class Backpressure {
    *
    * @returns nothing if it may be made at once; otherwise resolves when it may, or the call is over
    */
-  capacity(): Promise<void> | undefined {
+  waitForCapacity(): Promise<void> | undefined {
     return this.#connection?.room(this.#signal);
   }
 
   /**
-   * Like {@link Backpressure.capacity}, unless too many answers are waiting already.
+   * Like {@link Backpressure.waitForCapacity}, unless too many answers are waiting already.
    *
    * @throws {GreetError} `RESOURCE_EXHAUSTED` if there are
    */
-  boundedCapacity(): Promise<void> | undefined {
+  queueForCapacity(): Promise<void> | undefined {
     const waiting = this.#connection?.queued ?? 0;
-    if (waiting < MAX_WAITING) return this.capacity();
+    if (waiting < MAX_WAITING) return this.waitForCapacity();
     const message = `${waiting} answers on this connection are waiting to be read`;
     throw new GreetError("RESOURCE_EXHAUSTED", message);
   }

@@ -116,7 +116,7 @@ function unaryMethod(
     const signal = cancellation(call);
     const backpressure = backpressureOn(call, server, signal);
     // Even an empty wait would let all calls that arrive together find capacity.
-    const capacity = backpressure.boundedCapacity();
+    const capacity = backpressure.queueForCapacity();
     if (capacity !== undefined) {
       await capacity;
       if (signal().aborted) throw new GreetError("CANCELLED", "the caller has cancelled");
@@ -149,7 +149,7 @@ function streamMethod(
     const answerAll = async () => {
       try {
         for await (const answer of handler(stream.request, incoming(stream, () => signal))) {
-          await backpressure.capacity();
+          await backpressure.waitForCapacity();
           if (signal.aborted) return;
           const bytes = responseSerialize(answer as object);
           backpressure.count(bytes);

@@ -101,7 +101,7 @@ function answerEach(
   const backpressure = backpressureOn(stream, server, () => signal);
   stream.on("data", async (request) => {
     stream.pause();
-    await backpressure.capacity();
+    await backpressure.waitForCapacity();
     if (signal.aborted) return;
     try {
       const answer = answerTo(request);
