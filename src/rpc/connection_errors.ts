@@ -47,18 +47,18 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
   [/certificate has expired/, "the certificate has expired"],
   [
     /alert: CertificateRequired/,
-    "the other side wants to see a certificate",
+    "the other side requires a certificate",
     { tls: SHOW_CERTIFICATE, mutual: SHOW_CERTIFICATE },
   ],
   [
     /alert: ProtocolVersion/,
-    "the other side speaks another version of TLS, and peers speak 1.3",
+    "the other side speaks another version of TLS; peers require 1.3",
     { peer: "a newer TLS library is needed over there" },
   ],
   [/alert: \w*Certificate|alert: UnknownCA/, "the other side does not accept our certificate"],
   [
     /certificate/,
-    "the certificate is not one that is trusted",
+    "the certificate is not trusted",
     { tls: TRUST_CA, mutual: TRUST_CA },
   ],
   [
@@ -75,7 +75,7 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
  */
 const BROKEN: readonly [pattern: RegExp, reason: string][] = [
   [/Keepalive timeout/, "no sign of life"],
-  [/^Stream refused by server$/, "the other side takes no more calls on this connection"],
+  [/^Stream refused by server$/, "the other side accepts no more calls on this connection"],
   [
     /RST_STREAM|Connection dropped|ECONNRESET|^(Call c|C)ancelled|^Channel closed|^Subchannel not ready/i,
     "connection lost",
@@ -149,7 +149,7 @@ async function whyNoTls(
   }
   return protection === "tls"
     ? {
-      reason: "the other side does not speak gRPC, or wants to see a certificate",
+      reason: "the other side does not speak gRPC, or requires a certificate",
       hint: SHOW_CERTIFICATE,
     }
     : { reason: "the other side does not accept our certificate" };

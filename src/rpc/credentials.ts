@@ -220,6 +220,6 @@ export class PeerCredentials extends CustomCredentials {
   /** Ties the channel to the first key it sees. */
   #pin(fingerprint: string): string | undefined {
     this.#fingerprint ??= fingerprint;
-    return this.#fingerprint === fingerprint ? undefined : "another key than a moment ago";
+    return this.#fingerprint === fingerprint ? undefined : "a different key than a moment ago";
   }
 }

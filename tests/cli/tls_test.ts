@@ -22,7 +22,7 @@ async function serving(...args: string[]) {
 const GREETED = "Hello, Bob.";
 const PLAIN_TO_TLS = /the other side speaks TLS, and this side does not\n.*hint/;
 const TLS_TO_PLAIN = /the other side does not speak TLS, and this side does\n.*hint/;
-const UNTRUSTED = /the certificate is not one that is trusted\n.*hint: --cacert/;
+const UNTRUSTED = /the certificate is not trusted\n.*hint: --cacert/;
 const EXPIRED = /the certificate has expired\n/;
 const TOLD = {
   plaintext: ["greet: error: a caller speaks TLS, and this side does not"],
@@ -40,8 +40,8 @@ const TOLD = {
     "greet: error: a caller shows no certificate, and this server wants one",
   ],
 };
-const EITHER = /the certificate (has expired|is not one that is trusted)\n/;
-const WANTS_ONE = /wants to see a certificate\n.*hint: show one with --cert and --key/;
+const EITHER = /the certificate (has expired|is not trusted)\n/;
+const WANTS_ONE = /requires a certificate\n.*hint: show one with --cert and --key/;
 const NOT_ACCEPTED = /the other side does not accept our certificate\n/;
 
 tlsTest("every combination of a server and a client gets what it must, and no other", async () => {

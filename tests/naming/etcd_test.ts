@@ -1,24 +1,24 @@
-/** What is promised with etcd besides what every naming service promises. */
+/** Names on etcd: addresses, keys, leases, failing nodes, passwords and TLS. */
 import assert from "node:assert/strict";
 import { GreetError, openNames } from "../../mod.ts";
 import { Etcd } from "../../src/naming/etcd.ts";
 import { parseEtcdPlace } from "../../src/naming/service_url.ts";
 import type { Holders } from "../../src/naming/names.ts";
 import type { WatchUpdate } from "../../src/naming/naming_service.ts";
-import { pause } from "../../src/base/timing.ts";
+import { pause, Pulse } from "../../src/base/timing.ts";
 import { EtcdCluster, etcdTest, exists, has } from "../support/etcd.ts";
 import { inTime, Program } from "../support/program.ts";
 
 const BOB = { name: "Bob", address: "127.0.0.1:55555" };
 
-/** Fingerprints of two keys. */
+/** The fingerprints of two keys. */
 const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
 
-/** After which a name is free whose holder was killed: the lease, and how late etcd may end it. */
+/** The lease of a name, and how late etcd may end it. */
 const LEASE_MS = 5_000;
-const LATE_MS = 1_500;
+const OVERTIME_MS = 1_500;
 
-Deno.test("a place is one node or several, plain or TLS, with or without a prefix", () => {
+Deno.test("an address has one or more nodes, with or without TLS and prefix", () => {
   const parsed = (place: string) => {
     const { targets, isSecure, prefix } = parseEtcdPlace(place);
     return `${isSecure} ${targets.map(({ address }) => address).join(" ")} ${prefix}`;
@@ -69,7 +69,7 @@ etcdTest("keys and values are exactly those of etcd's naming resolver", async ()
       `team/Bob/holder\n{"Op":0,"Addr":"127.0.0.1:55555","Metadata":null}\n` +
       `team/Greeter/[::1]:1\n{"Op":0,"Addr":"[::1]:1","Metadata":null}\n`,
   );
-  // Whatever else is in there is none of our business.
+  // Other keys and values are ignored.
   await cluster.etcdctl("put", "Carol/holder", `{"Addr":"127.0.0.1:1"}`);
   await cluster.etcdctl("put", "team/Dave/holder", `{"Addr":"nowhere"}`);
   await cluster.etcdctl("put", "team/Eve/holder", "127.0.0.1:1");
@@ -80,15 +80,15 @@ etcdTest("keys and values are exactly those of etcd's naming resolver", async ()
   assert.deepEqual((await names.list()).map(({ name }) => name), ["Alice", "Bob", "Greeter"]);
 });
 
-etcdTest("addresses of a shared name may look like the key of who holds one alone", async () => {
+etcdTest("addresses of a shared name may look like the key of an exclusive holder", async () => {
   await using cluster = await EtcdCluster.start();
   await using names = openNames(cluster.place());
   const hosts = ["holder", "holder-1", "holder.example", "holder0", "holder_", "holderA", "a"];
   for (const host of hosts) {
-    // One that seems to be held alone would be waited for.
+    // A claim would wait for an exclusive holder.
     const address = `${host}:5`;
     const claim = names.register({ name: "Greeter", address, shared: true });
-    await inTime(claim, `${address}, although somebody shares the name`, LEASE_MS / 2);
+    await inTime(claim, `a claim at ${address}`, LEASE_MS / 2);
   }
   const entries = await names.lookup("Greeter");
   assert.deepEqual(entries.map(({ address, shared }) => [address, shared]).sort(), [
@@ -96,7 +96,7 @@ etcdTest("addresses of a shared name may look like the key of who holds one alon
   ]);
 });
 
-etcdTest("who holds a name here is refused it at once, whatever their key", async () => {
+etcdTest("a name held by this process is refused at once, with any key", async () => {
   await using cluster = await EtcdCluster.start();
   await using names = openNames(cluster.place());
   await using bob = await names.register({ ...BOB, fingerprint: KEY });
@@ -110,26 +110,26 @@ etcdTest("who holds a name here is refused it at once, whatever their key", asyn
   await using _again = await names.register({ ...BOB, fingerprint: OTHER_KEY });
 });
 
-etcdTest("keys that come and go in any order leave who holds the name in the end", async () => {
+etcdTest("keys that are put and deleted in any order leave the last holder", async () => {
   await using cluster = await EtcdCluster.start();
   await using names = openNames(cluster.place());
   const former = `Bob/holder+${KEY}`;
   const value = `{"Addr":"${BOB.address}"}`;
   for (const fingerprint of [OTHER_KEY, undefined]) {
     const later = fingerprint === undefined ? "Bob/holder" : `Bob/holder+${fingerprint}`;
-    for (const isLate of [false, true]) {
+    for (const isPutFirst of [false, true]) {
       await cluster.etcdctl("put", former, value);
       const followed = names.follow("Bob");
       const known = async () => {
-        const { value } = await inTime(followed.next(), "who holds the name");
+        const { value } = await inTime(followed.next(), "the holders");
         const { entries }: Holders = value;
         return entries.map(({ fingerprint }) => fingerprint);
       };
       assert.deepEqual(await known(), [KEY]);
       const changes = [["put", later, value], ["del", former]];
-      if (!isLate) changes.reverse();
+      if (!isPutFirst) changes.reverse();
       for (const change of changes) await cluster.etcdctl(...change);
-      assert.deepEqual(await known(), isLate ? [fingerprint] : []);
+      assert.deepEqual(await known(), isPutFirst ? [fingerprint] : []);
       assert.deepEqual(await known(), [fingerprint]);
       await followed.return(undefined);
       await cluster.etcdctl("del", later);
@@ -140,7 +140,7 @@ etcdTest("keys that come and go in any order leave who holds the name in the end
 const GO_PATH = "/usr/share/gocode";
 const hasGoClient = has("go") && exists(`${GO_PATH}/src/go.etcd.io/etcd/clientv3/naming/endpoints`);
 
-etcdTest("Go finds our services, and we find Go's", async () => {
+etcdTest("Go's resolver and this client find each other's servers", async () => {
   await using cluster = await EtcdCluster.start();
   const folder = await Deno.makeTempDir({ prefix: "greet-go-" });
   await using _removed = { [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
@@ -157,7 +157,7 @@ etcdTest("Go finds our services, and we find Go's", async () => {
     await output(`${folder}/resolver`, [cluster.endpoint(0), "svc", "go-1", "127.0.0.1:2"]),
     "svc/127.0.0.1:1 127.0.0.1:1\n",
   );
-  const { value: event } = await inTime(watch.next(), "what Go has put");
+  const { value: event } = await inTime(watch.next(), "the entry that Go put");
   assert.deepEqual(event, {
     type: "held",
     entry: { name: "svc", address: "127.0.0.1:2", shared: true },
@@ -171,7 +171,7 @@ etcdTest("Go finds our services, and we find Go's", async () => {
   );
 }, { what: "etcd and Go's etcd client", isThere: hasGoClient });
 
-/** Runs something to its end, which must be a good one. */
+/** Runs a command, which must succeed, and returns its output. */
 async function output(command: string, args: string[], env?: Record<string, string>) {
   const options = { args, env, stdout: "piped", stderr: "piped" } as const;
   const { success, stdout, stderr } = await inTime(
@@ -183,7 +183,7 @@ async function output(command: string, args: string[], env?: Record<string, stri
   return new TextDecoder().decode(stdout);
 }
 
-etcdTest("a name is free when its holder was killed and the lease has ended", async () => {
+etcdTest("the name of a killed holder is free when the lease has ended", async () => {
   await using cluster = await EtcdCluster.start();
   await using holder = new Program([
     Deno.execPath(),
@@ -202,23 +202,23 @@ etcdTest("a name is free when its holder was killed and the lease has ended", as
   const address = "127.0.0.1:55556";
   await using _bob = await names.register({ ...BOB, address });
   const ms = Date.now() - killed;
-  assert(ms > LEASE_MS / 2 && ms < LEASE_MS + LATE_MS, `free after ${ms} ms`);
+  assert(ms > LEASE_MS / 2 && ms < LEASE_MS + OVERTIME_MS, `free after ${ms} ms`);
   assert.equal((await names.lookup("Bob"))[0].address, address);
 });
 
-/** Reads so many events of a watch. */
+/** Reads a number of events from a watch. */
 async function take(watch: AsyncIterable<WatchUpdate>, count: number): Promise<string[]> {
-  const told: string[] = [];
+  const events: string[] = [];
   for await (const event of watch) {
     const entries = event.type === "state" ? event.entries : [event.entry];
-    told.push([event.type, ...entries.map(({ name }) => name)].join(" "));
-    if (told.length === count) break;
+    events.push([event.type, ...entries.map(({ name }) => name)].join(" "));
+    if (events.length === count) break;
   }
-  return told;
+  return events;
 }
 
 etcdTest(
-  "a watch goes on where it was cut, or from a new state where that is forgotten",
+  "an interrupted watch continues where it was, or with a state after a compaction",
   async () => {
     await using cluster = await EtcdCluster.start();
     const put = (name: string) =>
@@ -232,35 +232,35 @@ etcdTest(
     await cluster.etcdctl("del", "Alice/holder");
     await put("Carol");
     const missed = ["held Bob", "freed Alice", "held Carol"];
-    assert.deepEqual(await inTime(take(watch.run(signal), 3), "what was missed"), missed);
+    assert.deepEqual(await inTime(take(watch.run(signal), 3), "the missed events"), missed);
     await put("Dave");
     await cluster.etcdctl("del", "Bob/holder");
     const [{ Status }] = JSON.parse(await cluster.etcdctl("endpoint", "status", "-w", "json"));
     await cluster.etcdctl("compaction", `${Status.header.revision}`);
     assert.deepEqual(await inTime(take(watch.run(signal), 1), "a state"), ["state Carol Dave"]);
     await put("Eve");
-    assert.deepEqual(await inTime(take(watch.run(signal), 1), "what is next"), ["held Eve"]);
+    assert.deepEqual(await inTime(take(watch.run(signal), 1), "the next event"), ["held Eve"]);
   },
 );
 
-/** How long a name may be gone from the view of watchers while nodes fail: the lease, and claiming it again. */
+/** How long a held name may seem free while nodes fail: the lease, and time to claim it again. */
 const GONE_MS = LEASE_MS + 3_000;
 
-/** What one watcher is told while nodes fail, and when. */
+/** The events of one watch while nodes fail, and the longest gap of each name. */
 class Watcher {
-  readonly told: string[] = [];
+  readonly events: string[] = [];
   readonly gapsMs = new Map<string, number>();
   states = 0;
   readonly #freed = new Map<string, number>();
 
-  /** Reads until it is told that a name is held. */
+  /** Reads until a name is held. */
   async until(names: ReturnType<typeof openNames>, last: string, ready: () => void): Promise<void> {
     for await (const event of names.watch()) {
       if (event.type === "state") this.states++;
       ready();
       if (event.type !== "held" && event.type !== "freed") continue;
       const { name, address } = event.entry;
-      this.told.push(`${event.type} ${name} ${address}`);
+      this.events.push(`${event.type} ${name} ${address}`);
       if (event.type === "freed") this.#freed.set(name, Date.now());
       else this.gapsMs.set(name, Math.max(this.gapsMs.get(name) ?? 0, this.#gap(name)));
       if (name === last) return;
@@ -283,11 +283,11 @@ async function untilHeld(service: ReturnType<typeof openNames>, names: string[])
   }
 }
 
-/** What etcd itself says has happened, from the beginning; and whoever took a name from somebody else. */
-async function truth(
+/** All events according to etcd itself, and the names that changed hands without being freed. */
+async function history(
   cluster: EtcdCluster,
   last: string,
-): Promise<{ told: string[]; stolen: string[] }> {
+): Promise<{ events: string[]; stolen: string[] }> {
   await using etcdctl = new Program([
     "etcdctl",
     `--endpoints=${cluster.endpoint(0)}`,
@@ -296,28 +296,28 @@ async function truth(
   await etcdctl.out.until(new RegExp(`"${btoa(`${last}/holder`)}".*\\n`));
   const lines = etcdctl.out.text.split("\n").slice(0, -1);
   const held = new Map<string, string>();
-  const told: string[] = [];
+  const events: string[] = [];
   const stolen: string[] = [];
   for (const { type, kv } of lines.flatMap((line) => JSON.parse(line).Events)) {
     const [name] = atob(kv.key).split("/");
     const former = held.get(name);
     if (type === 1) {
       held.delete(name);
-      told.push(`freed ${name} ${former}`);
+      events.push(`freed ${name} ${former}`);
       continue;
     }
     const address: string = JSON.parse(atob(kv.value)).Addr;
     held.set(name, address);
-    if (address !== former) told.push(`held ${name} ${address}`);
+    if (address !== former) events.push(`held ${name} ${address}`);
     if (former && former.split(":")[0] !== address.split(":")[0]) stolen.push(`${name} ${address}`);
   }
-  return { told, stolen };
+  return { events, stolen };
 }
 
-/** Registers a name and gives it back, again and again; everyone is known by a host. */
+/** Registers a name and gives it back, again and again, with a host that identifies the claimant. */
 class Churn {
   rounds = 0;
-  #progress = Promise.withResolvers<void>();
+  readonly #progress = new Pulse();
 
   async run(place: string, name: string, host: string, isOver: () => boolean): Promise<void> {
     await using names = openNames(place);
@@ -330,20 +330,19 @@ class Churn {
         continue;
       }
       this.rounds++;
-      this.#progress.resolve();
-      this.#progress = Promise.withResolvers();
+      this.#progress.beat();
     }
   }
 
-  /** Waits for so many more rounds. */
+  /** Waits for a number of further rounds. */
   async further(rounds: number): Promise<void> {
     const goal = this.rounds + rounds;
-    while (this.rounds < goal) await inTime(this.#progress.promise, "another registration", 30_000);
+    while (this.rounds < goal) await inTime(this.#progress.next, "another registration", 30_000);
   }
 }
 
 etcdTest(
-  "three nodes, of which one is killed and one is paused, lose no name and no event",
+  "three nodes lose no name and no event when one is killed and one is paused",
   async () => {
     await using cluster = await EtcdCluster.start({ nodes: 3 });
     await using stack = new AsyncDisposableStack();
@@ -382,25 +381,25 @@ etcdTest(
     await progress();
     const paused = await cluster.leader();
     cluster.pause(paused);
-    // Long enough for what it believes to be out of date when it goes on.
+    // Long enough for its state to be out of date when it resumes.
     await Promise.all([progress(), pause(LEASE_MS + 1_000)]);
     cluster.resume(paused);
     await progress();
     isOver = true;
     await inTime(Promise.all(running), "the end of all claims", 30_000);
     await Promise.all(
-      rivals.map(({ rounds }) => assert(rounds > 0, "somebody never got the prize")),
+      rivals.map(({ rounds }) => assert(rounds > 0, "a rival never got the prize")),
     );
     const names = holders.map(({ claim: { name } }) => name);
-    await inTime(untilHeld(open(0), names), "all who hold a name are found again", GONE_MS);
+    await inTime(untilHeld(open(0), names), "all held names", GONE_MS);
     await using _end = await open(0).register({ name: "End", address: "127.0.0.1:1" });
     await inTime(Promise.all(watching), "the last event", 30_000);
     for (const { status, claim } of holders) assert.equal(status.state, "held", claim.name);
-    const { told, stolen } = await truth(cluster, "End");
+    const { events, stolen } = await history(cluster, "End");
     assert.deepEqual(stolen, []);
     for (const watcher of watchers) {
       assert.equal(watcher.states, 1);
-      assert.deepEqual(watcher.told, told);
+      assert.deepEqual(watcher.events, events);
       for (const name of names) {
         assert(
           (watcher.gapsMs.get(name) ?? 0) <= GONE_MS,
@@ -411,7 +410,7 @@ etcdTest(
   },
 );
 
-etcdTest("a password that is right opens, one that is wrong is one sentence", async () => {
+etcdTest("the right password is accepted, a wrong one is refused without quoting it", async () => {
   await using cluster = await EtcdCluster.start();
   for (
     const command of [
@@ -451,9 +450,9 @@ etcdTest("a password that is right opens, one that is wrong is one sentence", as
   await refused(undefined, "team", "UNAUTHENTICATED");
   await refused(ann, "others", "PERMISSION_DENIED");
 
-  // A node that is started again has forgotten who we are.
+  // A restarted node has forgotten all tokens.
   await cluster.kill(0);
-  assert.equal((await inTime(watch.next(), "that it is lost")).value?.type, "lost");
+  assert.equal((await inTime(watch.next(), "the loss")).value?.type, "lost");
   await cluster.startNode(0);
   await using _alice = await names.register({ ...BOB, name: "Alice" });
   for (let name = ""; name !== "Alice";) {
@@ -465,7 +464,7 @@ etcdTest("a password that is right opens, one that is wrong is one sentence", as
 });
 
 etcdTest(
-  "TLS: a certificate is for its host, and trusted where somebody vouches for it",
+  "with TLS, the certificate must be trusted, and for the host that was dialled",
   async () => {
     const folder = await Deno.makeTempDir({ prefix: "greet-tls-" });
     await using _removed = {
@@ -489,7 +488,7 @@ etcdTest(
         await using stranger = openNames(place(host), options);
         await assert.rejects(stranger.lookup("Bob"), { code: "UNAVAILABLE", message });
       };
-      await rejected(host, {}, /certificate is not one that is trusted/);
+      await rejected(host, {}, /certificate is not trusted/);
       await rejected(other, { trusted }, /certificate is for another host/);
     }
   },

@@ -190,7 +190,7 @@ attack(
       assert.match(error.hint!, /--tls/);
       return true;
     });
-    await assert.rejects(bare.call(CHAT, "GetInfo", {}, call), /wants to see a certificate/);
+    await assert.rejects(bare.call(CHAT, "GetInfo", {}, call), /requires a certificate/);
     const told = (await chat.alice.witness.until("trouble", 2)).map(({ error }) => error.message);
     assert.deepEqual(told, [
       "a caller does not speak TLS, and this side does",
@@ -347,7 +347,7 @@ attack("a connection that is made anew goes to nobody but whom it went to before
   const got: ChatMessage[] = [];
   await using _mallory = await pretend({ name: "Bob", port, identity: MALLORY, got });
   const sent = channel.call(CHAT, "SendMessage", message("Alice", "for Bob"), call);
-  await assert.rejects(sent, /the other side shows another key than a moment ago/);
+  await assert.rejects(sent, /the other side shows a different key than a moment ago/);
   assert.deepEqual([got, channel.fingerprint], [[], BOB.fingerprint]);
 });
 
@@ -406,7 +406,7 @@ attack("who offers only TLS 1.2, where names could be read on the way, is refuse
   await new Promise<void>((resolve) => old.listen(Number(b), "127.0.0.1", () => resolve()));
   await using alice = await open({ name: "Alice", port: Number(a), targets: [b], identity: ALICE });
   const [{ reason }] = await alice.witness.until("waiting");
-  assert.match(reason, /another version of TLS, and peers speak 1\.3/);
+  assert.match(reason, /another version of TLS; peers require 1\.3/);
   const caller = tls.connect({
     port: Number(a),
     host: "127.0.0.1",

@@ -241,12 +241,12 @@ Deno.test({
     for (const name of ["A", "B"]) await out.until(new RegExp(`^${name} .*"met".*SHA256:`, "m"));
     // What is asked from there without a key, or with no encryption, is not even answered.
     await machines.write("mallory greet 10.9.0.2:5555 Mallory --insecure\n");
-    await out.until(/^M greet: error: .*wants to see a certificate/m);
+    await out.until(/^M greet: error: .*requires a certificate/m);
     await machines.write("mallory greet 10.9.0.2:5555 Mallory --plaintext\n");
     await out.until(/^M greet: warning: not encrypted/m);
     await out.until(/^M greet: error: .*speaks TLS, and this side does not/m);
     await machines.write("mallory greet 10.9.0.2:5555 Mallory\n");
-    await out.until(/^M greet: error: .*the certificate is not one that is trusted/m);
+    await out.until(/^M greet: error: .*the certificate is not trusted/m);
     await machines.write("pose open the door\n");
     await out.until(/^M 10\.9\.0\.2:5555: Alice knows Bob by another key/m);
     await machines.write("B this is the real Bob\n");
