@@ -1,4 +1,4 @@
-/** What the naming server promises over real sockets, to friends and to everybody else. */
+/** The naming server over real sockets, with well-behaved, faulty and hostile clients. */
 import assert from "node:assert/strict";
 import http2 from "node:http2";
 import net from "node:net";
@@ -23,15 +23,15 @@ import {
   type WireChanges,
   type WireClaim,
 } from "../../src/rpc/services.ts";
-import { Belief, key } from "../support/belief.ts";
+import { ClientView, key } from "../support/client_view.ts";
 import { inTime, Program } from "../support/program.ts";
 
 const CALL = { timeoutMs: 10_000 };
 
-// ---------------------------------------------------------------- those who use it
+// ---------------------------------------------------------------- clients
 
-/** A naming server in this process, and what is free to call it. */
-async function served() {
+/** A naming server in this process, and a client. */
+async function startServer() {
   const faults: unknown[] = [];
   const server = await serveNames({ port: 0, onFault: (fault) => faults.push(fault) });
   const client = new Client(server.port);
@@ -47,9 +47,9 @@ async function served() {
   };
 }
 
-type Wish = Partial<WireClaim> & { name: string };
+type ClaimOptions = Partial<WireClaim> & { name: string };
 
-/** Somebody with one connection. */
+/** A client with one connection. */
 class Client implements Disposable {
   readonly channel: Channel;
 
@@ -58,14 +58,20 @@ class Client implements Disposable {
   }
 
   /** Claims a name; resolves when it is held. */
-  async hold(wish: Wish) {
-    const claim = { address: "127.0.0.1:1", shared: false, holder: "", fingerprint: "", ...wish };
+  async hold(options: ClaimOptions) {
+    const claim = {
+      address: "127.0.0.1:1",
+      shared: false,
+      holder: "",
+      fingerprint: "",
+      ...options,
+    };
     const end = new AbortController();
-    const options = { ...CALL, signal: end.signal };
-    const answers = this.channel.stream(NAMES, "Register", claim, options);
-    await inTime(answers.next(), "a holding");
+    const call = { ...CALL, signal: end.signal };
+    const answers = this.channel.stream(NAMES, "Register", claim, call);
+    await inTime(answers.next(), "a confirmation");
     return {
-      /** How the call ended, as a code. */
+      /** The status code that the call ended with. */
       ended: answers.next().then(() => "OK", ({ code }: GreetError) => code),
       giveBack: () => end.abort(),
     };
@@ -76,7 +82,7 @@ class Client implements Disposable {
     return entries.map(({ address }) => address);
   }
 
-  /** How many names are held in all. */
+  /** The number of entries. */
   async count(): Promise<number> {
     const { entries } = await this.channel.call(NAMES, "List", { pageToken: "" }, CALL);
     return entries.length;
@@ -94,9 +100,9 @@ class Client implements Disposable {
   }
 }
 
-/** A watch that is read. */
+/** A watch, and what it has reported. */
 class Watching implements Disposable {
-  readonly belief = new Belief(true);
+  readonly view = new ClientView(true);
   readonly #answers: AsyncGenerator<WireChanges>;
   readonly #end: () => void;
 
@@ -105,16 +111,16 @@ class Watching implements Disposable {
     this.#end = end;
   }
 
-  /** Reads on until something is believed. */
-  async until(isSo: (belief: Belief) => boolean, what: string, ms?: number): Promise<void> {
+  /** Reads until a condition is met. */
+  async until(isMet: (view: ClientView) => boolean, what: string, ms?: number): Promise<void> {
     const read = async () => {
-      while (this.belief.states === 0 || this.belief.isMore || !isSo(this.belief)) {
+      while (this.view.states === 0 || this.view.isMore || !isMet(this.view)) {
         const { done, value } = await this.#answers.next();
         assert(!done, "the watch has ended");
-        this.belief.fold(value);
+        this.view.apply(value);
       }
     };
-    await inTime(read(), () => `${what}, in revision ${this.belief.revision}`, ms);
+    await inTime(read(), () => `${what}, in revision ${this.view.revision}`, ms);
   }
 
   [Symbol.dispose](): void {
@@ -122,10 +128,10 @@ class Watching implements Disposable {
   }
 }
 
-/** Whether a name is held, as far as is known. */
-const isHeld = (name: string) => ({ entries }: Belief) =>
+/** Whether a name is held, according to a watch. */
+const isHeld = (name: string) => ({ entries }: ClientView) =>
   [...entries.values()].some((entry) => entry.name === name);
-const isFree = (name: string) => (belief: Belief) => !isHeld(name)(belief);
+const isFree = (name: string) => (view: ClientView) => !isHeld(name)(view);
 
 /** A process of `names_process.ts`. */
 function process(...args: string[]): Program {
@@ -133,7 +139,7 @@ function process(...args: string[]): Program {
   return new Program([Deno.execPath(), "run", "--allow-all", script, ...args]);
 }
 
-// ---------------------------------------------------------------- those who know HTTP/2
+// ---------------------------------------------------------------- clients that use HTTP/2 directly
 
 const { "greet.v1.Names": METHODS } = fromJSON(protobuf.parse(namesProto).root.toJSON(), {
   defaults: true,
@@ -141,15 +147,15 @@ const { "greet.v1.Names": METHODS } = fromJSON(protobuf.parse(namesProto).root.t
   enums: String,
 }) as Record<string, grpc.ServiceDefinition>;
 
-/** A message as gRPC frames it. */
+/** Frames a message for gRPC. */
 function framed(message: Uint8Array): Buffer {
   const length = Buffer.alloc(5);
   length.writeUInt32BE(message.length, 1);
   return Buffer.concat([length, message]);
 }
 
-/** A connection that speaks bare HTTP/2: answers wait on the other side until they are read. */
-class Bare implements AsyncDisposable {
+/** A bare HTTP/2 connection: answers wait on the server until they are read. */
+class Http2Client implements AsyncDisposable {
   readonly #session: http2.ClientHttp2Session;
 
   constructor(port: number) {
@@ -157,7 +163,7 @@ class Bare implements AsyncDisposable {
     this.#session.on("error", () => {});
   }
 
-  /** Opens a call, and says nothing yet. */
+  /** Opens a call, without sending a request. */
   open(method: string) {
     const stream = this.#session.request({
       ":method": "POST",
@@ -169,7 +175,7 @@ class Bare implements AsyncDisposable {
     return stream;
   }
 
-  /** Makes a call; its answer is not read. */
+  /** Makes a call, without reading its answer. */
   start(method: string, request: object | Uint8Array) {
     const stream = this.open(method);
     const bytes = request instanceof Uint8Array
@@ -179,7 +185,7 @@ class Bare implements AsyncDisposable {
     return stream;
   }
 
-  /** Makes a call; resolves with its status when it has ended, or with 0 at the first answer. */
+  /** Makes a call, and returns its status at the end, or 0 at the first answer. */
   async outcome(method: string, request: object | Uint8Array) {
     const stream = this.start(method, request);
     const { promise, resolve } = Promise.withResolvers<{ status: number; message: string }>();
@@ -206,12 +212,12 @@ class Bare implements AsyncDisposable {
   }
 }
 
-/** What comes with the next event of a kind. */
+/** The argument of the next event of a kind. */
 function once<T>(stream: http2.ClientHttp2Stream, event: string): Promise<T> {
   return new Promise((resolve) => stream.once(event, resolve));
 }
 
-/** The answers of a bare call, from now on. */
+/** The further answers of a call. */
 async function* answers(stream: http2.ClientHttp2Stream): AsyncGenerator<WireChanges> {
   let bytes = Buffer.alloc(0);
   for await (const chunk of stream) {
@@ -224,7 +230,7 @@ async function* answers(stream: http2.ClientHttp2Stream): AsyncGenerator<WireCha
   }
 }
 
-/** One frame of HTTP/2. */
+/** An HTTP/2 frame. */
 function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
   const head = Buffer.alloc(9);
   head.writeUIntBE(payload.length, 0, 3);
@@ -236,7 +242,7 @@ function frame(type: number, flags: number, stream: number, payload: Uint8Array)
 
 const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 const SETTINGS = frame(4, 0, 0, new Uint8Array());
-/** The headers of a call of Register, each spelled out. */
+/** The headers of a call to Register, uncompressed. */
 const HEADERS = frame(
   1,
   4,
@@ -258,8 +264,8 @@ const HEADERS = frame(
   ),
 );
 
-/** A cable to a server, which can be cut so that neither end notices. */
-async function cable(to: number) {
+/** A proxy to a server, which can stop forwarding without closing connections. */
+async function proxyTo(to: number) {
   const sockets: net.Socket[] = [];
   const ended = Promise.withResolvers<void>();
   const server = net.createServer((near) => {
@@ -274,10 +280,10 @@ async function cable(to: number) {
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
     port: (server.address() as net.AddressInfo).port,
-    cut: () => sockets.forEach((socket) => socket.unpipe().pause()),
-    /** Resolves when the server has ended a connection. */
+    stop: () => sockets.forEach((socket) => socket.unpipe().pause()),
+    /** Resolves when the server has closed a connection. */
     ended: ended.promise,
-    mend: () => sockets.forEach((socket, i) => socket.pipe(sockets[i ^ 1])),
+    resume: () => sockets.forEach((socket, i) => socket.pipe(sockets[i ^ 1])),
     async [Symbol.asyncDispose]() {
       sockets.forEach((socket) => socket.destroy());
       await new Promise<void>((resolve) => server.close(() => resolve()));
@@ -285,10 +291,10 @@ async function cable(to: number) {
   };
 }
 
-// ---------------------------------------------------------------- what every server has
+// ---------------------------------------------------------------- standard services, and stopping
 
-Deno.test("a probe finds it serving, and a tool that knows nothing finds its four calls", async () => {
-  await using names = await served();
+Deno.test("health checks report SERVING, and reflection describes all four calls", async () => {
+  await using names = await startServer();
   const { channel } = names.client;
   for (const service of ["", "greet.v1.Names"]) {
     assert.deepEqual(await channel.call(HEALTH, "Check", { service }, CALL), { status: "SERVING" });
@@ -322,9 +328,9 @@ const REFLECTION: ServiceType<{
   };
 }> = { name: "grpc.reflection.v1.ServerReflection", proto: reflectionProto };
 
-Deno.test("a stop ends what is held and what is watched at once, and says why", async () => {
-  await using names = await served();
-  await using bare = new Bare(names.server.port);
+Deno.test("stopping the server ends claims and watches at once, with a reason", async () => {
+  await using names = await startServer();
+  await using bare = new Http2Client(names.server.port);
   const calls = [bare.start("Register", { name: "Bob", address: "a:1" }), bare.start("Watch", {})];
   const ends = calls.map((call) => once<http2.IncomingHttpHeaders>(call, "trailers"));
   await inTime(Promise.all(calls.map((call) => once(call, "data"))), "the first answers");
@@ -336,13 +342,13 @@ Deno.test("a stop ends what is held and what is watched at once, and says why", 
   await inTime(stopped, "the stop", 2_000);
 });
 
-// ---------------------------------------------------------------- who is gone is gone
+// ---------------------------------------------------------------- lost holders
 
-Deno.test("a name is free when its call ends, and when its connection does", async () => {
-  await using names = await served();
+Deno.test("a name is freed when its call ends or its connection closes", async () => {
+  await using names = await startServer();
   using watch = names.client.watch();
   const bob = await names.client.hold({ name: "Bob" });
-  await using other = new Bare(names.server.port);
+  await using other = new Http2Client(names.server.port);
   assert.equal((await other.outcome("Register", { name: "Carol", address: "a:1" })).status, 0);
   await watch.until((b) => isHeld("Bob")(b) && isHeld("Carol")(b), "both");
   bob.giveBack();
@@ -352,8 +358,8 @@ Deno.test("a name is free when its call ends, and when its connection does", asy
   await assert.rejects(names.client.addresses("Bob"), { code: "NOT_FOUND" });
 });
 
-Deno.test("a holder that is killed frees its name within a second", async () => {
-  await using names = await served();
+Deno.test("the name of a killed holder is freed within a second", async () => {
+  await using names = await startServer();
   using watch = names.client.watch();
   await using holder = process("hold", `${names.server.port}`, "Bob", "127.0.0.1:1");
   await watch.until(isHeld("Bob"), "Bob");
@@ -362,11 +368,10 @@ Deno.test("a holder that is killed frees its name within a second", async () => 
 });
 
 Deno.test({
-  name:
-    "a holder that is stopped frees its name within the lease, and gets it back when it goes on",
+  name: "the name of a suspended holder is freed within the lease, and comes back when it resumes",
   ignore: Deno.build.os === "windows",
   async fn() {
-    await using names = await served();
+    await using names = await startServer();
     using watch = names.client.watch();
     await using holder = process("hold", `${names.server.port}`, "Bob", "127.0.0.1:1");
     await watch.until(isHeld("Bob"), "Bob");
@@ -374,7 +379,7 @@ Deno.test({
     holder.kill("SIGSTOP");
     const start = performance.now();
     await watch.until(isFree("Bob"), "no Bob", LEASE_MS + 1_000);
-    // Not at once either: who only stumbles keeps the name.
+    // Not at once: a short hiccup does not cost a name.
     assert(performance.now() - start > LEASE_MS / 4);
     holder.kill("SIGCONT");
     await watch.until(isHeld("Bob"), "Bob again");
@@ -382,14 +387,14 @@ Deno.test({
   },
 });
 
-Deno.test("after a cut cable the same holder has its name at once; nobody else has, and the old call is ABORTED", async () => {
-  await using names = await served();
-  await using wire = await cable(names.server.port);
-  using old = new Client(wire.port);
+Deno.test("after a silent disconnection, only the same holder gets its name back; the old call is ABORTED", async () => {
+  await using names = await startServer();
+  await using proxy = await proxyTo(names.server.port);
+  using old = new Client(proxy.port);
   const before = await old.hold({ name: "Bob", holder: "secret" });
   const { channel } = names.client;
   const [{ sinceMs }] = (await channel.call(NAMES, "Lookup", { name: "Bob" }, CALL)).entries;
-  wire.cut();
+  proxy.stop();
   await assert.rejects(names.client.hold({ name: "Bob", holder: "guess" }), {
     code: "ALREADY_EXISTS",
     message: /someone else has held Bob since/,
@@ -397,34 +402,34 @@ Deno.test("after a cut cable the same holder has its name at once; nobody else h
   const start = performance.now();
   await names.client.hold({ name: "Bob", holder: "secret", address: "127.0.0.1:2" });
   assert(performance.now() - start < 1_000);
-  wire.mend();
+  proxy.resume();
   assert.equal(await inTime(before.ended, "the end of the old call"), "ABORTED");
-  // The end of the old call has taken nothing away.
+  // The end of the old call did not free the name.
   const { entries } = await channel.call(NAMES, "Lookup", { name: "Bob" }, CALL);
   assert.deepEqual(entries.map(({ address }) => address), ["127.0.0.1:2"]);
   assert.equal(entries[0].sinceMs, sinceMs);
 });
 
-// ---------------------------------------------------------------- whose key
+// ---------------------------------------------------------------- fingerprints
 
 const KEY = `SHA256:${"+/".repeat(21)}A`;
 
-Deno.test("a fingerprint is told to all who ask, and to the server's log; where there is none, it is empty", async () => {
+Deno.test("a fingerprint is in lookups, lists, watches and the server's log; a missing one is empty", async () => {
   const news: NameNews[] = [];
   await using server = await serveNames({ port: 0, onChange: (one) => news.push(one) });
   using client = new Client(server.port);
   using watch = client.watch();
-  await using other = new Bare(server.port);
+  await using other = new Http2Client(server.port);
   await client.hold({ name: "Bob", fingerprint: KEY });
-  // Somebody who knows nothing of fingerprints.
+  // A client that knows nothing of fingerprints.
   assert.equal((await other.outcome("Register", { name: "Alice", address: "a:1" })).status, 0);
   await watch.until(({ entries }) => entries.size === 2, "both");
   const { entries } = await client.channel.call(NAMES, "Lookup", { name: "Bob" }, CALL);
   const list = await client.channel.call(NAMES, "List", { pageToken: "" }, CALL);
   assert.deepEqual(entries.map(({ fingerprint }) => fingerprint), [KEY]);
   assert.deepEqual(list.entries.map(({ fingerprint }) => fingerprint), ["", KEY]);
-  const told = watch.belief.entries.values();
-  assert.deepEqual([...told].map(({ fingerprint }) => fingerprint).sort(), ["", KEY]);
+  const watched = watch.view.entries.values();
+  assert.deepEqual([...watched].map(({ fingerprint }) => fingerprint).sort(), ["", KEY]);
   const at = new Date(0);
   assert.deepEqual(news.map((one) => newsLine({ ...one, at })), [
     `{"type":"held","at":"${at.toISOString()}","name":"Bob","address":"127.0.0.1:1",` +
@@ -433,9 +438,9 @@ Deno.test("a fingerprint is told to all who ask, and to the server's log; where 
   ]);
 });
 
-Deno.test("a bad fingerprint is INVALID_ARGUMENT, as is one for a shared name, and does no harm", async () => {
-  await using names = await served();
-  await using bare = new Bare(names.server.port);
+Deno.test("a bad fingerprint is INVALID_ARGUMENT, as is any fingerprint for a shared name", async () => {
+  await using names = await startServer();
+  await using bare = new Http2Client(names.server.port);
   const bob = { name: "Bob", address: "a:1" };
   const fingerprints = ["SHA256:", KEY.slice(7), `${KEY}=`, `${KEY}\n`, "a".repeat(60_000)];
   for (const fingerprint of fingerprints) {
@@ -450,12 +455,12 @@ Deno.test("a bad fingerprint is INVALID_ARGUMENT, as is one for a shared name, a
   await names.client.hold({ name: "Bob", fingerprint: KEY });
 });
 
-// ---------------------------------------------------------------- too much of it
+// ---------------------------------------------------------------- too much, and bad requests
 
-Deno.test("of ten thousand names one connection gets a thousand; others notice nothing, and all are free in the end", async () => {
-  await using names = await served();
+Deno.test("a connection that claims 10,000 names gets 1,000, without slowing others down", async () => {
+  await using names = await startServer();
   using watch = names.client.watch();
-  const greedy = new Bare(names.server.port);
+  const greedy = new Http2Client(names.server.port);
   await using _ = greedy;
   const statuses = new Map<string, number>();
   let slowest = 0;
@@ -478,7 +483,7 @@ Deno.test("of ten thousand names one connection gets a thousand; others notice n
     "0 ": LIMITS.namesOfOne,
     "8 this connection holds 1000 names, which is the limit": 10_000 - LIMITS.namesOfOne,
   });
-  assert(slowest < 1_000, `another had to wait for ${slowest} ms`);
+  assert(slowest < 1_000, `another client waited for ${slowest} ms`);
   await greedy[Symbol.asyncDispose]();
   await watch.until(({ entries }) => entries.size === 0, "no names", 2_000);
   assert.equal(await names.client.count(), 0);
@@ -497,10 +502,10 @@ const BAD_NAMES: readonly [what: string, name: string | Uint8Array][] = [
   ["a name with white space around it", " Bob "],
   ["a name that is not normalized", "e\u0301"],
   ["a lone surrogate", Uint8Array.of(0xED, 0xA0, 0x80)],
-  ["bytes that are no text", Uint8Array.of(0xFF, 0xFE)],
+  ["bytes that are not text", Uint8Array.of(0xFF, 0xFE)],
 ];
 
-/** A claim or a request as bytes: a name that may be anything, and an address. */
+/** Encodes a claim or another request with any bytes as its name. */
 function anyName(name: string | Uint8Array, address: string): Uint8Array {
   const bytes = Buffer.from(name as string);
   const rest = METHODS.Register.requestSerialize({ address });
@@ -514,9 +519,9 @@ function varint(value: number): Uint8Array {
 }
 
 for (const [what, name] of BAD_NAMES) {
-  Deno.test(`${what} is INVALID_ARGUMENT, whatever is asked, and does no harm`, async () => {
-    await using names = await served();
-    await using bare = new Bare(names.server.port);
+  Deno.test(`${what} is INVALID_ARGUMENT in every call`, async () => {
+    await using names = await startServer();
+    await using bare = new Http2Client(names.server.port);
     for (const method of ["Register", "Lookup", ...name === "" ? [] : ["Watch"]]) {
       const request = anyName(name, method === "Register" ? "a:1" : "");
       const { status, message } = await bare.outcome(method, request);
@@ -528,9 +533,9 @@ for (const [what, name] of BAD_NAMES) {
   });
 }
 
-Deno.test("a bad address is INVALID_ARGUMENT, and does no harm", async () => {
-  await using names = await served();
-  await using bare = new Bare(names.server.port);
+Deno.test("a bad address is INVALID_ARGUMENT", async () => {
+  await using names = await startServer();
+  await using bare = new Http2Client(names.server.port);
   const addresses = [
     ...["", "55555", "host", "host:0", "host:65536", "host:1e3", ":1", "a b:1", "a:1\n", "\x1b:1"],
     ...["unix:/tmp/socket", "dns:///a:1", "[::1]", "a/b:1", "\u202Ea:1", "ä:1", "a".repeat(300)],
@@ -543,16 +548,16 @@ Deno.test("a bad address is INVALID_ARGUMENT, and does no harm", async () => {
   assert.equal(await names.client.count(), 0);
 });
 
-Deno.test("500 that say half of what they want do not keep others waiting, and are gone within the lease", async () => {
-  await using names = await served();
+Deno.test("500 incomplete requests do not slow others down, and silent ones end within the lease", async () => {
+  await using names = await startServer();
   const claim = METHODS.Register.requestSerialize({ name: "silent", address: "a:1" });
   const message = framed(claim);
-  const said = [
+  const beginnings = [
     [],
     [PREFACE],
     [PREFACE, SETTINGS, HEADERS],
     [PREFACE, SETTINGS, HEADERS, frame(0, 0, 1, message.subarray(0, message.length / 2))],
-    // And one who has said it all, and then falls silent: it is held, and then it is not.
+    // A complete claim, followed by silence: the name is held, and later freed.
     [PREFACE, SETTINGS, HEADERS, frame(0, 1, 1, message)],
   ];
   using watch = names.client.watch();
@@ -560,34 +565,34 @@ Deno.test("500 that say half of what they want do not keep others waiting, and a
   await Promise.all(Array.from({ length: 500 }, async (_, i) => {
     const { port } = names.server;
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    await connection.write(Buffer.concat(said[i % said.length]));
-    // Bytes are taken, but no ping is answered.
+    await connection.write(Buffer.concat(beginnings[i % beginnings.length]));
+    // Reads everything, but answers no ping.
     ends.push(connection.readable.pipeTo(new WritableStream()).catch(() => {}));
   }));
   const start = performance.now();
   const ended = Promise.all(ends);
-  // As many calls as that, half open on a connection that does answer.
-  await using polite = new Bare(names.server.port);
+  // The same number of incomplete requests on a connection that does answer pings.
+  await using polite = new Http2Client(names.server.port);
   const halves = Array.from({ length: 500 }, () => polite.open("Register"));
   halves.forEach((half) => half.write(message.subarray(0, 7)));
-  await watch.until(isHeld("silent"), "the one who said it all");
+  await watch.until(isHeld("silent"), "the complete claim");
   for (let i = 0; i < 10; i++) {
     const before = performance.now();
     await names.client.hold({ name: `Bob ${i}` });
     assert(performance.now() - before < 1_000);
   }
   await watch.until(isFree("silent"), "no silent holder", LEASE_MS + 1_000);
-  await inTime(ended, "the end of those who do not answer", LEASE_MS + 2_000);
+  await inTime(ended, "the end of the silent connections", LEASE_MS + 2_000);
   assert(performance.now() - start > LEASE_MS / 4);
   assert.equal(await names.client.count(), 10);
   assert.deepEqual(halves.filter(({ closed }) => closed), []);
   assert.equal((await polite.outcome("Register", { name: "Carol", address: "a:1" })).status, 0);
 });
 
-// ---------------------------------------------------------------- who does not listen
+// ---------------------------------------------------------------- slow readers
 
-/** As many changes as were asked for, of long names, by one who takes its own names over. */
-async function churn(bare: Bare, changes: number, round = 0): Promise<void> {
+/** Causes a number of changes to long names, by a holder that takes over its own names. */
+async function churn(bare: Http2Client, changes: number, round = 0): Promise<void> {
   const together = 50;
   for (let i = 0; i < changes / 2; i += together) {
     const outcomes = Array.from({ length: together }, (_, j) =>
@@ -600,18 +605,18 @@ async function churn(bare: Bare, changes: number, round = 0): Promise<void> {
   }
 }
 
-/** A naming server in a process of its own. */
-async function servingProcess() {
+/** A naming server in its own process. */
+async function serverProcess() {
   const server = process("serve");
   const [, port] = await server.out.until(/listening on (\d+)\n/);
   return {
     port: Number(port),
-    /** How much memory it takes, in MB. */
+    /** The memory of the process, in MB. */
     async memory(): Promise<number> {
       const { length } = server.out.text;
       await server.write("?\n");
       const find = () => /memory (\d+)\n/.exec(server.out.text.slice(length))?.[1];
-      return Number(await server.out.waitFor(find, () => "how much memory"));
+      return Number(await server.out.waitFor(find, () => "the memory"));
     },
     async [Symbol.asyncDispose]() {
       await server[Symbol.asyncDispose]();
@@ -620,56 +625,59 @@ async function servingProcess() {
   };
 }
 
-/** How many changes happen while nobody listens: GREET_TEST_CHANGES=50000 deno test … */
+/** The number of changes while watchers do not read: GREET_TEST_CHANGES=50000 deno test … */
 const CHANGES = Number(Deno.env.get("GREET_TEST_CHANGES") ?? 20_000);
 
-/** How many watchers do not listen. */
+/** The number of watchers that do not read. */
 const SLOW = 60;
 
 /**
- * How much larger the server may become. It grows by 90 MB for the calls alone, and with 1 MB waiting
- * on each connection by 150 to 200 in all; with all changes waiting there it was more than 500.
+ * How much the server may grow. The calls alone take 90 MB, with 1 MB waiting on each connection it
+ * is 150 to 200 MB; with all changes waiting it would be more than 500 MB.
  */
 const GROWTH_MB = 350;
 
-Deno.test("watchers that do not read cost little memory and nobody any time; then they get the state", async () => {
-  await using server = await servingProcess();
+Deno.test("watchers that do not read cost little memory, delay no one, and get the state later", async () => {
+  await using server = await serverProcess();
   const { port, memory } = server;
   await using stack = new AsyncDisposableStack();
   const client = stack.use(new Client(port));
-  const busy = stack.use(new Bare(port));
+  const busy = stack.use(new Http2Client(port));
   await churn(busy, 2_000);
-  const slow = Array.from({ length: SLOW }, () => stack.use(new Bare(port)).start("Watch", {}));
+  const slow = Array.from(
+    { length: SLOW },
+    () => stack.use(new Http2Client(port)).start("Watch", {}),
+  );
   await inTime(
     Promise.all(slow.map((stream) => once(stream, "response"))),
     "their watches",
   );
   const fast = stack.use(client.watch());
   await fast.until(({ states }) => states === 1, "the state");
-  const first = fast.belief.revision;
+  const first = fast.view.revision;
   const before = await memory();
   const last = first + CHANGES;
-  const heard = fast.until(({ revision }) => revision >= last, "all changes", 120_000);
+  const allRead = fast.until(({ revision }) => revision >= last, "all changes", 120_000);
   await churn(busy, CHANGES, 1_000);
-  await inTime(heard, "the last changes", 1_000);
-  assert.equal(fast.belief.states, 1, "who reads never needs a second state");
+  await inTime(allRead, "the last changes", 1_000);
+  assert.equal(fast.view.states, 1, "a watcher that reads needs one state");
   const growth = await memory() - before;
   assert(growth < GROWTH_MB, `${growth} MB more`);
 
   // One of them reads again.
   using again = new Watching(answers(slow[0]), () => slow[0].destroy());
-  await again.until(({ revision }) => revision >= last, "what is now");
-  assert.equal(again.belief.states, 2, "the state again");
+  await again.until(({ revision }) => revision >= last, "the last revision");
+  assert.equal(again.view.states, 2, "the state again");
   const { entries } = await client.channel.call(NAMES, "List", { pageToken: "" }, CALL);
-  assert.deepEqual([...again.belief.entries.keys()].sort(), entries.map(key).sort());
+  assert.deepEqual([...again.view.entries.keys()].sort(), entries.map(key).sort());
   await client.hold({ name: "Bob" });
   await again.until(isHeld("Bob"), "the next change", 1_000);
-  assert.equal(again.belief.states, 2);
+  assert.equal(again.view.states, 2);
 });
 
-Deno.test("a thousand watches that one connection does not read cost little more than one", async () => {
-  await using server = await servingProcess();
-  await using busy = new Bare(server.port);
+Deno.test("a thousand unread watches on one connection cost little memory", async () => {
+  await using server = await serverProcess();
+  await using busy = new Http2Client(server.port);
   const held = await Promise.all(
     Array.from({ length: LIMITS.namesOfOne }, (_, i) =>
       busy.outcome("Register", {
@@ -679,19 +687,19 @@ Deno.test("a thousand watches that one connection does not read cost little more
   );
   assert.deepEqual(held.filter(({ status }) => status !== 0), []);
   const before = await server.memory();
-  await using full = new Bare(server.port);
+  await using full = new Http2Client(server.port);
   const ofAll = LIMITS.watchesOfAllOfOne;
   for (let i = 0; i < ofAll; i++) full.start("Watch", {});
   assert.equal((await full.outcome("Watch", {})).status, 8);
   for (let i = ofAll; i < LIMITS.watchesOfOne; i++) full.start("Watch", { name: "Bob" });
-  // This one is refused, so all the others have been asked for.
+  // This one is refused, so all the others have been opened.
   assert.equal((await full.outcome("Watch", { name: "Bob" })).status, 8);
   const growth = await server.memory() - before;
   assert(growth < 200, `${growth} MB more`);
 });
 
-/** Holds as many names as one connection may, each of them long. */
-async function holdLongNames(bare: Bare): Promise<void> {
+/** Holds as many names as one connection may, all of them long. */
+async function holdLongNames(bare: Http2Client): Promise<void> {
   const outcomes = Array.from({ length: LIMITS.namesOfOne }, (_, i) =>
     bare.outcome("Register", {
       name: `${"ä".repeat(55)} ${i}`,
@@ -700,7 +708,7 @@ async function holdLongNames(bare: Bare): Promise<void> {
   for (const { status } of await Promise.all(outcomes)) assert.equal(status, 0);
 }
 
-/** Reads a call to its end; resolves with its status. */
+/** Reads a call to its end, and returns its status. */
 async function statusOf(stream: http2.ClientHttp2Stream): Promise<number> {
   const { promise, resolve } = Promise.withResolvers<number>();
   const end = (headers: http2.IncomingHttpHeaders) => {
@@ -711,56 +719,56 @@ async function statusOf(stream: http2.ClientHttp2Stream): Promise<number> {
   return await inTime(promise, "a status");
 }
 
-Deno.test("lists that nobody reads are not made; those that wait are answered when there is room", async () => {
-  await using server = await servingProcess();
-  await using busy = new Bare(server.port);
+Deno.test("unread lists wait before they are made, and are answered later", async () => {
+  await using server = await serverProcess();
+  await using busy = new Http2Client(server.port);
   await holdLongNames(busy);
   const before = await server.memory();
-  await using full = new Bare(server.port);
+  await using full = new Http2Client(server.port);
   const unread = Array.from({ length: 60 }, () => full.start("List", {}));
   await inTime(once(unread[0], "response"), "the first answer");
-  // Others are answered meanwhile, and after them all that can be written has been.
+  // Other clients are answered. After that, the server has written all it can.
   using client = new Client(server.port);
   for (let i = 0; i < 20; i++) await client.count();
   const growth = await server.memory() - before;
-  // 30 is what these calls take; with all answers written it was more than 100.
+  // These calls take 30 MB; with all answers written it would be more than 100 MB.
   assert(growth < 60, `${growth} MB more`);
   const statuses = await Promise.all(unread.map(statusOf));
   assert.deepEqual(statuses, unread.map(() => 0));
 });
 
-Deno.test("of very many lists on one connection some wait, and the others are refused", async () => {
-  await using server = await servingProcess();
-  await using busy = new Bare(server.port);
+Deno.test("of a thousand lists on one connection, a hundred wait and others are refused", async () => {
+  await using server = await serverProcess();
+  await using busy = new Http2Client(server.port);
   await holdLongNames(busy);
-  await using full = new Bare(server.port);
+  await using full = new Http2Client(server.port);
   const all = Array.from({ length: 1_000 }, () => statusOf(full.start("List", {})));
   const counts = Map.groupBy(await Promise.all(all), (status) => status);
   assert.deepEqual([...counts.keys()].sort(), [0, 8]);
   assert(counts.get(0)!.length >= 100, "a hundred may wait");
 });
 
-Deno.test("of very many connections that do not read some are closed, and others are answered", async () => {
-  await using server = await servingProcess();
+Deno.test("of many connections that do not read, some are closed, and other clients are answered", async () => {
+  await using server = await serverProcess();
   await using stack = new AsyncDisposableStack();
-  const busy = stack.use(new Bare(server.port));
+  const busy = stack.use(new Http2Client(server.port));
   await holdLongNames(busy);
   using client = new Client(server.port);
-  const full = Array.from({ length: 150 }, () => stack.use(new Bare(server.port)));
+  const full = Array.from({ length: 150 }, () => stack.use(new Http2Client(server.port)));
   for (const one of full) for (let i = 0; i < 5; i++) one.start("List", {});
   const isSomeClosed = async () => {
     while (!full.some(({ isClosed }) => isClosed)) await client.count();
   };
   await inTime(isSomeClosed(), "the end of a connection");
   assert(await client.count() > 0);
-  assert(full.some(({ isClosed }) => !isClosed), "those that can stay do");
+  assert(full.some(({ isClosed }) => !isClosed), "the others stay open");
 });
 
-Deno.test("what was not read of calls that are given up is not waited for", async () => {
-  await using server = await servingProcess();
-  await using busy = new Bare(server.port);
+Deno.test("unread answers of cancelled calls no longer count", async () => {
+  await using server = await serverProcess();
+  await using busy = new Http2Client(server.port);
   await holdLongNames(busy);
-  await using full = new Bare(server.port);
+  await using full = new Http2Client(server.port);
   for (let round = 0; round < 10; round++) {
     const watches = Array.from({ length: 5 }, () => full.start("Watch", {}));
     await inTime(Promise.all(watches.map((watch) => once(watch, "response"))), "the states");
@@ -772,9 +780,9 @@ Deno.test("what was not read of calls that are given up is not waited for", asyn
   assert.equal(await statusOf(full.start("List", {})), 0);
 });
 
-Deno.test("reflection that nobody reads costs little; read, every request is answered", async () => {
-  await using server = await servingProcess();
-  await using full = new Bare(server.port);
+Deno.test("unread reflection costs little memory; once read, every request is answered", async () => {
+  await using server = await serverProcess();
+  await using full = new Http2Client(server.port);
   const before = await server.memory();
   const stream = full.open("ServerReflectionInfo");
   // fileContainingSymbol, field 4.
@@ -801,14 +809,14 @@ Deno.test("reflection that nobody reads costs little; read, every request is ans
   await inTime(all.promise, () => `${answers} answers`);
 });
 
-Deno.test("a name is free when its call ends, also where nobody reads what else is on the connection", async () => {
-  await using names = await served();
+Deno.test("a name is freed when its call ends, even if the connection has unread answers", async () => {
+  await using names = await startServer();
   using watch = names.client.watch();
-  await using full = new Bare(names.server.port);
+  await using full = new Http2Client(names.server.port);
   const unread = full.start("Watch", {});
   await inTime(once(unread, "response"), "the watch");
-  await using busy = new Bare(names.server.port);
-  // Some megabytes of changes: more than may wait.
+  await using busy = new Http2Client(names.server.port);
+  // Several megabytes of changes: more than may wait.
   await churn(busy, 10_000);
   const bob = full.start("Register", { name: "Bob", address: "a:1" });
   await watch.until(isHeld("Bob"), "Bob");
@@ -818,17 +826,17 @@ Deno.test("a name is free when its call ends, also where nobody reads what else 
 
 Deno.test({
   name:
-    "a watcher that is stopped is let go within the lease; when it goes on it hears that it was lost, and the state",
+    "a suspended watcher is disconnected within the lease; when it resumes, it gets `lost` and the state",
   ignore: Deno.build.os === "windows",
   async fn() {
-    await using names = await served();
-    await using wire = await cable(names.server.port);
-    await using watcher = process("watch", `${wire.port}`);
+    await using names = await startServer();
+    await using proxy = await proxyTo(names.server.port);
+    await using watcher = process("watch", `${proxy.port}`);
     await watcher.out.until('{"type":"state","count":0}\n');
     watcher.kill("SIGSTOP");
-    await using busy = new Bare(names.server.port);
+    await using busy = new Http2Client(names.server.port);
     await churn(busy, 200);
-    await inTime(wire.ended, "the end of its connection", LEASE_MS + 1_000);
+    await inTime(proxy.ended, "the end of its connection", LEASE_MS + 1_000);
     watcher.kill("SIGCONT");
     await watcher.out.until(/"type":"lost"[^\n]*\n\{"type":"state","count":50\}\n/);
     await names.client.hold({ name: "Bob" });

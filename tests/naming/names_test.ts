@@ -1,4 +1,4 @@
-/** What every naming service promises, whatever keeps the names. */
+/** What every naming service promises, tested with a naming server and with etcd. */
 import assert from "node:assert/strict";
 import { printChanges } from "../../src/cli/names_output.ts";
 import { greet, type NamedEntry, Names, openNames, serveNames } from "../../mod.ts";
@@ -18,7 +18,7 @@ import {
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
 import { inTime, Program, run } from "../support/program.ts";
 
-/** A naming service that can be taken away and given back. */
+/** A naming service that can be stopped and started again. */
 interface Service extends AsyncDisposable {
   readonly place: string;
   lose(): Promise<void>;
@@ -46,13 +46,13 @@ async function etcd(): Promise<Service> {
   };
 }
 
-/** Runs a test on a server of ours, and on etcd. */
+/** Runs a test on a naming server, and on etcd. */
 function onBoth(name: string, run: (service: Service) => Promise<void>): void {
-  Deno.test(`${name}, by greet names`, async () => {
+  Deno.test(`${name}, with greet names`, async () => {
     await using service = await embedded();
     await run(service);
   });
-  etcdTest(`${name}, by etcd`, async () => {
+  etcdTest(`${name}, with etcd`, async () => {
     await using service = await etcd();
     await run(service);
   });
@@ -60,10 +60,10 @@ function onBoth(name: string, run: (service: Service) => Promise<void>): void {
 
 const BOB = { name: "Bob", address: "127.0.0.1:55555" };
 
-/** Fingerprints of two keys. */
+/** The fingerprints of two keys. */
 const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
 
-/** What is told, in order, as it is waited for. */
+/** A watch whose events are read one by one. */
 class Watching implements AsyncDisposable {
   readonly #stop = new AbortController();
   readonly #events: AsyncGenerator<NamesEvent>;
@@ -73,14 +73,14 @@ class Watching implements AsyncDisposable {
   }
 
   async next(): Promise<NamesEvent> {
-    const { value, done } = await inTime(this.#events.next(), "what happens next");
+    const { value, done } = await inTime(this.#events.next(), "the next event");
     assert(!done, "the watch has ended");
     return value;
   }
 
-  /** The same, in few words. */
-  async told(): Promise<string> {
-    return told(await this.next());
+  /** The next event as text. */
+  async nextText(): Promise<string> {
+    return textOf(await this.next());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,7 +89,7 @@ class Watching implements AsyncDisposable {
   }
 }
 
-function told(event: NamesEvent): string {
+function textOf(event: NamesEvent): string {
   if (event.type === "lost") return "lost";
   if (event.type === "state") return `state: ${event.entries.map(place).join(" ")}`;
   return `${event.type}: ${place(event.entry)}`;
@@ -99,19 +99,19 @@ function place({ name, address }: NamedEntry): string {
   return `${name}@${address}`;
 }
 
-/** How a claim stands, as it is waited for. */
-function standings() {
+/** The changes of a claim's status, one by one. */
+function statuses() {
   let changed = Promise.withResolvers<ClaimStatus>();
   return {
-    onChange: (standing: ClaimStatus) => {
-      changed.resolve(standing);
+    onChange: (status: ClaimStatus) => {
+      changed.resolve(status);
       changed = Promise.withResolvers();
     },
-    next: () => inTime(changed.promise, "a change of how the claim stands"),
+    next: () => inTime(changed.promise, "a change of the claim's status"),
   };
 }
 
-onBoth("a name that is registered is found, and listed", async ({ place }) => {
+onBoth("a registered name is found and listed", async ({ place }) => {
   await using names = openNames(place);
   await using _bob = await names.register(BOB);
   await using _alice = await names.register({ name: "Alice", address: "[::1]:55556" });
@@ -133,18 +133,21 @@ onBoth("a list is ordered by name", async ({ place }) => {
   assert.deepEqual((await names.list()).map(({ name }) => name), ["a", "a b", "a-b", "b", "ä"]);
 });
 
-onBoth("a name is refused to anyone else, saying since when it is held", async ({ place }) => {
-  await using names = openNames(place);
-  await using bob = await names.register(BOB);
-  assert.equal(bob.status.state, "held");
-  await using others = openNames(place);
-  await using _carol = await others.register({ ...BOB, name: "Carol" });
-  await assert.rejects(others.register({ ...BOB, address: "127.0.0.1:1" }), {
-    code: "ALREADY_EXISTS",
-    message: /: someone else has held Bob since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$/,
-  });
-  assert.equal((await others.lookup("Bob"))[0].address, BOB.address);
-});
+onBoth(
+  "a name is refused to others, with the time since when it has been held",
+  async ({ place }) => {
+    await using names = openNames(place);
+    await using bob = await names.register(BOB);
+    assert.equal(bob.status.state, "held");
+    await using others = openNames(place);
+    await using _carol = await others.register({ ...BOB, name: "Carol" });
+    await assert.rejects(others.register({ ...BOB, address: "127.0.0.1:1" }), {
+      code: "ALREADY_EXISTS",
+      message: /: someone else has held Bob since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$/,
+    });
+    assert.equal((await others.lookup("Bob"))[0].address, BOB.address);
+  },
+);
 
 onBoth("a name that is given back is free at once", async ({ place }) => {
   await using others = openNames(place);
@@ -152,45 +155,45 @@ onBoth("a name that is given back is free at once", async ({ place }) => {
   await using alice = await names.register({ ...BOB, name: "Alice" });
   const bob = await names.register(BOB);
   await using watching = new Watching(others);
-  await watching.told();
+  await watching.nextText();
   const begun = Date.now();
   await bob[Symbol.asyncDispose]();
-  assert.equal(await watching.told(), "freed: Bob@127.0.0.1:55555");
+  assert.equal(await watching.nextText(), "freed: Bob@127.0.0.1:55555");
   await using _again = await others.register(BOB);
-  assert.equal(await watching.told(), "held: Bob@127.0.0.1:55555");
+  assert.equal(await watching.nextText(), "held: Bob@127.0.0.1:55555");
   assert.equal(alice.status.state, "held");
   await names[Symbol.asyncDispose]();
-  assert.equal(await watching.told(), "freed: Alice@127.0.0.1:55555");
+  assert.equal(await watching.nextText(), "freed: Alice@127.0.0.1:55555");
   await using _alice = await others.register({ ...BOB, name: "Alice" });
   assert(Date.now() - begun < 2_000, "it took long");
 });
 
-onBoth("watchers are told the state, then every change in order", async ({ place }) => {
+onBoth("a watch reports the state, then every change in order", async ({ place }) => {
   const rounds = 200;
   await using names = openNames(place);
   await using others = openNames(place);
   await using _alice = await names.register({ ...BOB, name: "Alice" });
   await using one = new Watching(others, "Bob");
   await using all = new Watching(names);
-  assert.equal(await one.told(), "state: ");
-  assert.equal(await all.told(), "state: Alice@127.0.0.1:55555");
+  assert.equal(await one.nextText(), "state: ");
+  assert.equal(await all.nextText(), "state: Alice@127.0.0.1:55555");
   const expected: string[] = [];
   for (let port = 1; port <= rounds; port++) {
     const address = `127.0.0.1:${port}`;
     const bob = await names.register({ name: "Bob", address });
-    assert.equal(await one.told(), `held: Bob@${address}`);
+    assert.equal(await one.nextText(), `held: Bob@${address}`);
     await bob[Symbol.asyncDispose]();
-    assert.equal(await one.told(), `freed: Bob@${address}`);
+    assert.equal(await one.nextText(), `freed: Bob@${address}`);
     expected.push(`held: Bob@${address}`, `freed: Bob@${address}`);
   }
-  // This one has not been read so far.
+  // This watch has not been read so far.
   const seen: string[] = [];
-  while (seen.length < expected.length) seen.push(await all.told());
+  while (seen.length < expected.length) seen.push(await all.nextText());
   assert.deepEqual(seen, expected);
 });
 
 onBoth(
-  "of 20 who claim a name at once, one gets it, and the next when it is free",
+  "of 20 claimants, one gets the name, and another one when it is free again",
   async (service) => {
     await using claimants = new AsyncDisposableStack();
     let holders = 0;
@@ -204,7 +207,7 @@ onBoth(
             fingerprint: [undefined, KEY, OTHER_KEY][index % 3],
           });
           assert.equal(bob.status.state, "held");
-          assert.equal(++holders, 1, "two hold one name");
+          assert.equal(++holders, 1, "two claimants hold one name");
           assert.equal((await names.lookup("Bob"))[0].address, bob.claim.address);
           holders--;
           hasHeld = true;
@@ -217,7 +220,7 @@ onBoth(
   },
 );
 
-onBoth("a name that is shared has several addresses, and no single holder", async ({ place }) => {
+onBoth("a shared name has several addresses, and no exclusive holder", async ({ place }) => {
   await using one = openNames(place);
   await using two = openNames(place);
   await using three = openNames(place);
@@ -235,14 +238,14 @@ onBoth("a name that is shared has several addresses, and no single holder", asyn
     assert.rejects(three.register({ ...BOB, shared: true }), { code: "ALREADY_EXISTS" }),
   ]);
   await using watching = new Watching(three, "Greeter");
-  assert.match(await watching.told(), /^state: Greeter@127.0.0.1:[12] Greeter@127.0.0.1:[12]$/);
+  assert.match(await watching.nextText(), /^state: Greeter@127.0.0.1:[12] Greeter@127.0.0.1:[12]$/);
   await second[Symbol.asyncDispose]();
-  assert.equal(await watching.told(), "freed: Greeter@127.0.0.1:2");
+  assert.equal(await watching.nextText(), "freed: Greeter@127.0.0.1:2");
   assert.deepEqual(await addresses(), ["127.0.0.1:1"]);
 });
 
 onBoth(
-  "a fingerprint that is registered is found, listed and told, and printed for programs",
+  "a registered fingerprint is in lookups, lists, watches and JSON",
   async ({ place }) => {
     await using names = openNames(place);
     await using others = openNames(place);
@@ -272,13 +275,13 @@ onBoth(
 );
 
 onBoth(
-  "who comes back to the same address with another key is told as somebody else",
+  "another key at the same address is reported as another holder",
   async ({ place }) => {
     await using names = openNames(place);
     await using others = openNames(place);
     const followed = others.follow("Bob");
     const known = async () => {
-      const { value } = await inTime(followed.next(), "who holds the name");
+      const { value } = await inTime(followed.next(), "the holders");
       const { entries }: Holders = value;
       return entries.map(({ address, fingerprint }) => ({ address, fingerprint }));
     };
@@ -294,7 +297,7 @@ onBoth(
   },
 );
 
-onBoth("a name with a fingerprint is held alone, and so is one without", async ({ place }) => {
+onBoth("a name has one holder, with or without a fingerprint", async ({ place }) => {
   await using one = openNames(place);
   await using _keyed = await one.register({ ...BOB, fingerprint: KEY });
   await using _plain = await one.register({ ...BOB, name: "Alice" });
@@ -329,12 +332,12 @@ onBoth("a name with a fingerprint is held alone, and so is one without", async (
   ]);
 });
 
-/** Names of a service that tells a story to who watches, and then ends the watch. */
-function telling(events: readonly WatchUpdate[], end: AbortController): Names {
+/** Names on a service that reports given events, and then aborts the watch. */
+function reporting(events: readonly WatchUpdate[], end: AbortController): Names {
   return new Names({
     address: "somewhere",
-    hold: () => Promise.reject(new Error("it only tells")),
-    list: () => Promise.reject(new Error("it only tells")),
+    hold: () => Promise.reject(new Error("not implemented")),
+    list: () => Promise.reject(new Error("not implemented")),
     watch: () => ({
       async *run() {
         yield* events;
@@ -345,7 +348,7 @@ function telling(events: readonly WatchUpdate[], end: AbortController): Names {
   });
 }
 
-Deno.test("the end of a former hold takes nobody else's away, whenever it is told", async () => {
+Deno.test("the end of a former hold does not affect the present holder, in any order of events", async () => {
   const former: NamedEntry = { ...BOB, shared: false, fingerprint: KEY };
   const alice: NamedEntry = { ...former, name: "Alice" };
   const freed: WatchUpdate = { type: "freed", entry: former };
@@ -354,11 +357,11 @@ Deno.test("the end of a former hold takes nobody else's away, whenever it is tol
     const held: WatchUpdate = { type: "held", entry };
     for (const changes of [[freed, held], [held, freed]]) {
       const end = new AbortController();
-      await using names = telling([{ type: "state", entries: [former] }, ...changes], end);
+      await using names = reporting([{ type: "state", entries: [former] }, ...changes], end);
       const known = await Array.fromAsync(names.follow("Bob", end.signal));
       assert.deepEqual(known.at(-1)?.entries, [entry]);
 
-      // Who has been told of a change is not told of it again with the next state.
+      // A change that was printed is not printed again with the next state.
       const printed: string[] = [];
       const stdout = new Output({
         write: (bytes) => {
@@ -371,18 +374,18 @@ Deno.test("the end of a former hold takes nobody else's away, whenever it is tol
         type: "state",
         entries: [alice, one],
       }));
-      await using again = telling([states[0], ...changes, states[1]], stop);
+      await using again = reporting([states[0], ...changes, states[1]], stop);
       const { signal } = stop;
       const options = { stdout, stderr: stdout, signal, json: false, quiet: false };
       await printChanges(again, undefined, options);
       await stdout.flush();
-      const told = printed.join("").match(/\w+ is (at|gone)/g)?.sort();
-      assert.deepEqual(told, ["Alice is at", "Bob is at", "Bob is at", "Bob is gone"]);
+      const lines = printed.join("").match(/\w+ is (at|gone)/g)?.sort();
+      assert.deepEqual(lines, ["Alice is at", "Bob is at", "Bob is at", "Bob is gone"]);
     }
   }
 });
 
-Deno.test("an entry whose fingerprint is none is left out, whoever serves it", async () => {
+Deno.test("entries with an invalid fingerprint are left out", async () => {
   const entry = { name: "Bob", address: BOB.address, shared: false, sinceMs: 1 };
   const entries: WireEntry[] = [
     { ...entry, fingerprint: KEY },
@@ -403,24 +406,26 @@ Deno.test("an entry whose fingerprint is none is left out, whoever serves it", a
   await using server = await serve({ host: "127.0.0.1", port: 0, services: [service] });
   await using names = openNames(`${server.port}`);
   const expected = [["Bob", KEY], ["Carol", undefined]];
-  const told = (entries: readonly NamedEntry[]) =>
+  const fingerprints = (entries: readonly NamedEntry[]) =>
     entries.map(({ name, fingerprint }) => [name, fingerprint]);
-  assert.deepEqual(told(await names.lookup("Bob")), [expected[0]]);
+  assert.deepEqual(fingerprints(await names.lookup("Bob")), [expected[0]]);
   await assert.rejects(names.lookup("Mallory"), { code: "NOT_FOUND" });
-  assert.deepEqual(told(await names.list()), expected);
+  assert.deepEqual(fingerprints(await names.list()), expected);
   await using watching = new Watching(names);
-  assert.equal(await watching.told(), "state: ");
+  assert.equal(await watching.nextText(), "state: ");
   const held = [await watching.next(), await watching.next()];
   assert.deepEqual(
-    told(held.flatMap((event) => event.type === "held" ? [event.entry] : [])),
+    fingerprints(held.flatMap((event) => event.type === "held" ? [event.entry] : [])),
     expected,
   );
 });
 
-// ---------------------------------------------------------------- a service that never ends
+// ---------------------------------------------------------------- services that misbehave
 
-/** A naming server that says what it likes. */
-async function lying(handlers: Partial<Parameters<typeof implement<CallsOf<typeof NAMES>>>[1]>) {
+/** A naming server with its own handlers. */
+async function customServer(
+  handlers: Partial<Parameters<typeof implement<CallsOf<typeof NAMES>>>[1]>,
+) {
   const service = implement(NAMES, {
     async *Register() {},
     Lookup: () => ({ entries: [] }),
@@ -430,10 +435,10 @@ async function lying(handlers: Partial<Parameters<typeof implement<CallsOf<typeo
   });
   const server = await serve({ host: "127.0.0.1", port: 0, services: [service] });
   const names = openNames(`${server.port}`);
-  const who = `the naming service at 127.0.0.1:${server.port}: it`;
+  const prefix = `the naming service at 127.0.0.1:${server.port}: it`;
   return {
     names,
-    who,
+    prefix,
     async [Symbol.asyncDispose]() {
       await names[Symbol.asyncDispose]();
       await server.stop(0);
@@ -441,10 +446,10 @@ async function lying(handlers: Partial<Parameters<typeof implement<CallsOf<typeo
   };
 }
 
-/** The messages of a service. */
+/** The calls of a service. */
 type CallsOf<T> = T extends ServiceType<infer C> ? C : never;
 
-/** Entries that were not there before. */
+/** New entries. */
 function freshEntries(count: number, name?: string): WireEntry[] {
   return Array.from({ length: count }, () => ({
     name: name ?? `name ${serial++}`,
@@ -456,7 +461,7 @@ function freshEntries(count: number, name?: string): WireEntry[] {
 }
 let serial = 0;
 
-/** A state without end. */
+/** A state that never ends. */
 async function* endlessState(count: number, name?: string): AsyncGenerator<WireChanges> {
   for (let state = true;; state = false) {
     const entries = freshEntries(count, name);
@@ -466,49 +471,53 @@ async function* endlessState(count: number, name?: string): AsyncGenerator<WireC
   }
 }
 
-Deno.test("a list without end is refused, whether it is of names or of nothing", async () => {
-  await using names = await lying({
+Deno.test("a list that never ends is refused, with and without entries", async () => {
+  await using names = await customServer({
     List: () => ({ entries: freshEntries(20_000), nextPageToken: "more" }),
   });
   await assert.rejects(names.names.list(), {
     code: "INTERNAL",
-    message: `${names.who} sent more than 100000 names`,
+    message: `${names.prefix} sent more than 100000 names`,
   });
-  await using nothing = await lying({ List: () => ({ entries: [], nextPageToken: "more" }) });
+  await using nothing = await customServer({
+    List: () => ({ entries: [], nextPageToken: "more" }),
+  });
   await assert.rejects(nothing.names.list({ maxTime: 0.3 }), {
     code: "DEADLINE_EXCEEDED",
-    message: `${nothing.who} kept sending names for too long`,
+    message: `${nothing.prefix} kept sending names for too long`,
   });
 });
 
-Deno.test("of one name no more than a thousand addresses are taken, and nothing of other names", async () => {
-  await using many = await lying({ Lookup: () => ({ entries: freshEntries(1_001, "Bob") }) });
+Deno.test("a lookup accepts up to a thousand addresses, and ignores other names", async () => {
+  await using many = await customServer({
+    Lookup: () => ({ entries: freshEntries(1_001, "Bob") }),
+  });
   await assert.rejects(many.names.lookup("Bob"), {
     code: "INTERNAL",
-    message: `${many.who} sent more than 1000 addresses for Bob`,
+    message: `${many.prefix} sent more than 1000 addresses for Bob`,
   });
-  await using others = await lying({
+  await using others = await customServer({
     Lookup: () => ({ entries: [...freshEntries(1_001), ...freshEntries(2, "Bob")] }),
   });
   assert.equal((await others.names.lookup("Bob")).length, 2);
 });
 
-Deno.test("a watch that is told of names without end says so and keeps none of them", async () => {
+Deno.test("a watch whose state never ends is lost", async () => {
   for (const [name, what] of [["Bob", "1000 addresses for Bob"], [undefined, "100000 names"]]) {
-    await using names = await lying({
+    await using names = await customServer({
       Watch: () => endlessState(name === undefined ? 10_000 : 100, name),
     });
     await using watching = new Watching(names.names, name);
     const event = await watching.next();
     assert.equal(
       event.type === "lost" && event.error.message,
-      `${names.who} sent more than ${what}`,
+      `${names.prefix} sent more than ${what}`,
     );
   }
 });
 
-Deno.test("who follows a name is not told of more than a thousand addresses, one by one", async () => {
-  await using names = await lying({
+Deno.test("following a name fails after more than a thousand addresses, one by one", async () => {
+  await using names = await customServer({
     async *Watch() {
       yield { state: true, more: false, revision: 0, changes: [] };
       for (;;) {
@@ -525,7 +534,7 @@ Deno.test("who follows a name is not told of more than a thousand addresses, one
   await assert.rejects(Array.fromAsync(names.names.follow("Bob")), { code: "INTERNAL" });
 });
 
-Deno.test("an etcd whose keys do not end is refused, whether there are any or none", async () => {
+Deno.test("an etcd that reports ever more keys is refused, with and without keys", async () => {
   const encoder = new TextEncoder();
   let keysEach = 5_000;
   let calls = 0;
@@ -555,8 +564,8 @@ Deno.test("an etcd whose keys do not end is refused, whether there are any or no
 });
 
 Deno.test({
-  name: "of a thousand servers of one name a client connects to a hundred",
-  // Elsewhere, 127.0.0.1 is the only one of its kind.
+  name: "of a thousand servers that share a name, a client connects to a hundred",
+  // On other systems, only 127.0.0.1 is a loopback address.
   ignore: Deno.build.os !== "linux",
   async fn() {
     using listener = Deno.listen({ hostname: "0.0.0.0", port: 0 });
@@ -573,7 +582,7 @@ Deno.test({
       ...entry,
       address: `127.0.${1 + i % 4}.${1 + i % 250}:${port}`,
     }));
-    await using names = await lying({
+    await using names = await customServer({
       Lookup: () => ({ entries }),
       async *Watch(_, { signal }) {
         const changes = entries.map((entry) => ({ kind: "HELD" as const, entry, revision: 1 }));
@@ -590,9 +599,9 @@ Deno.test({
   },
 });
 
-Deno.test("a time that is none is left out", async () => {
+Deno.test("an invalid time is left out", async () => {
   const times = [-1, 0, Date.UTC(2026), Date.UTC(10_000), Number.MAX_SAFE_INTEGER];
-  await using names = await lying({
+  await using names = await customServer({
     Lookup: () => ({
       entries: freshEntries(times.length, "Bob").map((entry, i) => ({
         ...entry,
@@ -610,7 +619,7 @@ Deno.test("a time that is none is left out", async () => {
   ]);
 });
 
-Deno.test("many thousands of names are compared at once when they are told again", async () => {
+Deno.test("a repeated state of 60,000 names is compared quickly", async () => {
   const entries = freshEntries(60_000).map(({ name, address, shared }) => ({
     name,
     address,
@@ -618,7 +627,7 @@ Deno.test("many thousands of names are compared at once when they are told again
   }));
   const stop = new AbortController();
   const state: WatchUpdate = { type: "state", entries };
-  await using names = telling([state, { ...state, entries: entries.slice(1) }], stop);
+  await using names = reporting([state, { ...state, entries: entries.slice(1) }], stop);
   let bytes = 0;
   const stdout = new Output({
     write: (chunk) => {
@@ -634,7 +643,7 @@ Deno.test("many thousands of names are compared at once when they are told again
   assert(bytes > 60_000);
 });
 
-onBoth("what breaks the rules is refused", async ({ place }) => {
+onBoth("bad names, addresses and fingerprints are refused", async ({ place }) => {
   await using names = openNames(place);
   for (const name of ["", "a/b", "a\u202Eb", " a", "a".repeat(65)]) {
     await assert.rejects(names.register({ ...BOB, name }), { code: "USAGE" });
@@ -653,27 +662,27 @@ onBoth("what breaks the rules is refused", async ({ place }) => {
   await assert.rejects(names.lookup("a/b"), { code: "INVALID_ARGUMENT", message: /a '\/'/ });
 });
 
-onBoth("a service that is lost and found again finds names held as before", async (service) => {
+onBoth("after the service was lost and comes back, names are held as before", async (service) => {
   await using names = openNames(service.place);
-  const { onChange, next } = standings();
+  const { onChange, next } = statuses();
   await using bob = await names.register(BOB, onChange);
   await using others = openNames(service.place);
   await using watching = new Watching(others);
-  assert.equal(await watching.told(), "state: Bob@127.0.0.1:55555");
-  let standing = next();
+  assert.equal(await watching.nextText(), "state: Bob@127.0.0.1:55555");
+  let status = next();
   await service.lose();
-  assert.equal(await watching.told(), "lost");
-  assert.equal((await standing).state, "lost");
+  assert.equal(await watching.nextText(), "lost");
+  assert.equal((await status).state, "lost");
   await assert.rejects(others.lookup("Bob"), { code: "UNAVAILABLE" });
-  standing = next();
+  status = next();
   await service.regain();
   const regained = Date.now();
-  assert.equal((await standing).state, "held");
+  assert.equal((await status).state, "held");
   assert.equal(bob.status.state, "held");
-  assert(Date.now() - regained < 4_000, "it was waited for a lease of our own to end");
+  assert(Date.now() - regained < 4_000, "it waited for its own former lease");
   assert.equal((await others.lookup("Bob"))[0].address, BOB.address);
   const alice = await others.register({ ...BOB, name: "Alice" });
-  // What comes before Alice depends on how much the service remembers; in the end, both are there.
+  // The events before Alice depend on how much the service remembers.
   const known = new Set<string>();
   while (!known.has("Alice")) {
     const event = await watching.next();
@@ -683,32 +692,35 @@ onBoth("a service that is lost and found again finds names held as before", asyn
     if (event.type === "freed") known.delete(event.entry.name);
   }
   await alice[Symbol.asyncDispose]();
-  assert.equal(await watching.told(), "freed: Alice@127.0.0.1:55555");
+  assert.equal(await watching.nextText(), "freed: Alice@127.0.0.1:55555");
 });
 
 onBoth(
-  "a claim that the service could not be asked for is made when it is there",
+  "a claim without a reachable service is made once the service is there",
   async (service) => {
     await service.lose();
     await using names = openNames(service.place);
-    const { onChange, next } = standings();
+    const { onChange, next } = statuses();
     await using bob = await names.register(BOB, onChange);
     assert.equal(bob.status.state, "lost");
-    const standing = next();
+    const status = next();
     await service.regain();
-    assert.equal((await standing).state, "held");
+    assert.equal((await status).state, "held");
   },
 );
 
-onBoth("an aborted signal ends a watch, and so does the end of the names", async ({ place }) => {
-  const names = openNames(place);
-  const stop = new AbortController();
-  const aborted = names.watch("Bob", stop.signal);
-  const open = names.watch();
-  for (const watch of [aborted, open]) assert.equal((await watch.next()).value?.type, "state");
-  stop.abort();
-  assert.equal((await inTime(aborted.next(), "the end")).done, true);
-  const end = open.next();
-  await names[Symbol.asyncDispose]();
-  assert.equal((await inTime(end, "the end")).done, true);
-});
+onBoth(
+  "a watch ends when its signal is aborted, or the names are disposed of",
+  async ({ place }) => {
+    const names = openNames(place);
+    const stop = new AbortController();
+    const aborted = names.watch("Bob", stop.signal);
+    const open = names.watch();
+    for (const watch of [aborted, open]) assert.equal((await watch.next()).value?.type, "state");
+    stop.abort();
+    assert.equal((await inTime(aborted.next(), "the end")).done, true);
+    const end = open.next();
+    await names[Symbol.asyncDispose]();
+    assert.equal((await inTime(end, "the end")).done, true);
+  },
+);

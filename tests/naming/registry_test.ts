@@ -1,14 +1,14 @@
-/** Who holds which name, and what watchers are told of it, without any network. */
+/** Claims, lists and watches on a registry, without any network. */
 import assert from "node:assert/strict";
 import { LIMITS, Registry } from "../../src/naming/registry.ts";
 import type { WireChange, WireChanges, WireEntry } from "../../src/rpc/services.ts";
-import { Belief, key } from "../support/belief.ts";
+import { ClientView, key } from "../support/client_view.ts";
 import { inTime, randomNumbers } from "../support/program.ts";
 
-/** Further seeds for the random test: GREET_TEST_SEEDS=100 deno test … */
+/** The number of random tests: GREET_TEST_SEEDS=100 deno test … */
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);
 
-interface Wish {
+interface ClaimOptions {
   address?: string;
   shared?: boolean;
   holder?: string;
@@ -16,23 +16,23 @@ interface Wish {
   owner?: string;
 }
 
-/** Fingerprints of two keys. */
+/** The fingerprints of two keys. */
 const [KEY, OTHER_KEY] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
 
-/** A registry, and everything that it said about changes. */
+/** A registry, and the changes that it reported. */
 function registry() {
   const changes: (WireChange & { entry: WireEntry })[] = [];
   const names = new Registry((change) => changes.push(change));
   return {
     names,
     changes,
-    claim(name: string, wish: Wish = {}) {
-      const { address = "127.0.0.1:1", shared = false, holder = "", owner = "somebody" } = wish;
-      const { fingerprint = "" } = wish;
+    claim(name: string, options: ClaimOptions = {}) {
+      const { address = "127.0.0.1:1", shared = false, holder = "", owner = "owner" } = options;
+      const { fingerprint = "" } = options;
       return names.claim({ name, address, shared, holder, fingerprint }, owner);
     },
-    /** What was said since this was last asked. */
-    said: () =>
+    /** The changes since the last call. */
+    reported: () =>
       changes.splice(0).map(({ kind, entry: { name, address } }) => `${kind} ${name} ${address}`),
   };
 }
@@ -60,8 +60,8 @@ const namesOf = ({ changes }: WireChanges) => changes.map(({ entry }) => entry!.
 
 // ---------------------------------------------------------------- claims
 
-Deno.test("a name that is held is found, and is free again when it is given back, once", () => {
-  const { names, claim, said } = registry();
+Deno.test("a held name is found, and is freed once when it is given back", () => {
+  const { names, claim, reported } = registry();
   const before = Date.now();
   const held = claim("Bob");
   assert.deepEqual(names.lookup("Bob"), [held.entry]);
@@ -73,15 +73,15 @@ Deno.test("a name that is held is found, and is free again when it is given back
     message: "Bob is not registered",
   });
   assert.equal(names.size, 0);
-  assert.deepEqual(said(), ["HELD Bob 127.0.0.1:1", "FREED Bob 127.0.0.1:1"]);
+  assert.deepEqual(reported(), ["HELD Bob 127.0.0.1:1", "FREED Bob 127.0.0.1:1"]);
 });
 
-Deno.test("whoever comes second is refused and told since when; nothing changes", () => {
-  const { names, claim, said } = registry();
+Deno.test("a second claim is refused, with the time of the first; nothing changes", () => {
+  const { names, claim, reported } = registry();
   const { entry } = claim("Bob", { holder: "one" });
-  said();
+  reported();
   const since = new Date(entry.sinceMs).toISOString().replace("T", " ").slice(0, 19);
-  // No holder is nobody's holder: two that show none are two.
+  // Two claims without a holder are never by the same one.
   for (const holder of ["two", ""]) {
     assert.throws(() => claim("Bob", { address: "127.0.0.1:2", holder }), {
       code: "ALREADY_EXISTS",
@@ -89,16 +89,16 @@ Deno.test("whoever comes second is refused and told since when; nothing changes"
     });
   }
   assert.deepEqual(names.lookup("Bob"), [entry]);
-  assert.deepEqual(said(), []);
+  assert.deepEqual(reported(), []);
 });
 
-Deno.test("without a holder, not even the same address gets a name twice", () => {
+Deno.test("without a holder, a name is not given out twice, not even to the same address", () => {
   const { claim } = registry();
   claim("Bob");
   assert.throws(() => claim("Bob"), { code: "ALREADY_EXISTS" });
 });
 
-Deno.test("a shared name has many addresses, each of them once, and none alone", () => {
+Deno.test("a shared name has several addresses, each of them once, and no exclusive holder", () => {
   const { names, claim } = registry();
   claim("svc", { address: "a:1", shared: true });
   claim("svc", { address: "b:1", shared: true });
@@ -116,39 +116,39 @@ Deno.test("a shared name has many addresses, each of them once, and none alone",
   assert.equal(names.size, 3);
 });
 
-Deno.test("the same holder takes over: the earlier claim ends, its since stays, nobody is told", () => {
-  const { names, claim, said } = registry();
+Deno.test("the same holder takes over: the earlier claim ends, its time stays, and no change is reported", () => {
+  const { names, claim, reported } = registry();
   const earlier = claim("Bob", { holder: "secret", owner: "old connection" });
-  said();
+  reported();
   const later = claim("Bob", { holder: "secret", owner: "new connection" });
   assert(earlier.superseded.aborted && !later.superseded.aborted);
   assert.equal(later.entry.sinceMs, earlier.entry.sinceMs);
-  // The old connection ends some time later: that is no news.
+  // When the old connection ends later, nothing changes.
   earlier[Symbol.dispose]();
   assert.deepEqual(names.lookup("Bob"), [later.entry]);
-  assert.deepEqual(said(), []);
+  assert.deepEqual(reported(), []);
 });
 
-Deno.test("the same holder at another address: the old one is freed, then the new one held", () => {
-  const { names, claim, said } = registry();
+Deno.test("the same holder moves to another address: the old one is freed, then the new one held", () => {
+  const { names, claim, reported } = registry();
   const earlier = claim("Bob", { address: "a:1", holder: "secret" });
-  said();
+  reported();
   const later = claim("Bob", { address: "b:1", holder: "secret" });
   assert(earlier.superseded.aborted);
-  assert.deepEqual(said(), ["FREED Bob a:1", "HELD Bob b:1"]);
+  assert.deepEqual(reported(), ["FREED Bob a:1", "HELD Bob b:1"]);
   assert.deepEqual(names.lookup("Bob"), [later.entry]);
   assert.equal(later.entry.sinceMs, earlier.entry.sinceMs);
 });
 
-Deno.test("the same holder with another key: the old one is freed, then the new one held", () => {
+Deno.test("the same holder changes its key: the old entry is freed, then the new one held", () => {
   const { names, claim, changes } = registry();
-  const wish = { holder: "secret" };
-  const earlier = claim("Bob", { ...wish, fingerprint: KEY });
+  const options = { holder: "secret" };
+  const earlier = claim("Bob", { ...options, fingerprint: KEY });
   assert.equal(names.lookup("Bob")[0].fingerprint, KEY);
-  claim("Bob", { ...wish, fingerprint: KEY });
-  assert.equal(changes.splice(0).length, 1, "the same key is no news");
+  claim("Bob", { ...options, fingerprint: KEY });
+  assert.equal(changes.splice(0).length, 1, "the same key is not a change");
   for (const [former, fingerprint] of [[KEY, OTHER_KEY], [OTHER_KEY, ""], ["", KEY]]) {
-    const { entry } = claim("Bob", { ...wish, fingerprint });
+    const { entry } = claim("Bob", { ...options, fingerprint });
     assert.deepEqual(names.lookup("Bob"), [entry]);
     assert.equal(entry.sinceMs, earlier.entry.sinceMs);
     assert.deepEqual(changes.splice(0).map(({ kind, entry }) => [kind, entry.fingerprint]), [
@@ -158,23 +158,23 @@ Deno.test("the same holder with another key: the old one is freed, then the new 
   }
 });
 
-Deno.test("a holder among others moves only its own address, and not onto somebody else's", () => {
-  const { names, claim, said } = registry();
+Deno.test("a holder of a shared name moves only its own address, and not to one that is taken", () => {
+  const { names, claim, reported } = registry();
   claim("svc", { address: "a:1", shared: true, holder: "one" });
   const two = claim("svc", { address: "b:1", shared: true, holder: "two" });
-  said();
+  reported();
   assert.throws(() => claim("svc", { address: "a:1", shared: true, holder: "two" }), {
     code: "ALREADY_EXISTS",
   });
   assert.throws(() => claim("svc", { address: "b:1", holder: "two" }), { code: "ALREADY_EXISTS" });
   assert(!two.superseded.aborted);
   claim("svc", { address: "c:1", shared: true, holder: "two" });
-  assert.deepEqual(said(), ["FREED svc b:1", "HELD svc c:1"]);
+  assert.deepEqual(reported(), ["FREED svc b:1", "HELD svc c:1"]);
   assert.deepEqual(names.lookup("svc").map(({ address }) => address), ["a:1", "c:1"]);
 });
 
 Deno.test("bad names and addresses are refused, in one sentence each", () => {
-  const { names, claim, said } = registry();
+  const { names, claim, reported } = registry();
   for (
     const [name, message] of [
       ["", "the name is empty"],
@@ -193,10 +193,10 @@ Deno.test("bad names and addresses are refused, in one sentence each", () => {
       message: "the address is not host:port or [v6]:port",
     });
   }
-  assert.deepEqual(said(), []);
+  assert.deepEqual(reported(), []);
 });
 
-Deno.test("a holder that is too long is refused, and nothing is kept of it", () => {
+Deno.test("a claim whose holder is too long is refused", () => {
   const { names, claim } = registry();
   assert.throws(() => claim("Bob", { holder: "x".repeat(LIMITS.holder + 1) }), {
     code: "INVALID_ARGUMENT",
@@ -207,7 +207,7 @@ Deno.test("a holder that is too long is refused, and nothing is kept of it", () 
   assert.equal(names.size, 1);
 });
 
-Deno.test("a page token that is no name is refused", () => {
+Deno.test("a page token that cannot be a name is refused", () => {
   const { names } = registry();
   for (const token of ["a/b", "x".repeat(65), "x".repeat(60_000)]) {
     assert.throws(() => names.list(token), {
@@ -217,8 +217,8 @@ Deno.test("a page token that is no name is refused", () => {
   }
 });
 
-Deno.test("a bad fingerprint is refused, and so is one for a name that is shared", () => {
-  const { names, claim, said } = registry();
+Deno.test("a bad fingerprint is refused, and so is any fingerprint for a shared name", () => {
+  const { names, claim, reported } = registry();
   const [, base64] = KEY.split(":");
   for (
     const fingerprint of [
@@ -236,12 +236,12 @@ Deno.test("a bad fingerprint is refused, and so is one for a name that is shared
     message: "a shared name has no fingerprint",
   });
   assert.equal(names.size, 0);
-  assert.deepEqual(said(), []);
+  assert.deepEqual(reported(), []);
 });
 
 // ---------------------------------------------------------------- limits
 
-Deno.test("one connection holds so many names; others and what is given back make no difference to that", () => {
+Deno.test("an owner can hold 1,000 names, not counting those of others and those given back", () => {
   const { names, claim } = registry();
   const holds = Array.from({ length: LIMITS.namesOfOne }, (_, i) => claim(`name ${i}`));
   const exhausted = {
@@ -257,14 +257,14 @@ Deno.test("one connection holds so many names; others and what is given back mak
   assert.equal(names.size, LIMITS.namesOfOne + 1);
 });
 
-Deno.test("who is at the limit can still take over a name of its own", () => {
+Deno.test("an owner at the limit can still take over its own names", () => {
   const { claim } = registry();
   for (let i = 0; i < LIMITS.namesOfOne; i++) claim(`name ${i}`, { holder: "h" });
   claim("name 0", { holder: "h", address: "b:1" });
   assert.throws(() => claim("one more", { holder: "h" }), { code: "RESOURCE_EXHAUSTED" });
 });
 
-Deno.test("so many share a name, and not one more", () => {
+Deno.test("1,000 addresses can share a name, and no more", () => {
   const { names, claim } = registry();
   const share = (i: number) => claim("svc", { address: `a:${i}`, shared: true, owner: `${i}` });
   for (let i = 1; i <= LIMITS.addressesOfOne; i++) share(i);
@@ -276,7 +276,7 @@ Deno.test("so many share a name, and not one more", () => {
   claim("another");
 });
 
-Deno.test("a server keeps so many names in all, and has room again when one is given back", () => {
+Deno.test("a server keeps 100,000 names, and accepts another when one is given back", () => {
   const { names, claim } = registry();
   const first = claim("first");
   for (let i = 1; i < LIMITS.names; i++) claim(`name ${i}`, { owner: `${i}` });
@@ -289,7 +289,7 @@ Deno.test("a server keeps so many names in all, and has room again when one is g
   assert.equal(names.size, LIMITS.names);
 });
 
-Deno.test("one connection watches so often, and again when a watch has ended", async () => {
+Deno.test("an owner can have 1,000 watches, 10 of them of all names, and another when one has ended", async () => {
   const { names } = registry();
   await using stack = new AsyncDisposableStack();
   const ofAll = Array.from({ length: LIMITS.watchesOfAllOfOne }, () => stack.use(watcher(names)));
@@ -310,7 +310,7 @@ Deno.test("one connection watches so often, and again when a watch has ended", a
   await stack.use(watcher(names)).read();
 });
 
-Deno.test("many watches of one connection hear together of a name that keeps changing", async () => {
+Deno.test("many watches of one owner get several changes of a busy name in one answer", async () => {
   const { names, claim } = registry();
   await using stack = new AsyncDisposableStack();
   const watchers = Array.from({ length: 500 }, () => stack.use(watcher(names, "Bob")));
@@ -328,17 +328,17 @@ Deno.test("many watches of one connection hear together of a name that keeps cha
     await new Promise((resolve) => setTimeout(resolve));
   }
   const [alone, ...together] = await inTime(counts, "the last change");
-  assert(alone > last / 4, `whoever watches once is told at once, not in ${alone} answers`);
+  assert(alone > last / 4, `a single watch got ${alone} answers`);
   const total = together.reduce((sum, count) => sum + count);
   assert(total < last * 500 / 20, `${total} answers`);
 });
 
 // ---------------------------------------------------------------- listing
 
-Deno.test("a list is ordered by name, and in as many pages as it takes: each entry is on one", () => {
+Deno.test("a list is ordered by name, and divided into pages", () => {
   const { names, claim } = registry();
   const [address, fingerprint] = [`${"a".repeat(240)}:1`, KEY];
-  // Names that take as many bytes as a name can.
+  // Names of the greatest length in bytes.
   const expected = Array.from({ length: 25_000 }, (_, i) => `${i}`.padStart(64, "漢"));
   for (const [i, name] of expected.entries()) {
     claim(name, { address, fingerprint, owner: `${i}` });
@@ -362,7 +362,7 @@ Deno.test("a list is ordered by name, and in as many pages as it takes: each ent
   assert(pages > 1, "one page");
 });
 
-Deno.test("an empty list is one page; a name that goes between two pages does no harm", () => {
+Deno.test("an empty list is one page; a name may be freed between two pages", () => {
   const { names, claim } = registry();
   assert.deepEqual(names.list(""), { entries: [], nextPageToken: "" });
   const held = ["a", "b", "c"].map((name) => claim(name));
@@ -372,7 +372,7 @@ Deno.test("an empty list is one page; a name that goes between two pages does no
 
 // ---------------------------------------------------------------- watching
 
-Deno.test("a watch begins with the state and goes on with each change, one revision higher each", async () => {
+Deno.test("a watch begins with the state and continues with every change, each one revision higher", async () => {
   const { names, claim } = registry();
   claim("Bob");
   await using all = watcher(names);
@@ -389,7 +389,7 @@ Deno.test("a watch begins with the state and goes on with each change, one revis
   assert.equal(changes.revision, 3);
 });
 
-Deno.test("a watch of one name hears of that name only, and may begin with nothing", async () => {
+Deno.test("a watch of one name reports only that name, and may begin with an empty state", async () => {
   const { names, claim } = registry();
   claim("Alice");
   await using bob = watcher(names, "Bob");
@@ -399,7 +399,7 @@ Deno.test("a watch of one name hears of that name only, and may begin with nothi
   assert.deepEqual(namesOf(await bob.read()), ["Bob"]);
 });
 
-Deno.test("a watch ends when its signal is aborted, also while it waits", async () => {
+Deno.test("a watch ends when its signal is aborted, also while it is waiting", async () => {
   const { names } = registry();
   const end = new AbortController();
   const watch = names.watch("", "me", end.signal);
@@ -409,14 +409,14 @@ Deno.test("a watch ends when its signal is aborted, also while it waits", async 
   assert.deepEqual(await inTime(waiting, "the end"), { done: true, value: undefined });
 });
 
-Deno.test("who does not read gets the whole state again, and exact changes after it", async () => {
+Deno.test("a slow watcher gets the whole state again, and every change after it", async () => {
   const { names, claim } = registry();
   await using slow = watcher(names);
   await slow.read();
   const churn = (count: number) => {
     for (let i = 0; i < count; i++) claim("Bob")[Symbol.dispose]();
   };
-  // As many changes as may wait are not too many.
+  // The most changes that may wait.
   churn(LIMITS.waiting / 2);
   const kept = await slow.read();
   assert.equal(kept.state, false);
@@ -431,7 +431,7 @@ Deno.test("who does not read gets the whole state again, and exact changes after
   assert.deepEqual(revisionsOf(await slow.read()), [2 * LIMITS.waiting + 2]);
 });
 
-Deno.test("a state in pieces is of one moment; what changes in between comes after it", async () => {
+Deno.test("all parts of a state are from one moment; later changes follow", async () => {
   const { names, claim } = registry();
   const count = 2 * LIMITS.changes + 1;
   const holds = Array.from(
@@ -460,9 +460,9 @@ Deno.test("a state in pieces is of one moment; what changes in between comes aft
 
 // ---------------------------------------------------------------- at random
 
-/** Reads whenever it is told to, but one answer at a time. */
+/** A watcher that reads one answer at a time, at random. */
 class RandomReader implements AsyncDisposable {
-  readonly belief: Belief;
+  readonly view: ClientView;
   readonly name: string;
   readonly chance: number;
   readonly #watcher: ReturnType<typeof watcher>;
@@ -472,11 +472,11 @@ class RandomReader implements AsyncDisposable {
   constructor(names: Registry, name: string, chance: number) {
     this.name = name;
     this.chance = chance;
-    this.belief = new Belief(name === "");
+    this.view = new ClientView(name === "");
     this.#watcher = watcher(names, name);
   }
 
-  /** Resolves when there was something to read and it was read. It never fails; see {@link check}. */
+  /** Reads the next answer. Never fails; see {@link check}. */
   read(): Promise<void> {
     return this.#reading ??= this.#read().catch((error) => {
       this.#failed ??= error;
@@ -486,7 +486,7 @@ class RandomReader implements AsyncDisposable {
   async #read(): Promise<void> {
     const { done, value } = await this.#watcher.next();
     this.#reading = undefined;
-    if (!done) this.belief.fold(value);
+    if (!done) this.view.apply(value);
   }
 
   /** Fails if anything that was read was wrong. */
@@ -499,7 +499,7 @@ class RandomReader implements AsyncDisposable {
   }
 }
 
-/** All that is held, by the rules as `proto/names.proto` tells them. */
+/** A name that is held, by the rules of `proto/names.proto`. */
 interface Modelled extends WireEntry {
   holder: string;
   dispose: () => void;
@@ -507,7 +507,7 @@ interface Modelled extends WireEntry {
 }
 
 for (let seed = 1; seed <= SEEDS; seed++) {
-  Deno.test(`whatever happens, every watcher knows in the end who holds what (seed ${seed})`, async () => {
+  Deno.test(`after random claims, every watcher knows all entries (seed ${seed})`, async () => {
     const random = randomNumbers(seed);
     const pick = (below: number) => Math.floor(random() * below);
     const { names, changes } = registry();
@@ -518,7 +518,7 @@ for (let seed = 1; seed <= SEEDS; seed++) {
       ...[1, 0.01].map((chance) => new RandomReader(names, "name 3", chance)),
     ];
     readers.forEach((reader) => stack.use(reader));
-    // Few names, so that there are conflicts; or many, so that the state is in pieces.
+    // Few names, so that claims conflict; or many, so that the state has several parts.
     const count = [20, 3_000][seed % 2];
 
     function claim(): void {
@@ -534,15 +534,15 @@ for (let seed = 1; seed <= SEEDS; seed++) {
         hold.name === name && hold !== same &&
         !(hold.shared && shared && hold.address !== address)
       );
-      const made = { name, address, shared, holder, fingerprint };
-      const wish = () => names.claim(made, `owner ${pick(5)}`);
-      if (isRefused) return assert.throws(wish, { code: "ALREADY_EXISTS" });
-      const { entry, superseded, [Symbol.dispose]: dispose } = wish();
+      const wanted = { name, address, shared, holder, fingerprint };
+      const make = () => names.claim(wanted, `owner ${pick(5)}`);
+      if (isRefused) return assert.throws(make, { code: "ALREADY_EXISTS" });
+      const { entry, superseded, [Symbol.dispose]: dispose } = make();
       if (same !== undefined) {
         holds.splice(holds.indexOf(same), 1);
         assert(same.superseded.aborted);
         assert.equal(entry.sinceMs, same.sinceMs);
-        // The earlier call ends at some time; it does not matter when.
+        // The earlier call ends at some point; it does not matter when.
         same.dispose();
       }
       holds.push({ ...entry, holder, dispose, superseded });
@@ -554,34 +554,34 @@ for (let seed = 1; seed <= SEEDS; seed++) {
       for (const reader of readers) {
         if (random() < reader.chance) void reader.read();
       }
-      // Readers go on; every now and then only, so that changes come several at a time, too.
+      // Lets readers run, but only sometimes, so that several changes come in one answer.
       if (random() < 0.3) { for (let turn = 0; turn < 5; turn++) await Promise.resolve(); }
     }
 
     assert.deepEqual(changes.map(({ revision }) => revision), changes.map((_, i) => i + 1));
-    const isSame = (a: readonly WireEntry[], b: readonly WireEntry[]) =>
+    const assertSame = (a: readonly WireEntry[], b: readonly WireEntry[]) =>
       assert.deepEqual(
         a.toSorted((x, y) => key(x) < key(y) ? -1 : 1),
         b.toSorted((x, y) => key(x) < key(y) ? -1 : 1),
       );
     const listed = names.list("").entries;
-    isSame(
+    assertSame(
       listed,
       holds.map(({ holder: _1, dispose: _2, superseded: _3, ...entry }) => entry),
     );
     for (const { holder, superseded } of holds) assert(!superseded.aborted, holder);
     for (const reader of readers) {
-      const { name, belief } = reader;
+      const { name, view } = reader;
       const about = changes.filter(({ entry }) => name === "" || entry.name === name);
       const last = about.at(-1)?.revision ?? 0;
-      while (belief.revision < last || belief.isMore) {
+      while (view.revision < last || view.isMore) {
         await inTime(reader.read(), `revision ${last}`);
         reader.check();
       }
-      isSame([...belief.entries.values()], listed.filter((e) => name === "" || e.name === name));
+      assertSame([...view.entries.values()], listed.filter((e) => name === "" || e.name === name));
     }
     const [fast, , , , slowest] = readers;
-    assert.equal(fast.belief.states, 1, "who always reads never needs a second state");
-    assert(slowest.belief.states > 1, "who hardly reads gets more than one");
+    assert.equal(fast.view.states, 1, "a watcher that always reads needs one state");
+    assert(slowest.view.states > 1, "a watcher that hardly reads gets more");
   });
 }

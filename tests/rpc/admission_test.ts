@@ -1,4 +1,4 @@
-/** What servers do with requests that cost more to read than to send, or that are not theirs to read. */
+/** Refusing requests before they are read, and requests that cost more to read than to send. */
 import assert from "node:assert/strict";
 import http2 from "node:http2";
 import net from "node:net";
@@ -17,10 +17,10 @@ import { Witness } from "../support/witness.ts";
 
 const [ALICE, BOB, MALLORY] = await Promise.all(["Alice", "Bob", "Mallory"].map(newIdentity));
 
-/** What a caller gets to see of an answer: its headers and trailers. */
+/** The headers and trailers of an answer. */
 type Answer = Record<string, string | undefined>;
 
-/** An HTTP/2 connection of a caller that speaks gRPC by hand. */
+/** An HTTP/2 connection on which gRPC is spoken by hand. */
 class Caller implements AsyncDisposable {
   readonly session: http2.ClientHttp2Session;
 
@@ -37,7 +37,7 @@ class Caller implements AsyncDisposable {
     this.session.on("error", () => {});
   }
 
-  /** Begins a call, and sends so much of its request. */
+  /** Begins a call, and sends a part of its request. */
   open(path: string, request?: Uint8Array, headers: Record<string, string> = {}) {
     const stream = this.session.request({
       ":method": "POST",
@@ -73,7 +73,7 @@ class Caller implements AsyncDisposable {
   }
 }
 
-/** A message as gRPC frames it. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
+/** Frames a message for gRPC. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
 function framed(message: Uint8Array, flag = 0): Uint8Array {
   const frame = new Uint8Array(5 + message.length);
   frame[0] = flag;
@@ -82,7 +82,7 @@ function framed(message: Uint8Array, flag = 0): Uint8Array {
   return frame;
 }
 
-/** A field of a message, of up to 127 bytes. Source: protobuf.dev, "Encoding". */
+/** Encodes a field of up to 127 bytes. Source: protobuf.dev, "Encoding". */
 function field(number: number, value: string | Uint8Array): number[] {
   const bytes = typeof value === "string" ? new TextEncoder().encode(value) : value;
   return [number << 3 | 2, bytes.length, ...bytes];
@@ -95,7 +95,7 @@ const [UNIMPLEMENTED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, INVALID_ARGUMENT] =
   "3",
 ];
 
-/** Alice and Bob, who have met; without identities nothing is encrypted. */
+/** Alice and Bob, who have met. */
 async function couple({ isEncrypted }: { isEncrypted: boolean }) {
   const [a, b] = freePorts();
   const [alices, bobs] = isEncrypted ? [{ identity: ALICE }, { identity: BOB }] : [{}, {}];
@@ -106,8 +106,8 @@ async function couple({ isEncrypted }: { isEncrypted: boolean }) {
   return {
     port: Number(a),
     bob,
-    /** What Alice was shown, up to and with this, which Bob says now. */
-    async shownUpTo(last: string): Promise<string[]> {
+    /** Sends a last message from Bob, and returns all messages that Alice got up to and including it. */
+    async receivedUpTo(last: string): Promise<string[]> {
       await bob.send(last);
       for (let count = 1;; count++) {
         const messages = await witnesses[0].until("message", count);
@@ -122,20 +122,20 @@ async function couple({ isEncrypted }: { isEncrypted: boolean }) {
   };
 }
 
-Deno.test("a message from an unknown key is refused before any of it has been sent", async () => {
+Deno.test("a message from an unknown key is refused before any of it is sent", async () => {
   await using chat = await couple({ isEncrypted: true });
   for (const call of ["SendMessage", "SendMessages"]) {
     await using mallory = new Caller(chat.port, MALLORY);
     const { answer } = mallory.open(`/greet.v1.Chat/${call}`);
     assert.equal((await answer)["grpc-status"], PERMISSION_DENIED);
-    // Whom the key belongs to may be asked by anyone.
+    // Anyone may ask for the name.
     const asked = await mallory.call("/greet.v1.Chat/GetInfo", new Uint8Array());
     assert.equal(asked["grpc-status"], "0");
   }
-  assert.deepEqual(await chat.shownUpTo("the end"), ["the end"]);
+  assert.deepEqual(await chat.receivedUpTo("the end"), ["the end"]);
 });
 
-Deno.test("until a call is admitted, flow control holds back its request", async () => {
+Deno.test("flow control holds back a request until its call is admitted", async () => {
   const arrived = Promise.withResolvers<void>();
   const decision = Promise.withResolvers<void>();
   await using server = await serve({
@@ -158,13 +158,13 @@ Deno.test("until a call is admitted, flow control holds back its request", async
     await inTime(answered.promise, "a pong");
   }
   const sent = tap.sent.flat().reduce((sum, { length }) => sum + length, 0);
-  // HTTP/2 lets 64 kB pass before the other side has read anything.
-  assert(sent < 150_000, `${sent} bytes were let through`);
+  // HTTP/2 allows 64 kB before the other side has read anything.
+  assert(sent < 150_000, `${sent} bytes were sent`);
   decision.resolve();
   assert.equal((await answer)["grpc-status"], PERMISSION_DENIED);
 });
 
-Deno.test("compressed requests are refused, and callers are told what to do instead", async () => {
+Deno.test("compressed requests are refused, and the answer says which encoding is accepted", async () => {
   await using server = await serveGreeter();
   await using caller = new Caller(server.port);
   const bob = Uint8Array.from(field(1, "Bob"));
@@ -180,7 +180,7 @@ Deno.test("compressed requests are refused, and callers are told what to do inst
   assert.equal(answer["grpc-accept-encoding"], "identity");
 });
 
-Deno.test("a request with too many fields is refused, and no object is made of it", async () => {
+Deno.test("a request with too many fields is refused", async () => {
   await using chat = await couple({ isEncrypted: false });
   await using caller = new Caller(chat.port);
   const empty = { message: [0x0a, 0], group: [0x5b, 0x5c], integer: [0x58, 1] };
@@ -193,7 +193,7 @@ Deno.test("a request with too many fields is refused, and no object is made of i
   }
 });
 
-Deno.test("a call may deliver a thousand messages, and no more", async () => {
+Deno.test("a call may deliver up to a thousand messages", async () => {
   await using chat = await couple({ isEncrypted: true });
   using channel = dial(parseTarget(`${chat.port}`), { own: BOB });
   const messages = Array.from({ length: 1_001 }, (_, i): ChatMessage => ({
@@ -208,14 +208,14 @@ Deno.test("a call may deliver a thousand messages, and no more", async () => {
     message: /Alice takes up to 1000 messages in one call/,
   });
   await channel.call(CHAT, "SendMessages", { messages: messages.slice(1) }, call);
-  assert.equal((await chat.shownUpTo("the end")).length, 1_001);
+  assert.equal((await chat.receivedUpTo("the end")).length, 1_001);
 });
 
-Deno.test("text that is not UTF-8 is refused, so that two ids never become the same", async () => {
+Deno.test("text that is not UTF-8 is refused, so that two ids never become equal", async () => {
   await using chat = await couple({ isEncrypted: false });
   await using caller = new Caller(chat.port);
   const wrong = [[0xff], [0xfe], [0xc0, 0x80], [0xed, 0xa0, 0x80], [0xe2, 0x82]];
-  const say = (sender: string | Uint8Array, body: string | Uint8Array, id: string | Uint8Array) =>
+  const send = (sender: string | Uint8Array, body: string | Uint8Array, id: string | Uint8Array) =>
     caller.call(
       "/greet.v1.Chat/SendMessage",
       Uint8Array.from([...field(2, sender), ...field(3, body), ...field(4, id)]),
@@ -223,23 +223,23 @@ Deno.test("text that is not UTF-8 is refused, so that two ids never become the s
   for (const bytes of wrong.map((bytes) => Uint8Array.from(bytes))) {
     for (
       const answer of [
-        await say("Bob", "a wrong id", bytes),
-        await say("Bob", bytes, "1"),
-        await say(bytes, "a wrong name", "2"),
+        await send("Bob", "a wrong id", bytes),
+        await send("Bob", bytes, "1"),
+        await send(bytes, "a wrong name", "2"),
       ]
     ) {
       assert.equal(answer["grpc-status"], INVALID_ARGUMENT);
       assert.match(decodeURIComponent(answer["grpc-message"]!), /not valid UTF-8/);
     }
   }
-  // Whatever is UTF-8 comes as it is.
+  // Valid UTF-8 arrives unchanged.
   const right = "\uFEFF\uFFFD\0é🎉";
-  assert.equal((await say("Bob", right, "3"))["grpc-status"], "0");
-  assert.deepEqual(await chat.shownUpTo("the end"), [right, "the end"]);
+  assert.equal((await send("Bob", right, "3"))["grpc-status"], "0");
+  assert.deepEqual(await chat.receivedUpTo("the end"), [right, "the end"]);
 });
 
-/** A server that answers every call with these bytes. */
-async function answering(message: Uint8Array) {
+/** A server that answers every call with the same bytes. */
+async function serverAnswering(message: Uint8Array) {
   const server = http2.createServer();
   server.on("stream", (stream: http2.ServerHttp2Stream) => {
     stream.on("error", () => {}).resume();
@@ -258,10 +258,10 @@ async function answering(message: Uint8Array) {
   };
 }
 
-Deno.test("an answer that cannot be read is an error, in words of ours", async () => {
+Deno.test("an answer that cannot be decoded is an error with a plain message", async () => {
   const answers = [[0x0a, 1, 0xff], [0x0a, 5, 1], Array(1_100_000).fill([0x0a, 0]).flat()];
   for (const bytes of answers) {
-    await using server = await answering(Uint8Array.from(bytes));
+    await using server = await serverAnswering(Uint8Array.from(bytes));
     await assert.rejects(greet(`${server.port}`, "Bob"), {
       code: "INTERNAL",
       message: `127.0.0.1:${server.port}: the answer cannot be read`,
@@ -269,7 +269,7 @@ Deno.test("an answer that cannot be read is an error, in words of ours", async (
   }
 });
 
-Deno.test("what strangers send is counted as it comes, and not now and then", async () => {
+Deno.test("the bytes of unknown peers are counted as they arrive, not periodically", async () => {
   let bytes = 0;
   const ended = Promise.withResolvers<void>();
   const listener = new Listener({
@@ -284,7 +284,7 @@ Deno.test("what strangers send is counted as it comes, and not now and then", as
   const closed = new Promise<void>((resolve) => stranger.on("close", () => resolve()));
   stranger.write(new Uint8Array(20_000_000));
   await inTime(ended.promise, "the end of the connection");
-  assert(bytes >= 1_000_000 && bytes < 1_200_000, `${bytes} bytes were taken`);
+  assert(bytes >= 1_000_000 && bytes < 1_200_000, `${bytes} bytes were accepted`);
   stranger.destroy();
   await closed;
   await listener.close();

@@ -1,4 +1,4 @@
-/** What a failed connection is explained by, and that no attacker can talk users out of protection. */
+/** Explanations of failed connections, which must never advise to turn protection off by mistake. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { GreetError, newIdentity } from "../../mod.ts";
@@ -12,14 +12,14 @@ import { parseTarget } from "../../src/net/address.ts";
 import { GREETER } from "../../src/rpc/services.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
 
-/** A test of connections that cannot be made: gRPC's pause before the next attempt outlives its channel. */
+/** A test of failing connections: a back-off in grpc-js outlives its channel. */
 function connectionTest(name: string, fn: () => Promise<void>, ignore = false): void {
   Deno.test({ name, fn, ignore, sanitizeResources: false, sanitizeOps: false });
 }
 
 const ALICE = await newIdentity("Alice");
 
-/** The ways in which a caller protects its connections. */
+/** The ways to protect a connection. */
 const CALLERS: Record<string, DialOptions> = {
   plaintext: {},
   tls: { tls: {} },
@@ -27,7 +27,7 @@ const CALLERS: Record<string, DialOptions> = {
   peer: { own: ALICE },
 };
 
-/** Greets on a channel, and tells how that fails. */
+/** Greets on a channel, and returns the error. */
 async function failureOf(channel: Channel): Promise<GreetError> {
   const greeting = channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 10_000 });
   const failure = await greeting.then(() => undefined, (error) => error);
@@ -35,7 +35,7 @@ async function failureOf(channel: Channel): Promise<GreetError> {
   return failure;
 }
 
-/** A server on loopback that does as it likes with its connections. */
+/** Listens on loopback. */
 async function listening(server: net.Server) {
   const sockets = new Set<net.Socket>();
   server.on("connection", (socket: net.Socket) => sockets.add(socket.on("error", () => {})));
@@ -57,19 +57,22 @@ const INTERRUPTIONS: Record<string, (socket: net.Socket) => void> = {
 };
 
 for (const [what, interrupt] of Object.entries(INTERRUPTIONS)) {
-  connectionTest(`a connection that is ${what} is no reason to turn protection off`, async () => {
-    await using server = await listening(net.createServer(interrupt));
-    for (const [caller, options] of Object.entries(CALLERS)) {
-      using channel = dial(parseTarget(`${server.port}`), options);
-      const { code, message, hint } = await failureOf(channel);
-      assert.deepEqual([code, hint], ["UNAVAILABLE", undefined], caller);
-      assert.match(message, /: the other side closed the connection (before|during) /, caller);
-    }
-  });
+  connectionTest(
+    `a connection that is ${what} never leads to advice to turn protection off`,
+    async () => {
+      await using server = await listening(net.createServer(interrupt));
+      for (const [caller, options] of Object.entries(CALLERS)) {
+        using channel = dial(parseTarget(`${server.port}`), options);
+        const { code, message, hint } = await failureOf(channel);
+        assert.deepEqual([code, hint], ["UNAVAILABLE", undefined], caller);
+        assert.match(message, /: the other side closed the connection (before|during) /, caller);
+      }
+    },
+  );
 }
 
 connectionTest(
-  "a server that answers TLS in plaintext has proved what it speaks, but peers stay with TLS",
+  "a server that answers TLS in plaintext leads to such advice, but never for peers",
   async () => {
     const settings = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
     await using server = await listening(net.createServer((socket) => socket.write(settings)));
@@ -83,7 +86,7 @@ connectionTest(
   },
 );
 
-connectionTest("HTTP/2 that ends at once is not taken for a server without gRPC", async () => {
+connectionTest("a server that closes HTTP/2 at once is not said not to speak gRPC", async () => {
   const settings = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
   await using server = await listening(net.createServer((socket) => {
     socket.end(settings);
@@ -101,7 +104,7 @@ const LIES = [
 ];
 
 connectionTest(
-  "the words of a server lead to no advice, and are not taken for our own",
+  "error messages of a server are neither explained nor followed by advice",
   async () => {
     let lie = "";
     const greeter = implement(GREETER, {
@@ -116,7 +119,7 @@ connectionTest(
       assert.equal(failure.message, `127.0.0.1:${server.port}: ${lie}`);
       assert.equal(failure.hint, undefined);
       assert(!isNobodyThere(failure));
-      // Nor is the channel given up, which is for those that have no connection.
+      // The channel stays open: only a failed connection closes it.
       assert.equal((await failureOf(channel)).message, failure.message);
     }
   },
@@ -131,7 +134,7 @@ const LIBRARY_WORDS: readonly [words: string, code: ErrorCode][] = [
 ];
 
 connectionTest(
-  "what gRPC libraries say of connections that end is put in plain words",
+  "messages of gRPC libraries about broken connections are explained",
   async () => {
     let words = "";
     let code: ErrorCode = "UNAVAILABLE";
@@ -149,7 +152,7 @@ connectionTest(
 );
 
 connectionTest(
-  "servers under one name must each be the host that was dialled (needs openssl)",
+  "each server that shares a name must have a certificate for its own host (needs openssl)",
   async () => {
     await using authority = await Authority.create();
     const trusted = readPem(authority.cert, "certificate");
@@ -171,7 +174,7 @@ connectionTest(
       return await channel.call(GREETER, "Greet", { name: "Bob" }, options);
     };
     assert.equal((await call(`localhost:${server.port}`)).greeting, "Hello, Bob.");
-    // Its certificate is good for the first of these hosts, and not for the one that is reached.
+    // The certificate is for the first of these hosts, but the second one is reached.
     await assert.rejects(call("localhost:1", `127.0.0.1:${server.port}`), {
       code: "UNAVAILABLE",
       message: /^greeter: (the certificate is for another host|connection refused)$/,

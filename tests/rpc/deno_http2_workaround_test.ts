@@ -1,9 +1,8 @@
 /**
- * The program under a Deno whose HTTP/2 crashes, in the ways that killed it.
+ * Runs the program on a Deno version with the HTTP/2 crash, in ways that used to trigger it.
  *
- * Without the call of `install` in `http2_guard.ts`, the server's and the peer's test
- * fail nearly every time. That the guard comes first on every thread is part of
- * `layers_test.ts`.
+ * Without the call to `install` in `deno_http2_workaround.ts`, the tests of the server and of the
+ * peer fail nearly every time. `structure_test.ts` checks that the workaround is loaded first.
  */
 import assert from "node:assert/strict";
 import { greet } from "../../mod.ts";
@@ -14,7 +13,7 @@ import { freePorts, greetCommand, Program, run } from "../support/program.ts";
 
 const AFFECTED = "2.9.6";
 
-/** A Deno of the affected version, if npm can get it; a compiled binary brings its own. */
+/** The affected Deno version, if npm can install it. A compiled binary contains its own Deno. */
 async function findDeno(): Promise<string | undefined> {
   if (Deno.env.get("GREET_BIN")) return undefined;
   if (Deno.version.deno === AFFECTED) return Deno.execPath();
@@ -50,7 +49,7 @@ async function servingAffected() {
   return { server, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-affectedTest("a server outlives clients that made 300 calls and close politely", async () => {
+affectedTest("a server survives clients that make 300 calls and close with a GOAWAY", async () => {
   await using greeter = await servingAffected();
   for (let round = 0; round < 5; round++) {
     using channel = dial(parseTarget(greeter.port));
@@ -64,12 +63,12 @@ affectedTest("a server outlives clients that made 300 calls and close politely",
 });
 
 affectedTest(
-  "a server outlives three rounds of h2load",
+  "a server survives three rounds of h2load",
   async () => {
     await using greeter = await servingAffected();
     const request = await Deno.makeTempFile();
     try {
-      // A gRPC frame: not compressed, 5 bytes long, field 1 of UserInfo is "Bob".
+      // A gRPC frame: uncompressed, 5 bytes long, field 1 of UserInfo is "Bob".
       await Deno.writeFile(request, new Uint8Array([0, 0, 0, 0, 5, 0x0a, 3, 0x42, 0x6f, 0x62]));
       for (let round = 0; round < 3; round++) {
         const load = new Deno.Command("h2load", {
@@ -91,7 +90,7 @@ affectedTest(
   hasH2load,
 );
 
-affectedTest("a peer outlives others that come, talk and leave politely", async () => {
+affectedTest("a peer survives others that join, talk and leave", async () => {
   const [a, b] = freePorts();
   await using alice = greetAffected("chat", "Alice", a, b);
   await alice.out.until("Waiting");

@@ -1,4 +1,4 @@
-/** The private members of grpc-js that are used still are where they were, on real calls. */
+/** Uses each private member of grpc-js on a real call: fails if a new version has moved one. */
 import assert from "node:assert/strict";
 import "../../src/rpc/deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
@@ -28,7 +28,7 @@ const ECHO = {
   responseDeserialize: (bytes: Buffer) => bytes,
 };
 
-/** Plaintext connections, which are counted. */
+/** Counts plaintext connections. */
 class CountingCredentials extends CustomCredentials {
   count = 0;
   readonly #plaintext = grpc.credentials.createInsecure();
@@ -51,7 +51,7 @@ class CountingCredentials extends CustomCredentials {
   }
 }
 
-/** A server that passes each call to a function, and its handler's metadata to another. */
+/** A server that reports each call to an interceptor, and the metadata of its handler. */
 async function echoServer(
   intercept: (call: InterceptedCall, metadata: grpc.Metadata) => void,
   handle: (metadata: grpc.Metadata) => void,

@@ -1,4 +1,4 @@
-/** What every server of ours promises, whatever it serves, and whoever calls. */
+/** What every gRPC server of this program promises, also to faulty and hostile clients. */
 import assert from "node:assert/strict";
 import http from "node:http";
 import http2 from "node:http2";
@@ -45,7 +45,7 @@ async function slowServer() {
   };
 }
 
-Deno.test("stop lets a call in flight finish, and takes no new one", async () => {
+Deno.test("stop lets calls in flight finish, and refuses new ones", async () => {
   await using slow = await slowServer();
   const inFlight = slow.call();
   inFlight.catch(() => {});
@@ -61,13 +61,13 @@ Deno.test("stop lets a call in flight finish, and takes no new one", async () =>
   await inTime(stopped, "the stop", 2_000);
 });
 
-/** A call on a connection of its own. */
+/** Makes a call on its own connection. */
 async function greetOnce({ port }: Server): Promise<void> {
   using channel = dial(parseTarget(`${port}`));
   await channel.call(GREETER, "Greet", { name: "late" }, { timeoutMs: 5_000 });
 }
 
-Deno.test("stop waits no longer than its grace", async () => {
+Deno.test("stop waits no longer than its grace period", async () => {
   await using slow = await slowServer();
   const failed = assert.rejects(slow.call(), { code: "UNAVAILABLE" });
   await slow.arrived;
@@ -75,7 +75,7 @@ Deno.test("stop waits no longer than its grace", async () => {
   await failed;
 });
 
-Deno.test("a caller's deadline and its signal reach the handler", async () => {
+Deno.test("a deadline and an aborted signal reach the handler", async () => {
   await using slow = await slowServer();
   const giveUp = new AbortController();
   const call = slow.call(10_000, giveUp.signal);
@@ -94,7 +94,7 @@ Deno.test("a caller's deadline and its signal reach the handler", async () => {
   });
 });
 
-Deno.test("a bug in a handler is a bland INTERNAL outside, and told inside", async () => {
+Deno.test("an unexpected error in a handler is INTERNAL for the caller, and reported to the server", async () => {
   const faults: unknown[] = [];
   await using server = await serve({
     host: "127.0.0.1",
@@ -117,7 +117,7 @@ Deno.test("a bug in a handler is a bland INTERNAL outside, and told inside", asy
   assert.equal(faults.length, 2);
 });
 
-Deno.test("a name of 60 kB is read and refused; of more, nothing reaches us", async () => {
+Deno.test("a name of 60 kB is refused by the handler, a longer one before it", async () => {
   await using server = await serveGreeter();
   await assert.rejects(greet(`${server.port}`, "x".repeat(60_000)), {
     code: "INVALID_ARGUMENT",
@@ -128,7 +128,7 @@ Deno.test("a name of 60 kB is read and refused; of more, nothing reaches us", as
   assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
 });
 
-Deno.test("a service that is not there is UNIMPLEMENTED", async () => {
+Deno.test("a call to a missing service is UNIMPLEMENTED", async () => {
   await using server = await serveGreeter();
   using channel = dial(parseTarget(`${server.port}`));
   await assert.rejects(channel.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 }), {
@@ -136,7 +136,7 @@ Deno.test("a service that is not there is UNIMPLEMENTED", async () => {
   });
 });
 
-Deno.test("health: what is served is SERVING, anything else NOT_FOUND; a watch ends with the server", async () => {
+Deno.test("health: known services are SERVING, others NOT_FOUND; a watch ends with the server", async () => {
   const server = await serveGreeter();
   const { client, check, watch } = healthClient(server.port);
   try {
@@ -154,7 +154,7 @@ Deno.test("health: what is served is SERVING, anything else NOT_FOUND; a watch e
   }
 });
 
-/** A health client as others write it: with grpc-js alone. */
+/** A health client that uses only grpc-js. */
 function healthClient(port: number) {
   const definition = fromJSON(protobuf.parse(healthProto).root.toJSON(), { enums: String });
   const { Check, Watch } = definition["grpc.health.v1.Health"] as grpc.ServiceDefinition;
@@ -185,10 +185,10 @@ function healthClient(port: number) {
   return { client, check, watch };
 }
 
-// ---------------------------------------------------------------- whoever else calls
+// ---------------------------------------------------------------- other clients
 
 function random(length: number): Uint8Array {
-  // The same garbage each time: a test that fails can be repeated.
+  // The same garbage each time, so that a failure can be reproduced.
   let state = 42;
   return Uint8Array.from({ length }, () => (state = state * 1103515245 + 12345 & 0x7fffffff) >> 16);
 }
@@ -208,7 +208,7 @@ const HOSTILE: readonly [what: string, bytes: Uint8Array | string][] = [
 ];
 
 for (const [what, bytes] of HOSTILE) {
-  Deno.test(`${what}: the server goes on`, async () => {
+  Deno.test(`${what} does not stop the server`, async () => {
     await using server = await serveGreeter();
     const connection = net.connect({ host: "127.0.0.1", port: server.port });
     connection.on("error", () => {});
@@ -228,7 +228,7 @@ for (const [what, bytes] of HOSTILE) {
   });
 }
 
-Deno.test("a real TLS client gets an error, and the server goes on", async () => {
+Deno.test("a TLS client gets an error, and the server keeps running", async () => {
   await using server = await serveGreeter();
   const client = tls.connect({ host: "127.0.0.1", port: server.port, rejectUnauthorized: false });
   const ended = new Promise<string>((resolve) => {
@@ -240,7 +240,7 @@ Deno.test("a real TLS client gets an error, and the server goes on", async () =>
   assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
 });
 
-Deno.test("a thousand idle connections: the server goes on, and stops at once", async () => {
+Deno.test("a thousand idle connections do not delay calls, nor the stop of the server", async () => {
   await using server = await serveGreeter();
   const idle = await Promise.all(
     Array.from(
@@ -253,15 +253,15 @@ Deno.test("a thousand idle connections: the server goes on, and stops at once", 
   idle.forEach((connection) => connection.close());
 });
 
-// ---------------------------------------------------------------- whomever we call
+// ---------------------------------------------------------------- limits
 
-/** A greeting server with limits of its own. */
-function limited(options: Partial<ServeOptions>): Promise<Server> {
+/** A greeting server with given options. */
+function serveWith(options: Partial<ServeOptions>): Promise<Server> {
   const greeter = implement(GREETER, { Greet: ({ name }) => ({ greeting: `Hello, ${name}.` }) });
   return serve({ host: "127.0.0.1", port: 0, services: [greeter], ...options });
 }
 
-/** Begins a request that never ends; resolves with the error code of its reset. */
+/** Begins a request that never ends, and returns the error code when it is reset. */
 function unfinished(session: http2.ClientHttp2Session): Promise<number> {
   const request = session.request({
     ":method": "POST",
@@ -281,8 +281,8 @@ async function end(session: http2.ClientHttp2Session): Promise<void> {
   await new Promise<void>((resolve) => session.once("close", () => resolve()).destroy());
 }
 
-Deno.test("a request that does not arrive in time is reset, and its connection goes on", async () => {
-  await using server = await limited({ maxRequestMs: 300 });
+Deno.test("an overdue request is reset, and its connection continues", async () => {
+  await using server = await serveWith({ maxRequestMs: 300 });
   const session = http2.connect(`http://127.0.0.1:${server.port}`);
   assert.equal(await inTime(unfinished(session), "a reset"), ENHANCE_YOUR_CALM);
   assert.equal(await inTime(unfinished(session), "another one"), ENHANCE_YOUR_CALM);
@@ -290,8 +290,8 @@ Deno.test("a request that does not arrive in time is reset, and its connection g
   await end(session);
 });
 
-Deno.test("of 2,100 requests that do not end, the oldest 100 are reset", async () => {
-  await using server = await limited({});
+Deno.test("of 2,100 incomplete requests, the oldest 100 are reset", async () => {
+  await using server = await serveWith({});
   const sessions = Array.from(
     { length: 3 },
     () => http2.connect(`http://127.0.0.1:${server.port}`).on("error", () => {}),
@@ -307,7 +307,7 @@ Deno.test("of 2,100 requests that do not end, the oldest 100 are reset", async (
 Deno.test("connections beyond the limit are refused and reported, until others close", async () => {
   const reports: string[] = [];
   const onRefused = ({ message }: GreetError) => void reports.push(message);
-  await using server = await limited({ maxConnections: 2, onRefused });
+  await using server = await serveWith({ maxConnections: 2, onRefused });
   const connect = async () => {
     const session = http2.connect(`http://127.0.0.1:${server.port}`).on("error", () => {});
     const isIn = await new Promise<boolean>((resolve) =>
@@ -331,11 +331,13 @@ Deno.test("connections beyond the limit are refused and reported, until others c
   await end(second.session);
 });
 
-interface Stranger extends AsyncDisposable {
+// ---------------------------------------------------------------- other servers
+
+interface OtherServer extends AsyncDisposable {
   port: number;
 }
 
-async function stranger(server: net.Server): Promise<Stranger> {
+async function listening(server: net.Server): Promise<OtherServer> {
   const connections = new Set<net.Socket>();
   server.on("connection", (connection: net.Socket) => {
     connections.add(connection);
@@ -351,10 +353,10 @@ async function stranger(server: net.Server): Promise<Stranger> {
   };
 }
 
-/** A key and a certificate for nobody in particular, valid until 2126; no secret. */
+/** A test key and its certificate, valid until 2126. */
 const CERTIFICATE = await Deno.readTextFile(new URL("../support/certificate.pem", import.meta.url));
 
-const STRANGERS: readonly [what: string, server: () => net.Server, message: RegExp][] = [
+const OTHER_SERVERS: readonly [what: string, server: () => net.Server, message: RegExp][] = [
   [
     "a TLS server",
     () => tls.createServer({ cert: CERTIFICATE, key: CERTIFICATE, ALPNProtocols: ["h2"] }),
@@ -378,34 +380,34 @@ const STRANGERS: readonly [what: string, server: () => net.Server, message: RegE
   ["a server that says nothing", () => net.createServer(), /no connection within 0\.5 s$/],
 ];
 
-for (const [what, server, message] of STRANGERS) {
+for (const [what, server, message] of OTHER_SERVERS) {
   Deno.test({
-    name: `${what} is told from a gRPC server in one sentence`,
-    // gRPC's pause before the next attempt, of 1 ms, outlives its channel.
+    name: `greeting ${what} fails with a sentence that says so`,
+    // A back-off of 1 ms in grpc-js outlives its channel.
     sanitizeOps: false,
     sanitizeResources: false,
     async fn() {
-      await using other = await stranger(server());
+      await using other = await listening(server());
       await assert.rejects(greet(`${other.port}`, "Bob", { maxTime: 0.5 }), { message });
     },
   });
 }
 
-Deno.test("2,000 connections that say nothing keep nobody from being answered, and are closed", async () => {
+Deno.test("2,000 silent connections do not delay others, and are closed", async () => {
   await using server = await serveGreeter();
   let closed = 0;
   const enough = Promise.withResolvers<void>();
   const all = Promise.withResolvers<void>();
   for (let i = 0; i < 2_000; i++) {
-    const mute = net.connect(server.port, "127.0.0.1").resume();
-    mute.on("error", () => {});
-    mute.on("close", () => {
+    const silent = net.connect(server.port, "127.0.0.1").resume();
+    silent.on("error", () => {});
+    silent.on("close", () => {
       closed++;
       if (closed === 1_000) enough.resolve();
       if (closed === 2_000) all.resolve();
     });
-    // Some say something, but not what HTTP/2 begins with.
-    if (i % 2 === 0) mute.write("PRI *");
+    // Half of them send an incomplete preface.
+    if (i % 2 === 0) silent.write("PRI *");
   }
   // At most 1,000 may stay, and those for 10 s.
   await inTime(enough.promise, () => `1,000 closed, not ${closed}`, 8_000);
@@ -413,7 +415,7 @@ Deno.test("2,000 connections that say nothing keep nobody from being answered, a
   await inTime(all.promise, () => `2,000 closed, not ${closed}`, 12_000);
 });
 
-Deno.test("a connection that has spoken once may be silent for as long as it likes", async () => {
+Deno.test("a connection that has made a call may be idle for any time", async () => {
   await using server = await serveGreeter();
   using channel = dial(parseTarget(`${server.port}`));
   await channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 5_000 });

@@ -1,5 +1,5 @@
 /**
- * What somebody knows of names who was told of them.
+ * The entries that a watcher knows, according to the answers of its watch.
  *
  * @module
  */
@@ -7,11 +7,11 @@ import assert from "node:assert/strict";
 import { LIMITS } from "../../src/naming/registry.ts";
 import type { WireChange, WireChanges, WireEntry } from "../../src/rpc/services.ts";
 
-/** What tells one entry from another. */
+/** Identifies an entry. */
 export const key = ({ name, address }: WireEntry) => `${name} ${address}`;
 
-/** What a watcher knows after all that it was told; anything but a possible story throws. */
-export class Belief {
+/** The view of a watcher. Answers that contradict earlier ones throw. */
+export class ClientView {
   readonly entries = new Map<string, WireEntry>();
   readonly #isOfAll: boolean;
   revision = -1;
@@ -22,13 +22,13 @@ export class Belief {
     this.#isOfAll = isOfAll;
   }
 
-  fold({ state, more, revision, changes }: WireChanges): void {
+  apply({ state, more, revision, changes }: WireChanges): void {
     assert(!(state && this.isMore), "a state within a state");
     if (state) {
       assert(revision >= this.revision, "back to an earlier state");
       this.entries.clear();
       this.states++;
-    } else if (this.isMore) assert.equal(revision, this.revision, "a state of two moments");
+    } else if (this.isMore) assert.equal(revision, this.revision, "a state from two moments");
     else this.#follow(changes, revision);
     for (const { kind, entry } of changes) {
       const isKnown = this.entries.has(key(entry!));
