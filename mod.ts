@@ -174,4 +174,5 @@ export type {
 } from "./src/naming/naming_service.ts";
 export { NAMES_PORT, serveNames } from "./src/naming/names_server.ts";
 export type { NameNews, ServeNamesOptions } from "./src/naming/names_server.ts";
-export { type NamingOptions, openNames } from "./src/naming/open.ts";
+export { type Naming, type NamingOptions, openNames } from "./src/naming/open.ts";
+export type { EtcdOptions } from "./src/naming/etcd_client.ts";

@@ -20,6 +20,7 @@ export type ClaimStatus =
 
 /** The holders of a name, as far as they are known. */
 export interface Holders {
+  /** The entries of the name; none if it is not held. */
   readonly entries: readonly NamedEntry[];
   /** Why the entries may be out of date, if they may be. */
   readonly error?: GreetError;
@@ -239,6 +240,7 @@ export class Names implements AsyncDisposable {
     }
   }
 
+  /** Gives all claimed names back, ends all watches, and closes the connection. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed.abort();
     await Promise.all([...this.#claims].map((claim) => claim[Symbol.asyncDispose]()));

@@ -10,6 +10,7 @@ import { GreetError } from "../base/errors.ts";
 
 /** A name that is held. */
 export interface NamedEntry {
+  /** The name: 1 to 64 visible characters, no `/`, `>` or brackets. */
   readonly name: string;
   /** Where the holder listens: `host:port` or `[v6]:port`. */
   readonly address: string;
@@ -23,6 +24,7 @@ export interface NamedEntry {
 
 /** A claim to hold a name. */
 export interface NameClaim {
+  /** The name: 1 to 64 visible characters, no `/`, `>` or brackets. */
   readonly name: string;
   /** Where the holder listens: `host:port` or `[v6]:port`. */
   readonly address: string;

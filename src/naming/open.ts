@@ -19,6 +19,7 @@ export interface NamingOptions extends EtcdOptions {
 export interface Naming {
   /** Its address, as {@link openNames} takes it. */
   readonly place: string;
+  /** Its options. */
   readonly options?: NamingOptions;
 }
 
