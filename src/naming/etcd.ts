@@ -1,9 +1,8 @@
 /**
  * Uses an etcd cluster, which other programs may use too, as a naming service.
  *
- * A name is a key under a lease of this process, which ends 5 s after the process falls silent. A
- * claim is one transaction, so that exactly one claimant wins. An interrupted watch continues at the
- * same revision, on whichever node answers, and skips nothing.
+ * A name is a key under a lease of this process, claimed in one transaction, so that exactly one
+ * claimant wins. An interrupted watch continues at the same revision, on any node, and skips nothing.
  *
  * @module
  */

@@ -1,9 +1,9 @@
 /**
- * The layout of names in etcd: keys, values, and the ids of leases.
+ * The layout of names in etcd: keys, values, and the ids of leases. There is no network here.
  *
  * A name with one holder is the key `<prefix><name>/holder`, or `…/holder+` and the fingerprint of
  * the holder's key; a shared name has a key for each address, `<prefix><name>/<address>`. Go's naming
- * resolver reads and writes the same (etcd-io/etcd, `client/v3/naming`). There is no network here.
+ * resolver reads and writes the same (etcd-io/etcd, `client/v3/naming`).
  *
  * @module
  */

@@ -1,8 +1,8 @@
 /**
- * The names of a naming server, in memory: who holds what, and who watches.
+ * The claims and watches of a naming server, in memory, without any network.
  *
  * Every change has a revision one higher than the one before. A watcher that is too slow costs no
- * more than a bounded queue: it gets the whole state again. There is no network here.
+ * more than a bounded queue: it gets the whole state again.
  *
  * @module
  */

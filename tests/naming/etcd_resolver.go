@@ -1,8 +1,8 @@
-// What a service in Go reads and writes with etcd's own naming package.
+// Uses etcd's own naming package, as a service written in Go does.
 //
 //	etcd_resolver ENDPOINT SERVICE [ID ADDRESS]
 //
-// lists the addresses of a service, one on a line, and then adds one where it is told to.
+// prints the addresses of a service, one a line, and then registers ADDRESS if it is given.
 package main
 
 import (

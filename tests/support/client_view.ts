@@ -1,5 +1,5 @@
 /**
- * The entries that a watcher knows, according to the answers of its watch.
+ * A watcher's view of a naming service, as the changes it received make it.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import type { WireChange, WireChanges, WireEntry } from "../../src/rpc/services.
 /** Identifies an entry. */
 export const key = ({ name, address }: WireEntry) => `${name} ${address}`;
 
-/** The view of a watcher. Answers that contradict earlier ones throw. */
+/** The entries that a watcher knows. Throws if the changes it receives contradict each other. */
 export class ClientView {
   readonly entries = new Map<string, WireEntry>();
   readonly #isOfAll: boolean;
@@ -22,14 +22,16 @@ export class ClientView {
     this.#isOfAll = isOfAll;
   }
 
+  /** Applies the next changes. */
   apply({ state, more, revision, changes }: WireChanges): void {
-    assert(!(state && this.isMore), "a state within a state");
+    assert(!(state && this.isMore), "a state begins inside another");
     if (state) {
-      assert(revision >= this.revision, "back to an earlier state");
+      assert(revision >= this.revision, "the state is older than the one before");
       this.entries.clear();
       this.states++;
-    } else if (this.isMore) assert.equal(revision, this.revision, "a state from two moments");
-    else this.#follow(changes, revision);
+    } else if (this.isMore) {
+      assert.equal(revision, this.revision, "the parts of a state differ in revision");
+    } else this.#follow(changes, revision);
     for (const { kind, entry } of changes) {
       const isKnown = this.entries.has(key(entry!));
       assert.equal(isKnown, kind === "FREED", `${kind} ${key(entry!)}`);
