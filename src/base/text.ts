@@ -113,7 +113,7 @@ function codePointText(codePoint: number): string {
  *
  * @example
  * ```ts
- * import { toJson } from "@greet/greet";
+ * import { toJson } from "./text.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(toJson("\u{202E}\x9B2J é 👩‍🚀"), '"\\u202e\\u009b2J é 👩‍🚀"');
@@ -206,7 +206,7 @@ export function storedNameProblem(name: string): string | undefined {
  *
  * @example
  * ```ts
- * import { isFingerprint } from "@greet/greet";
+ * import { isFingerprint } from "./text.ts";
  * import assert from "node:assert/strict";
  *
  * assert(isFingerprint("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"));

@@ -14,7 +14,7 @@ import unhomoglyph from "unhomoglyph";
  *
  * @example
  * ```ts
- * import { lookalikeOf } from "@greet/greet";
+ * import { lookalikeOf } from "./lookalikes.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(lookalikeOf("A1ice", ["Bob", "Alice"]), "Alice");

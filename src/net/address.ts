@@ -42,7 +42,7 @@ export function parsePort(text: string): number {
  *
  * @example
  * ```ts
- * import { parseTarget } from "@greet/greet";
+ * import { parseTarget } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(parseTarget("55550").address, "127.0.0.1:55550");
@@ -88,7 +88,7 @@ function notATarget(text: string, hostAndPort: string): GreetError {
  *
  * @example
  * ```ts
- * import { splitName } from "@greet/greet";
+ * import { splitName } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert.deepEqual(splitName("Bob@55556"), { name: "Bob", target: "55556" });
@@ -116,7 +116,7 @@ const MAX_ENDPOINT_LENGTH = 261;
  *
  * @example
  * ```ts
- * import { isEndpoint } from "@greet/greet";
+ * import { isEndpoint } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert(isEndpoint("example.org:55555") && isEndpoint("[::1]:55555"));
@@ -137,7 +137,7 @@ export function isEndpoint(text: string): boolean {
  *
  * @example
  * ```ts
- * import { isLoopback } from "@greet/greet";
+ * import { isLoopback } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert(isLoopback("127.1.2.3") && isLoopback("0:0:0:0:0:0:0:1") && isLoopback("localhost"));

@@ -33,7 +33,7 @@ function hasFolder(path: string): Promise<boolean> {
 
 async function buildGo(folder: string): Promise<string[]> {
   const { success, stderr } = await new Deno.Command("go", {
-    args: ["build", "-o", `${folder}/client`, `${ROOT}tests/token_client.go`],
+    args: ["build", "-o", `${folder}/client`, `${ROOT}/tests/http2/token_client.go`],
     env: { GO111MODULE: "off", GOPATH: GO_PATH },
   }).output();
   assert(success, new TextDecoder().decode(stderr));

@@ -121,7 +121,9 @@ homeTest(
 /** Opens identities in a process of its own, each as soon as its name is typed. */
 const OPENER = `
   import { createInterface } from "node:readline";
-  import { newIdentity, openIdentity } from "../identity.ts";
+  import { newIdentity, openIdentity } from "${
+  import.meta.resolve("../../src/identity/identity.ts")
+}";
   // So that what is loaded first is loaded by then.
   await newIdentity("nobody");
   console.log("ready");

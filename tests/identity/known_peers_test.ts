@@ -354,7 +354,7 @@ knownTest("while another process has the file locked, nobody new is known", (hom
 /** Remembers, whenever a number is typed, a hundred peers in the folder of that number. */
 const WRITER = `
   import { createInterface } from "node:readline";
-  import { KnownPeers } from "../known_peers.ts";
+  import { KnownPeers } from "${import.meta.resolve("../../src/identity/known_peers.ts")}";
   console.log("ready");
   const [home, who, count] = Deno.args;
   for await (const round of createInterface({ input: process.stdin })) {
