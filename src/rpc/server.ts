@@ -200,7 +200,7 @@ class Outlet {
 
   /** Nothing where an answer can be made now; otherwise resolves when it can, or the call is over. */
   room(): Promise<void> | undefined {
-    return this.#connection?.room(this.#signal);
+    return this.#connection?.waitForCapacity(this.#signal);
   }
 
   /**
@@ -209,7 +209,7 @@ class Outlet {
    * @throws {GreetError} `RESOURCE_EXHAUSTED` where they do
    */
   turn(): Promise<void> | undefined {
-    const waiting = this.#connection?.queued ?? 0;
+    const waiting = this.#connection?.waitingAnswers ?? 0;
     if (waiting < MAX_WAITING) return this.room();
     const message = `${waiting} answers on this connection are waiting to be read`;
     throw new GreetError("RESOURCE_EXHAUSTED", message);
@@ -220,9 +220,9 @@ class Outlet {
     const [connection, stream] = [this.#connection, this.#stream];
     const id = stream?.id;
     if (connection === undefined || id === undefined || stream!.closed) return;
-    if (!this.#isOwing) stream!.once("close", () => connection.forget(id));
+    if (!this.#isOwing) stream!.once("close", () => connection.drop(id));
     this.#isOwing = true;
-    connection.owe(id, PREFIX_BYTES + answer.length);
+    connection.add(id, PREFIX_BYTES + answer.length);
   }
 }
 
