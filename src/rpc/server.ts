@@ -30,7 +30,7 @@ import {
   streamOf,
 } from "./admission.ts";
 import { Arrivals } from "./arrivals.ts";
-import { Handshakes, type PeersTls, type ServerTls } from "../net/server_tls.ts";
+import { type PeerTls, type ServerTls, TlsHandshaker } from "../net/server_tls.ts";
 import { aborted, within } from "../base/timing.ts";
 import { type Calls, HEALTH, type ServiceType, type Streaming, type Unary } from "./services.ts";
 
@@ -400,7 +400,7 @@ export interface ServeOptions {
   /** Asks silent connections whether they are still there, and closes those that do not answer. */
   keepalive?: Keepalive;
   /** Speaks TLS, and nothing else. */
-  tls?: ServerTls | PeersTls;
+  tls?: ServerTls | PeerTls;
   /**
    * Gets who could not be understood, because one side speaks TLS or not as it should be; and what
    * keeps the server from accepting connections.
@@ -462,7 +462,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
       if (limits.limit(socket)) injector.injectConnection(socket);
     },
     secure: tls &&
-      ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
+      ((onSecure) => new TlsHandshaker(tls, { onSecure, onRefused, onReloadError: onFault })),
     onTls: () => onRefused(unwantedTls()),
     onOverload: onRefused,
     maxConnections,

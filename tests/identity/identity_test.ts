@@ -263,7 +263,7 @@ homeTest("a certificate of another key is refused and left as it is", async (hom
   Deno.copyFileSync(theirs.cert, ours.cert);
   const files = contents(home);
   const error = await refused(openIdentity(home, "Alice"), new TextDecoder().decode(alice.key));
-  assert.match(error.message, /the private key in .* is not that of /);
+  assert.match(error.message, /the private key in .* does not belong to /);
   assert(error.hint.includes(`remove ${ours.cert}, `), error.hint);
   assert.deepEqual(contents(home), files);
   Deno.removeSync(ours.cert);
@@ -278,7 +278,7 @@ homeTest("who has lost their key does not become somebody else unasked", async (
   for (let i = 0; i < 2; i++) {
     await assert.rejects(openIdentity(home, "Alice"), {
       code: "FAILED",
-      message: /the private key in .* is not that of /,
+      message: /the private key in .* does not belong to /,
       hint: /put back a copy/,
     });
   }
