@@ -77,6 +77,8 @@ export class GreetError extends Error {
   readonly hint?: string;
 
   /**
+   * Creates an error.
+   *
    * @param code the kind of failure
    * @param message one sentence, without a full stop, that says what happened
    * @param options a hint for the reader, and the error that caused this one

@@ -20,8 +20,8 @@ export interface HomeEnvironment {
 /**
  * Finds the home directory.
  *
- * The first of these that is set: the given folder, `GREET_HOME`, and the system's default, which is
- * `$XDG_STATE_HOME/greet` or `~/.local/state/greet`
+ * It is the first of these that is set: the given folder, `GREET_HOME`, and the system's default.
+ * The default is `$XDG_STATE_HOME/greet` or `~/.local/state/greet`
  * ([XDG](https://specifications.freedesktop.org/basedir-spec/latest/)),
  * `~/Library/Application Support/greet` on macOS and `%LOCALAPPDATA%\greet` on Windows.
  *

@@ -47,7 +47,7 @@ function stat(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** For devices such as `/dev/full` the runtime requires all permissions, and never prompts for them. */
+/** The runtime requires all permissions for devices such as `/dev/full`, without a prompt. */
 function isDeviceError(error: unknown): boolean {
   return error instanceof Deno.errors.NotCapable && error.message.startsWith("Requires all access");
 }
@@ -71,7 +71,7 @@ export function isShared({ mode }: Deno.FileInfo): boolean {
 /**
  * Checks that no other user could have changed a file.
  *
- * @throws {UnusableFile} if it belongs to another user (except root), or other users can write to it
+ * @throws {UnusableFile} if it belongs to another user (except root) or is writable by others
  */
 export function requireOurs(path: string, { mode, uid }: Deno.FileInfo): void {
   if (!hasModes(mode)) return;
@@ -100,8 +100,8 @@ export function makePrivate(path: string): boolean {
 }
 
 /**
- * Checks that no other user can replace the files in a folder, if it exists. Folders such as `/tmp`,
- * where users can only remove their own files, are accepted.
+ * Checks that no other user can replace the files in a folder, if it exists. Folders such as
+ * `/tmp`, where users can only remove their own files, are accepted.
  *
  * @throws {UnusableFile} if other users can replace files
  */

@@ -1,8 +1,8 @@
 /**
  * Handles text from untrusted sources, such as names, messages and error details.
  *
- * {@link showable} and {@link toJson} make text safe to print; callers apply them when they print, and
- * store text unchanged. {@link nameProblem} and {@link isFingerprint} define valid names and
+ * {@link showable} and {@link toJson} make text safe to print; callers apply them when they print,
+ * and store text unchanged. {@link nameProblem} and {@link isFingerprint} define valid names and
  * fingerprints.
  *
  * @module
@@ -16,10 +16,10 @@ export const CONTINUATION = " ".repeat(8);
 export const MAX_NAME_LENGTH = 64;
 
 /**
- * Characters that could move the cursor, be invisible or reorder other text: controls (C0, DEL, C1),
- * line and paragraph separators, default-ignorable characters (bidi controls, zero-width
- * characters, tags, variation selectors), annotation marks, lone surrogates, noncharacters, and some
- * characters that Unicode classifies as letters or symbols although they are blank: the Khitan
+ * Characters that could move the cursor, be invisible or reorder other text: controls (C0, DEL,
+ * C1), line and paragraph separators, default-ignorable characters (bidi controls, zero-width
+ * characters, tags, variation selectors), annotation marks, lone surrogates, noncharacters, and
+ * some characters that Unicode classifies as letters or symbols although they are blank: the Khitan
  * filler, the null notehead, the controls and blanks of Egyptian hieroglyphs.
  */
 const SUSPECT = String
@@ -49,19 +49,20 @@ const HARMLESS = [
 
 const SUSPECT_TEXT = new RegExp(SUSPECT, "u");
 
-/** Compiled at its first use, which is rare: that takes as long as loading the rest of this file. */
+/** Compiled at its first use, which is rare: it takes as long as loading the rest of this file. */
 let harmlessOrSuspect: RegExp | undefined;
 
 /**
  * Renders untrusted text for a terminal.
  *
  * The result has no escape sequences, does not move the cursor and has no invisible characters:
- * controls appear as control pictures (`␛`), other suspicious characters as `<U+202E>`, a tab as four
- * spaces. Emoji, combining marks and the joiners that some scripts are spelled with are preserved.
+ * controls appear as control pictures (`␛`), other suspicious characters as `<U+202E>`, a tab as
+ * four spaces. Emoji, combining marks and the joiners that some scripts are spelled with are
+ * preserved.
  *
  * @param text untrusted text of any length
- * @param continuation the indentation of continuation lines; if omitted, the result is a single line
- *   and line breaks are shown as `␊`
+ * @param continuation the indentation of continuation lines; if omitted, the result is a single
+ *   line and line breaks are shown as `␊`
  * @returns the text to print; the input itself if it is printable
  *
  * @example
@@ -169,7 +170,7 @@ function markProblem(name: string): string | undefined {
 }
 
 /**
- * Characters that mark the speaker in a line of a transcript, such as `[17:24] Bob (sent 17:20)> …`,
+ * Characters that mark the speaker in a line of a transcript, as in `[17:24] Bob (sent 17:20)> …`,
  * and characters that look like `>` (Unicode Technical Standard #39). Compatibility variants are
  * normalized before matching.
  */
@@ -192,7 +193,7 @@ export function showableName(name: string): string {
  * Checks a name that was stored by this or an earlier version, which allowed more than
  * {@link nameProblem}.
  *
- * @returns what is wrong, as a phrase that continues "the name", or `undefined` if it was ever valid
+ * @returns what is wrong, as a phrase that continues "the name", or `undefined` if it was valid
  */
 export function storedNameProblem(name: string): string | undefined {
   if (name === "") return "is empty";
@@ -229,7 +230,7 @@ export function isFingerprint(text: string): boolean {
   return /^SHA256:[A-Za-z0-9+/]{43}$/.test(text);
 }
 
-/** The first test spares counting the code points of a megabyte: each has at most two code units. */
+/** A code point has at most two code units, so the code points of a megabyte are not counted. */
 function isTooLong(name: string): boolean {
   return name.length > 2 * MAX_NAME_LENGTH || [...name].length > MAX_NAME_LENGTH;
 }

@@ -143,8 +143,8 @@ export class HeaderGauge {
 
   /**
    * @param side our side of the connection
-   * @param callBytes how many bytes an ordinary call counts as; one with large headers counts as its
-   *   actual size
+   * @param callBytes how many bytes an ordinary call counts as; one with large headers counts as
+   *   its actual size
    */
   constructor(side: Side, callBytes: number) {
     this.#streams = new OpenStreams(callBytes);

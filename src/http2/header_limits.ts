@@ -1,9 +1,8 @@
 /**
  * Limits the memory that HTTP/2 headers from the network can occupy.
  *
- * The runtime does not limit the decoded size of header blocks, so {@link HeaderLimits} measures them
- * before the runtime reads them. It closes connections that send a malformed or oversized block
- * and, if all open streams together hold too much, the connection that holds the most.
+ * {@link HeaderLimits} measures header blocks before they are decoded. It closes connections that send a malformed or oversized
+ * block and, if all open streams together hold too much, the connection that holds the most.
  *
  * @module
  */
@@ -14,7 +13,7 @@ import { HeaderGauge, type Side } from "./header_gauge.ts";
 /** The most that the open streams of all connections may hold together, in bytes. */
 const MAX_HELD_BYTES = 16_000_000;
 
-/** How long a connection stays open for the other side to read why it is closed, in milliseconds. */
+/** How long a refused connection stays open for the other side to read why, in milliseconds. */
 const LINGER_MS = 1_000;
 
 const GOAWAY_FRAME = goAway("header block malformed or too large");
@@ -72,7 +71,7 @@ export class HeaderLimits {
       this.#update(connection);
       return Reflect.apply(write, socket, args);
     };
-    // Measures data that is already buffered. (Putting it back with unshift could stall the socket.)
+    // Measures data that is already buffered; putting it back with unshift could stall the socket.
     if (socket.readableLength > 0) socket.push(socket.read());
     return !connection.isClosing;
   }
@@ -89,8 +88,8 @@ export class HeaderLimits {
   }
 
   /**
-   * The connection to close. The current one, whose new data the runtime has not read yet, is chosen
-   * unless another holds at least twice as much.
+   * The connection to close. The current one, whose new data the runtime has not read yet, is
+   * chosen unless another holds at least twice as much.
    */
   #largest(current: LimitedConnection): LimitedConnection {
     const largest = this.#connections.values().reduce((a, b) => a.heldBytes < b.heldBytes ? b : a);

@@ -15,19 +15,27 @@ export const MAX_FIELDS = 100;
 export const MAX_BLOCK_BYTES = 32_768;
 
 /**
- * How many bytes a block may repeat from the dynamic table. An ordinary sender repeats each entry at
- * most once in a block, so it stays within the table's 4,096 bytes; the rest is for Huffman-coded
- * text, which can be overestimated.
+ * How many bytes a block may repeat from the dynamic table. An ordinary sender repeats each entry
+ * at most once in a block, so it stays within the table's 4,096 bytes; the rest is for
+ * Huffman-coded text, which can be overestimated.
  */
 export const MAX_REPEATED_BYTES = 8_192;
 
-/** The bytes that each field counts in addition to its name and value. Source: RFC 9113, section 6.5.2. */
+/**
+ * The bytes that each field counts in addition to its name and value. Source: RFC 9113, section
+ * 6.5.2.
+ */
 const FIELD_OVERHEAD = 32;
 
-/** The shortest Huffman code has 5 bits, so 5 encoded bytes decode to at most 8. Source: RFC 7541, appendix B. */
+/**
+ * The shortest Huffman code has 5 bits, so 5 encoded bytes decode to at most 8. Source: RFC 7541,
+ * appendix B.
+ */
 const HUFFMAN_RATIO = 8 / 5;
 
-/** The lengths of names and values in the static table, from index 1. Source: RFC 7541, appendix A. */
+/**
+ * The lengths of names and values in the static table, from index 1. Source: RFC 7541, appendix A.
+ */
 const STATIC_NAMES = Uint8Array.of(
   ...[10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16],
   ...[16, 14, 16, 13, 12, 6, 4, 4, 6, 7, 4, 4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7],
@@ -36,13 +44,21 @@ const STATIC_NAMES = Uint8Array.of(
 const STATIC_VALUES = new Uint8Array(STATIC_NAMES.length);
 STATIC_VALUES.set([0, 3, 4, 1, 11, 4, 5, 3, 3, 3, 3, 3, 3, 3, 0, 13], 0);
 
-/** The largest dynamic table: HTTP/2's default, which neither side changes. Source: RFC 9113, section 6.5.2. */
+/**
+ * The largest dynamic table: HTTP/2's default, which neither side changes. Source: RFC 9113,
+ * section 6.5.2.
+ */
 const TABLE_BYTES = 4_096;
 
-/** The most entries in the table; each counts at least its overhead. Source: RFC 7541, section 4.1. */
+/**
+ * The most entries in the table; each counts at least its overhead. Source: RFC 7541, section 4.1.
+ */
 const MAX_ENTRIES = TABLE_BYTES / FIELD_OVERHEAD;
 
-/** Lengths, indexes and table sizes within the limits take at most this many bytes after their prefix. */
+/**
+ * Lengths, indexes and table sizes within the limits take at most this many bytes after their
+ * prefix.
+ */
 const MAX_CONTINUATIONS = 3;
 
 /** The meaning of the next byte. */
@@ -55,8 +71,8 @@ type Meaning = "field index" | "name index" | "table size" | "name length" | "va
  * Measures the header blocks that arrive on one connection, which share a dynamic table.
  *
  * Sizes are exact for plain text. Huffman-coded text counts as the longest text that its encoded
- * length allows, so sizes are never underestimated. The newest entry of the dynamic table always has
- * index 62, so remembering the most recent entries suffices, even if some have been evicted.
+ * length allows, so sizes are never underestimated. The newest entry of the dynamic table always
+ * has index 62, so remembering the most recent entries suffices, even if some have been evicted.
  */
 export class HpackGauge {
   #fields = 0;

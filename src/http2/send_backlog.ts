@@ -1,8 +1,8 @@
 /**
  * Bounds the data that waits in this process because the other side of a connection does not read.
  *
- * HTTP/2 buffers what flow control holds back, and the runtime reports it as written all the same. A
- * {@link SendBacklog} therefore counts the frames that reach its socket, and a {@link BacklogPool}
+ * HTTP/2 buffers what flow control holds back, and the runtime reports it as written all the same.
+ * A {@link SendBacklog} therefore counts the frames that reach its socket. A {@link BacklogPool}
  * bounds the backlogs of all connections together.
  *
  * @module
@@ -21,7 +21,7 @@ const TOTAL_BYTES = 32_000_000;
 /** How often the total is computed while answers are written, in milliseconds. */
 const CHECK_MS = 50;
 
-/** How many bytes may be written in one turn of the event loop before the next answer has to wait. */
+/** How many bytes may be written in one turn of the event loop before answers have to wait. */
 const TURN_BYTES = 250_000;
 
 /** The backlogs of all connections of one listener; decides which of them sends the next answer. */
@@ -66,7 +66,9 @@ export class BacklogPool {
     setImmediate(() => this.#runTurn());
   }
 
-  /** Releases one answer per turn of the event loop, because its size is known only when it is made. */
+  /**
+   * Releases one answer per turn of the event loop, because its size is known only when it is made.
+   */
   #runTurn(): void {
     this.#isScheduled = false;
     this.#bytesThisTurn = 0;
@@ -144,8 +146,8 @@ export class SendBacklog {
    * Waits until the next answer can be sent.
    *
    * @param signal returns the signal that ends the wait; called only if there is one
-   * @returns `undefined` if there is capacity now; otherwise a promise that resolves when there is, or
-   *   when the signal is aborted or the connection is closed
+   * @returns `undefined` if there is capacity now; otherwise a promise that resolves when there is,
+   *   or when the signal is aborted or the connection is closed
    */
   waitForCapacity(signal: () => AbortSignal): Promise<void> | undefined {
     if (this.#socket.destroyed) return undefined;

@@ -52,8 +52,8 @@ const SKEW_MS = 24 * 3600 * 1000;
  *
  * @param home the home directory; see {@link homeFolder}
  * @param name the name, which must be valid by {@link nameProblem}
- * @throws {GreetError} `FAILED` if the identity cannot be stored or read, is damaged, or other users
- *   can read or replace the key; the key is not quoted
+ * @throws {GreetError} `FAILED` if the identity cannot be stored or read, is damaged, or other
+ *   users can read or replace the key; the key is not quoted
  *
  * @example
  * ```ts
@@ -133,8 +133,8 @@ export function identitiesIn(home: string): Pick<Identity, "name" | "fingerprint
 }
 
 /**
- * Shortens a fingerprint to a code that people can read to each other: six groups of five digits. The
- * code carries 99 bits, so an attacker must create 2^99 keys to find one with the same code.
+ * Shortens a fingerprint to a code that people can read to each other: six groups of five digits.
+ * The code carries 99 bits, so an attacker must create 2^99 keys to find one with the same code.
  *
  * @param fingerprint the fingerprint of a key: `SHA256:…`
  *

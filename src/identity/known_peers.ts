@@ -68,8 +68,8 @@ export class KnownPeers {
    * Opens the file `known_peers` in a home directory, which may not exist yet.
    *
    * @param home the home directory; see {@link homeFolder}
-   * @throws {GreetError} `FAILED` if it cannot be read or a line is invalid; all methods do the same
-   *   if that happens later
+   * @throws {GreetError} `FAILED` if it cannot be read or a line is invalid; all methods do the
+   *   same if that happens later
    */
   static in(home: string): KnownPeers {
     const known = new KnownPeers(join(home, "known_peers"));
@@ -107,12 +107,13 @@ export class KnownPeers {
   }
 
   /**
-   * Binds a name to a key, unless the name is already bound. If several processes bind the same name
-   * at once, one of them wins.
+   * Binds a name to a key, unless the name is already bound. If several processes bind the same
+   * name at once, one of them wins.
    *
    * @returns whether the name was free
-   * @throws {GreetError} `FAILED` if the file cannot be written; the name is then bound until the end
-   *   of the process. `UNAVAILABLE` if another process has locked the file; the name is then not bound
+   * @throws {GreetError} `FAILED` if the file cannot be written; the name is then bound until the
+   *   end of the process. `UNAVAILABLE` if another process has locked the file; the name is then
+   *   not bound
    */
   remember(peer: KnownPeer): boolean {
     if (this.keysOf(peer.name).length > 0) return false;

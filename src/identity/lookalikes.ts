@@ -34,7 +34,8 @@ export function lookalikeOf(name: string, others: Iterable<string>): string | un
 
 /**
  * The skeletons of a name as written and in lower case, because case matters for looks: a capital I
- * looks like an l, a small i does not. Only lower-case `cl` looks like a `d`: Clara is not like Dara.
+ * looks like an l, a small i does not. Only lower-case `cl` looks like a `d`: Clara is not like
+ * Dara.
  */
 function skeletons(name: string): [string, string] {
   const letters = name.normalize("NFKD").replace(INVISIBLE, "").replace(REPEATED_MARK, "$1");

@@ -1,9 +1,9 @@
 /**
  * Decides whether a name and a key belong together.
  *
- * A new name is remembered with its key, and no other key is accepted for it from then on. A wrong key
- * is a {@link GreetError}; a name that looks like another one is only a warning, because both may be
- * legitimate.
+ * A new name is remembered with its key, and no other key is accepted for it from then on. A wrong
+ * key is a {@link GreetError}; a name that looks like another one is only a warning, because both
+ * may be legitimate.
  *
  * @module
  */
@@ -135,7 +135,7 @@ export class Trust {
     return keys.length > 0 && !keys.includes(fingerprint!);
   }
 
-  /** Creates the error for a wrong key, and announces it unless a similar one was announced lately. */
+  /** Creates the error for a wrong key, and announces it unless a similar one was announced. */
   #impostor(
     { hint, ...claim }: Omit<Extract<TrustEvent, { type: "impostor" }>, "type" | "error"> & {
       hint: string;
@@ -155,11 +155,11 @@ export class Trust {
   }
 
   /**
-   * Checks that a peer may use a name, and remembers a new name with its key. This is one synchronous
-   * step, so that of two keys that claim the same new name, one is refused.
+   * Checks that a peer may use a name, and remembers a new name with its key. This is one
+   * synchronous step, so that of two keys that claim the same new name, one is refused.
    *
-   * @throws {GreetError} as {@link Trust.check} does, and `UNAVAILABLE` if another process has locked
-   *   the known peers
+   * @throws {GreetError} as {@link Trust.check} does, and `UNAVAILABLE` if another process has
+   *   locked the known peers
    */
   meet(name: string, seen: Seen): void {
     this.check(name, seen);

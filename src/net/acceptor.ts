@@ -2,8 +2,8 @@
  * A listening socket that recovers when the process runs out of file descriptors.
  *
  * Once an `accept` fails, the runtime's `net.Server` never accepts again and emits no event.
- * {@link Acceptor} therefore checks for a free descriptor after each connection; if there is none, it
- * reports that, waits for one and listens again.
+ * {@link Acceptor} therefore checks for a free descriptor after each connection; if there is none,
+ * it reports that, waits for one and listens again.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const BACKLOG = 4_096;
 /** How often to check for a free descriptor while there is none, in milliseconds. */
 const RETRY_MS = 250;
 
-/** The channel on which the listeners of a process tell each other that it has no descriptor left. */
+/** The channel on which the listeners of a process tell each other that descriptors ran out. */
 const CHANNEL = "greet: out of file descriptors";
 
 /** Options of an {@link Acceptor}. */
@@ -93,7 +93,7 @@ export class Acceptor {
     this.#recovering = this.#recover();
   }
 
-  /** Listens again when there is a free descriptor. Connections that waited to be accepted are reset. */
+  /** Listens again when a descriptor is free. Connections that waited for `accept` are reset. */
   async #recover(): Promise<void> {
     const { signal } = this.#closing;
     const address = this.#address();

@@ -13,7 +13,10 @@ export const LOOPBACK = "127.0.0.1";
 
 /** An address to connect to. */
 export interface Target {
-  /** The address in gRPC's syntax. See {@link https://github.com/grpc/grpc/blob/master/doc/naming.md}. */
+  /**
+   * The address in gRPC's syntax. Source:
+   * {@link https://github.com/grpc/grpc/blob/master/doc/naming.md}.
+   */
   readonly address: string;
   /** The host and port, if it is a single host; not for Unix sockets. */
   readonly endpoint?: { readonly host: string; readonly port: number };
@@ -140,7 +143,8 @@ export function isEndpoint(text: string): boolean {
  * import assert from "node:assert/strict";
  *
  * assert(isLoopback("127.1.2.3") && isLoopback("0:0:0:0:0:0:0:1") && isLoopback("localhost"));
- * assert(!isLoopback("0.0.0.0") && !isLoopback("10.0.0.1") && !isLoopback("localhost.example.org"));
+ * assert(!isLoopback("0.0.0.0") && !isLoopback("10.0.0.1"));
+ * assert(!isLoopback("localhost.example.org"));
  * ```
  */
 export function isLoopback(host: string): boolean {

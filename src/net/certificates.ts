@@ -1,8 +1,8 @@
 /**
  * Reads and checks certificates and private keys.
  *
- * Peers are identified by the {@link fingerprintOf | fingerprint} of their key, so a new certificate
- * for the same key is the same peer. No error message quotes a private key.
+ * Peers are identified by the {@link fingerprintOf | fingerprint} of their key, so a new
+ * certificate for the same key is the same peer. No error message quotes a private key.
  *
  * @module
  */
@@ -19,8 +19,8 @@ export interface KeyPair {
 }
 
 /**
- * The host name in the certificates of peers. It never resolves (RFC 6761, section 6.4), but many TLS
- * libraries require one.
+ * The host name in the certificates of peers. It never resolves (RFC 6761, section 6.4), but many
+ * TLS libraries require one.
  */
 export const PEER_HOST = "peer.greet.invalid";
 
@@ -103,8 +103,8 @@ export function fromPem(pem: Uint8Array): X509Certificate {
 }
 
 /**
- * Parses a certificate from a handshake. The runtime's parser guesses whether it gets DER or PEM, so
- * the DER is converted first: untrusted bytes must not be taken for PEM.
+ * Parses a certificate from a handshake. The runtime's parser guesses whether it gets DER or PEM,
+ * so the DER is converted first: untrusted bytes must not be taken for PEM.
  *
  * @throws if it is not a certificate
  */
@@ -128,12 +128,13 @@ export type Inspection =
   | { readonly problem: string; readonly hint: string };
 
 /**
- * Inspects the certificate that a peer showed in a handshake, which has proved that the peer has its
- * key. No CA is required, but the certificate must be valid at this time.
+ * Inspects the certificate that a peer showed in a handshake, which has proved that the peer has
+ * its key. No CA is required, but the certificate must be valid at this time.
  *
  * @param certificate the certificate (DER), if the peer showed one
  * @param now the current time
- * @returns the fingerprint of its key; or a problem, as a phrase that continues "the other side shows"
+ * @returns the fingerprint of its key; or a problem, as a phrase that continues "the other side
+ *   shows"
  */
 export function inspectCertificate(
   certificate: Uint8Array | undefined,

@@ -2,8 +2,8 @@
  * A listening socket and its connections, independent of the protocol on top.
  *
  * grpc-js could listen itself, but then it would wait for every connection when it stops, even for
- * a silent one, and its errors have no code. A {@link Listener} closes connections that stay silent,
- * and bounds what strangers may send.
+ * a silent one, and its errors have no code. A {@link Listener} closes connections that stay
+ * silent, and bounds what strangers may send.
  *
  * @module
  */
@@ -20,7 +20,7 @@ import { formatEndpoint } from "./address.ts";
  */
 const PREFACE_BYTES = 33;
 
-/** How long a client may take to complete its preface, including the TLS handshake, in milliseconds. */
+/** How long a client may take for the TLS handshake and its preface, in milliseconds. */
 const PREFACE_MS = 10_000;
 
 /** How many connections may be waiting for their preface; the oldest beyond that are closed. */
@@ -36,13 +36,13 @@ interface PendingConnection {
   http2?: net.Socket;
 }
 
-/** The limits on strangers: how many there may be, how long they may stay and how much they may send. */
+/** The limits on strangers: their number, their time in milliseconds and their bytes. */
 const STRANGERS = { connections: 100, ms: 10_000, bytes: 1_000_000 };
 
 /** The first byte of a TLS client. Source: RFC 8446, section 5.1: `handshake`. */
 const TLS_HANDSHAKE = 22;
 
-/** The first frame of an HTTP/2 server, which tells TLS clients that the server speaks plaintext. */
+/** The first frame of an HTTP/2 server, which shows TLS clients that it speaks plaintext. */
 const SETTINGS = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
 
 /** How long a refused connection stays open for the client to read why, in milliseconds. */
@@ -53,9 +53,9 @@ export interface ListenerOptions {
   /** Receives each socket that is ready for HTTP/2. */
   readonly onConnection: (socket: net.Socket) => void;
   /**
-   * For servers that speak TLS: creates the object that performs handshakes. It calls `onSecure` with
-   * each socket that has completed one and, if there are strangers, a function that tells whether
-   * the caller is still one.
+   * For servers that speak TLS: creates the object that performs handshakes. It calls `onSecure`
+   * with each socket that has completed one and, if there are strangers, a function that tells
+   * whether the caller is still one.
    */
   readonly secure?: (
     onSecure: (socket: net.Socket, isStranger?: () => boolean) => void,
@@ -64,7 +64,7 @@ export interface ListenerOptions {
   readonly onTls?: () => void;
   /** Receives the reason why connections cannot be accepted. */
   readonly onOverload?: (error: GreetError) => void;
-  /** How many connections may be open at the same time (default 10,000); more are closed at once. */
+  /** How many connections may be open at a time (default 10,000); more are closed at once. */
   readonly maxConnections?: number;
   /** Shares the port with other listeners that set this option; Linux balances the connections. */
   readonly sharesPort?: boolean;
@@ -77,7 +77,7 @@ export class Listener {
   readonly #backlogs = new BacklogPool();
   /** By the client's address, oldest first. */
   readonly #pending = new Map<string, PendingConnection>();
-  /** Strangers, oldest first, each with a function that closes the connection of one who still is. */
+  /** Strangers, oldest first, and functions that close those that are strangers still. */
   readonly #strangers = new Map<net.Socket, () => void>();
   readonly #acceptor: Acceptor;
 
@@ -108,7 +108,7 @@ export class Listener {
     return isFull;
   }
 
-  /** A client that speaks TLS to a server without is refused in a way that lets both sides report it. */
+  /** Refuses clients that speak TLS in a way that lets both sides report the mismatch. */
   #expectPlaintext(socket: net.Socket): void {
     socket.once("data", (chunk: Uint8Array) => {
       if (chunk[0] === TLS_HANDSHAKE) {
@@ -223,7 +223,7 @@ export class Listener {
   }
 }
 
-/** The client's address, such as `127.0.0.1:41234`; a connection and its TLS socket have the same. */
+/** The client's address, such as `127.0.0.1:41234`; the same for a connection's TLS socket. */
 function addressOf({ remoteAddress, remotePort }: net.Socket): string {
   return `${remoteAddress}:${remotePort}`;
 }

@@ -1,8 +1,8 @@
 /**
  * Determines the protocol of a server, to explain why a connection to it failed.
  *
- * A probe opens one or two connections of its own and sends only the opening bytes of a protocol. It
- * reports what the answer proves: a connection that is closed or reset proves nothing, because
+ * A probe opens one or two connections of its own and sends only the opening bytes of a protocol.
+ * It reports what the answer proves: a connection that is closed or reset proves nothing, because
  * anyone on the path can cause that.
  *
  * @module
@@ -21,10 +21,15 @@ export type Protocol = "tls" | "http2" | "other" | "unknown";
 /** How long a connection may take to answer, in milliseconds. */
 const PROBE_TIMEOUT_MS = 1_000;
 
-/** The opening bytes of an HTTP/2 client: the preface and empty settings. Source: RFC 9113, section 3.4. */
+/**
+ * The opening bytes of an HTTP/2 client: the preface and empty settings. Source: RFC 9113, section
+ * 3.4.
+ */
 const HTTP2_OPENING = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/** The type of a SETTINGS frame, which an HTTP/2 server sends first, and its offset in the frame. */
+/**
+ * The type of a SETTINGS frame, which an HTTP/2 server sends first, and its offset in the frame.
+ */
 const SETTINGS = { offset: 3, type: 4 };
 
 /** The first bytes of a TLS record that reports an error. Source: RFC 8446, section 5.1. */

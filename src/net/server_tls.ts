@@ -1,9 +1,9 @@
 /**
  * The server side of TLS.
  *
- * A {@link TlsHandshaker} performs handshakes on accepted connections, and closes those that fail or
- * take too long. It reloads certificate files when they change, so a renewed certificate needs no
- * restart.
+ * A {@link TlsHandshaker} performs handshakes on accepted connections, and closes those that fail
+ * or take too long. It reloads certificate files when they change, so a renewed certificate needs
+ * no restart.
  *
  * @module
  */
@@ -20,7 +20,7 @@ export interface ServerTls {
   readonly cert: string;
   /** The path of the server's private key. */
   readonly key: string;
-  /** The path of the CA certificates; if set, clients need a certificate that one of them issued. */
+  /** The path of CA certificates; if set, clients need a certificate that one of them issued. */
   readonly clientCa?: string;
 }
 

@@ -1,8 +1,9 @@
 /**
  * Batches small writes to a socket.
  *
- * HTTP/2 writes each frame to its socket separately, and each write is a system call, a fifth of the
- * cost of a short answer. {@link batchWrites} lets frames wait for those that follow immediately.
+ * HTTP/2 writes each frame to its socket separately, and each write is a system call, a fifth of
+ * the cost of a short answer. {@link batchWrites} lets frames wait for those that follow
+ * immediately.
  *
  * @module
  */

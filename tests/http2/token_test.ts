@@ -7,7 +7,7 @@ import { Program, ROOT, serving } from "../support/program.ts";
 /** A token of 16 kB that no encoding shortens much. */
 const TOKEN = crypto.getRandomValues(new Uint8Array(16_384)).toBase64().slice(0, 16_384);
 
-/** Returns the command of a client, without address, token and certificate; may build it in a folder. */
+/** Returns the command of a client, without its arguments; may build it in a folder. */
 type Client = (folder: string) => string[] | Promise<string[]>;
 
 /** The first command that succeeds, without its arguments. */

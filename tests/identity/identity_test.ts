@@ -59,7 +59,7 @@ function assertContainsNone(pem: string, text: string): void {
   }
 }
 
-/** Checks that a promise is rejected with one sentence and a hint, neither of which quotes the key. */
+/** Checks that a promise is rejected with a sentence and a hint that do not quote the key. */
 async function refusalOf(
   promise: Promise<unknown>,
   pem: string,

@@ -377,7 +377,7 @@ const WRITER = `
   }
 `;
 
-/** Lets processes add to the same files at the same moment, and returns the contents of each file. */
+/** Lets processes add to the same files at once, and returns the contents of each file. */
 async function together(
   home: string,
   { writers, rounds, count, name }: {

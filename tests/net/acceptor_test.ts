@@ -17,7 +17,10 @@ async function close(socket: net.Socket): Promise<void> {
   await new Promise((resolve) => socket.once("close", resolve).destroy());
 }
 
-/** The opening bytes of an HTTP/2 client: the preface and empty settings. Source: RFC 9113, section 3.4. */
+/**
+ * The opening bytes of an HTTP/2 client: the preface and empty settings. Source: RFC 9113, section
+ * 3.4.
+ */
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
 /** Whether a new connection is accepted and answered, not refused or reset. */
