@@ -158,8 +158,14 @@
  */
 export * from "./greeter.ts";
 export * from "./peer.ts";
-export { type ErrorCode, GreetError, type PlainError, type StatusName } from "./src/base/errors.ts";
-export { homeFolder } from "./src/base/home.ts";
+export {
+  type ErrorCode,
+  GreetError,
+  type PlainError,
+  STATUS_NAMES,
+  type StatusName,
+} from "./src/base/errors.ts";
+export { type HomeEnvironment, homeFolder } from "./src/base/home.ts";
 export { nameProblem, showable } from "./src/base/text.ts";
 export { type KeyPair, readKeyPair } from "./src/net/certificates.ts";
 export { Names } from "./src/naming/names.ts";

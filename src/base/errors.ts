@@ -1,16 +1,16 @@
 /**
- * The one kind of error that this program speaks in.
+ * The error type of this program.
  *
- * Whatever goes wrong becomes a {@link GreetError}: a code that decides the
- * exit code, one sentence that says what happened and, where there is
- * something to do about it, a hint. Everything else that is thrown is a bug.
+ * Every failure that a user can cause or fix is a {@link GreetError}: a code, which decides the
+ * exit code, a sentence that says what happened and, where it helps, a hint. Anything else that is
+ * thrown is a bug.
  *
  * @module
  */
 
 /**
- * The status codes of gRPC; each one's place in the list is its number on the
- * wire. Source: {@link https://grpc.io/docs/guides/status-codes/}.
+ * gRPC's status codes; the index of each is its number on the wire.
+ * Source: {@link https://grpc.io/docs/guides/status-codes/}.
  */
 export const STATUS_NAMES = [
   "OK",
@@ -36,26 +36,29 @@ export const STATUS_NAMES = [
 export type StatusName = typeof STATUS_NAMES[number];
 
 /**
- * What kind of failure it is: a call's gRPC status, or one of our own.
+ * The kind of a failure: the gRPC status of a call, or one of our own.
  *
- * - `USAGE`: the caller asked for something that makes no sense.
- * - `FAILED`: something on this side failed, such as a port that is in use.
+ * - `USAGE`: an invalid argument or option.
+ * - `FAILED`: a failure on this machine, such as a port that is in use.
  * - `INTERRUPTED`: stopped from outside before the work was done.
  */
 export type ErrorCode = Exclude<StatusName, "OK"> | "USAGE" | "FAILED" | "INTERRUPTED";
 
 /** A {@link GreetError} as plain data, for JSON and for messages between threads. */
 export interface PlainError {
+  /** The kind of failure. */
   readonly code: ErrorCode;
+  /** One sentence, without a full stop, that says what happened. */
   readonly message: string;
+  /** What the reader can do about it, if anything. */
   readonly hint?: string;
 }
 
 /**
- * An error that is meant to be read by a user.
+ * An error with a message for the user.
  *
- * `message` and `hint` may hold text from the other side of the network; make
- * it showable before it reaches a terminal.
+ * `message` and `hint` may contain text from the network: pass them through {@link showable} before
+ * printing them.
  *
  * @example
  * ```ts
@@ -68,15 +71,17 @@ export interface PlainError {
  * ```
  */
 export class GreetError extends Error {
-  /** What kind of failure it is. */
+  /** The kind of failure. */
   readonly code: ErrorCode;
   /** What the reader can do about it, if anything. */
   readonly hint?: string;
 
   /**
+   * Creates an error.
+   *
    * @param code the kind of failure
    * @param message one sentence, without a full stop, that says what happened
-   * @param options a hint for the reader, and the error behind this one
+   * @param options a hint for the reader, and the error that caused this one
    */
   constructor(code: ErrorCode, message: string, options: { hint?: string; cause?: unknown } = {}) {
     super(message, { cause: options.cause });
@@ -85,18 +90,18 @@ export class GreetError extends Error {
     this.hint = options.hint;
   }
 
-  /** The same error as plain data; the cause stays behind. */
+  /** The same error as plain data, without its cause. */
   toJSON(): PlainError {
     const { code, message, hint } = this;
     return hint === undefined ? { code, message } : { code, message, hint };
   }
 
-  /** The error that {@link GreetError.toJSON} made this of. */
+  /** Restores an error from the result of {@link GreetError.toJSON}. */
   static fromJSON({ code, message, hint }: PlainError): GreetError {
     return new GreetError(code, message, { hint });
   }
 
-  /** `error` itself where it is one of ours; anything unforeseen becomes `FAILED`. */
+  /** Returns a `GreetError` unchanged, and wraps anything else as `FAILED`. */
   static from(error: unknown): GreetError {
     if (error instanceof GreetError) return error;
     const message = error instanceof Error ? error.message : String(error);
@@ -104,8 +109,13 @@ export class GreetError extends Error {
   }
 }
 
-/** What the system says went wrong, without the number and the path that the runtime adds to it. */
+/**
+ * The reason that the operating system or the sandbox gives for a failure.
+ *
+ * @returns the message of the error, without the error number, the path and the advice that the
+ *   runtime appends to it; messages from elsewhere are returned unchanged
+ */
 export function systemReason(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message.replace(/ \(os error.*/s, "");
+  return message.replace(/(?: \(os error|, run again with).*/s, "");
 }

@@ -1,20 +1,20 @@
 /**
- * Tells whether a file may have changed since it was last read.
+ * Detects whether a file may have changed since it was last read.
  *
  * @module
  */
 
-/** How coarse the times of files can be, in milliseconds: two seconds on FAT. */
+/** The coarsest resolution of modification times, in milliseconds: FAT has two seconds. */
 const COARSE_MS = 2_000;
 
-/** Differs from an earlier stamp of the same path whenever the file may have changed. */
+/** Equals an earlier stamp of the same path only if the file is unchanged since then. */
 export type FileStamp = string | symbol;
 
 /**
- * A stamp of a file as it is now.
+ * Stamps a file in its current state.
  *
- * A file that was written a moment ago could be written again without a visible change of its
- * time, so until that can no longer happen every stamp is new.
+ * A file that was just written can be written again without a visible change of its modification
+ * time, so it gets a new stamp each time until its modification time is old enough.
  */
 export function fileStamp({ mtime, size, ino }: Deno.FileInfo): FileStamp {
   const at = mtime?.getTime();

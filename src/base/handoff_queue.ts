@@ -1,61 +1,71 @@
 /**
- * Things handed from one who makes them to one who reads them.
- *
- * What is pushed into a {@link HandoffQueue} is read from it with `for await`, in
- * order, and whoever pushed it learns when the reader is done with it: when it
- * comes back for the next one.
+ * A queue that tells its producer when the consumer has finished with an item.
  *
  * @module
  */
+import { Pulse } from "./timing.ts";
 
-/** A queue with one reader. */
+interface Pushed<Item> {
+  readonly item: Item;
+  /** Settles the promise of {@link HandoffQueue.push}. */
+  readonly settle: (isConsumed: boolean) => void;
+}
+
+/**
+ * A queue for one consumer, which reads it in order with `for await`. An item is consumed when the
+ * consumer asks for the next one, or stops without an error.
+ */
 export class HandoffQueue<Item> implements AsyncIterable<Item> {
-  readonly #waiting: { item: Item; done: (read: boolean) => void }[] = [];
-  #more = Promise.withResolvers<void>();
-  #ended = false;
+  readonly #waiting: Pushed<Item>[] = [];
+  readonly #changed = new Pulse();
+  #isEnded = false;
 
   /**
-   * Hands something over.
+   * Adds an item.
    *
-   * @returns `true` when the reader is done with it, `false` when it stopped before it
+   * @returns `true` when it has been consumed, `false` when it will not be
    */
   push(item: Item): Promise<boolean> {
-    if (this.#ended) return Promise.resolve(false);
-    const { promise, resolve: done } = Promise.withResolvers<boolean>();
-    this.#waiting.push({ item, done });
-    this.#more.resolve();
+    if (this.#isEnded) return Promise.resolve(false);
+    const { promise, resolve: settle } = Promise.withResolvers<boolean>();
+    this.#waiting.push({ item, settle });
+    this.#changed.beat();
     return promise;
   }
 
-  /** Nothing more will come. What has come can still be read, but nobody waits for that. */
+  /**
+   * Ends the queue. Items that are still in it can be read, but their producers are told `false`
+   * at once.
+   */
   end(): void {
-    this.#ended = true;
-    this.#more.resolve();
-    for (const { done } of this.#waiting) done(false);
+    this.#isEnded = true;
+    this.#changed.beat();
+    for (const { settle } of this.#waiting) settle(false);
   }
 
   async *[Symbol.asyncIterator](): AsyncGenerator<Item> {
-    let current: { done: (read: boolean) => void } | undefined;
+    let current: Pushed<Item> | undefined;
     try {
       for (;;) {
-        const next = current = this.#waiting.shift();
-        if (next !== undefined) {
-          yield next.item;
-          next.done(true);
-          continue;
+        const changed = this.#changed.next;
+        current = this.#waiting.shift();
+        if (current !== undefined) {
+          yield current.item;
+          current.settle(true);
+        } else if (this.#isEnded) {
+          return;
+        } else {
+          await changed;
         }
-        if (this.#ended) return;
-        await this.#more.promise;
-        this.#more = Promise.withResolvers();
       }
     } catch {
-      // The reader threw: it could not deal with what it had.
-      current?.done(false);
+      // The consumer failed to handle this item.
+      current?.settle(false);
     } finally {
-      // Whoever stops reading is done with what they have, and does not want the rest.
-      current?.done(true);
-      this.#ended = true;
-      for (const { done } of this.#waiting.splice(0)) done(false);
+      // A consumer that stops has handled its last item and wants no more.
+      current?.settle(true);
+      this.#isEnded = true;
+      for (const { settle } of this.#waiting.splice(0)) settle(false);
     }
   }
 }

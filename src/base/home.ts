@@ -1,9 +1,7 @@
 /**
- * Where the program keeps what it has to remember.
+ * The program's home directory, where journals, keys and known peers are stored.
  *
- * One folder of the user's own, which a flag or `GREET_HOME` can move; without
- * either it is where the system keeps the state of programs. Nothing is read
- * or made here, {@link homeFolder} only says where.
+ * This file only computes paths. Nothing is read or created here.
  *
  * @module
  */
@@ -11,26 +9,26 @@ import { createHash } from "node:crypto";
 import { isAbsolute, join, resolve } from "node:path";
 import { GreetError } from "./errors.ts";
 
-/** What decides where home is. */
-export interface Surroundings {
-  /** The operating system, as `Deno.build.os` names it. */
+/** The operating system and its environment variables. */
+export interface HomeEnvironment {
+  /** The operating system, as in `Deno.build.os`. */
   readonly os: typeof Deno.build.os;
-  /** An environment variable. */
+  /** Reads an environment variable. */
   env(name: string): string | undefined;
 }
 
 /**
- * The folder to keep things in.
+ * Finds the home directory.
  *
- * In this order: what was asked for, `GREET_HOME`, and the system's place for
- * it: `$XDG_STATE_HOME/greet` or `~/.local/state/greet`
+ * It is the first of these that is set: the given folder, `GREET_HOME`, and the system's default.
+ * The default is `$XDG_STATE_HOME/greet` or `~/.local/state/greet`
  * ([XDG](https://specifications.freedesktop.org/basedir-spec/latest/)),
- * `~/Library/Application Support/greet` on macOS, `%LOCALAPPDATA%\greet` on Windows.
+ * `~/Library/Application Support/greet` on macOS and `%LOCALAPPDATA%\greet` on Windows.
  *
- * @param asked what the user asked for, if anything
- * @param surroundings the system and its environment
- * @returns an absolute path; the folder may not exist
- * @throws {GreetError} `FAILED` where the environment names no home
+ * @param chosen the folder that the user asked for, if any
+ * @param environment the operating system and its environment variables
+ * @returns an absolute path; the folder may not exist yet
+ * @throws {GreetError} `FAILED` if the environment has no home directory
  *
  * @example
  * ```ts
@@ -42,36 +40,39 @@ export interface Surroundings {
  * assert.equal(homeFolder("/srv/bob", { os: "linux", env }), "/srv/bob");
  * ```
  */
-export function homeFolder(asked: string | undefined, { os, env }: Surroundings): string {
-  const chosen = asked || env("GREET_HOME");
-  if (chosen) return resolve(chosen);
-  const state = systemFolder(os, env);
+export function homeFolder(chosen: string | undefined, { os, env }: HomeEnvironment): string {
+  const folder = chosen || env("GREET_HOME");
+  if (folder) return resolve(folder);
+  const state = stateFolder(os, env);
   if (state !== undefined) return join(state, "greet");
-  throw new GreetError("FAILED", "there is no home directory to keep things in", {
-    hint: "name one with --home DIR or GREET_HOME; a chat on this machine needs none: --no-journal",
+  throw new GreetError("FAILED", "there is no home directory to store journals and keys in", {
+    hint: "set one with --home DIR or GREET_HOME; " +
+      "a chat on this machine needs none with --no-journal",
   });
 }
 
-function systemFolder(
-  os: Surroundings["os"],
-  env: Surroundings["env"],
+/** The folder where the system wants programs to store their state. */
+function stateFolder(
+  os: HomeEnvironment["os"],
+  env: HomeEnvironment["env"],
 ): string | undefined {
   if (os === "windows") return env("LOCALAPPDATA") || undefined;
   const home = env("HOME");
   if (os === "darwin") return home ? join(home, "Library", "Application Support") : undefined;
-  // A relative path is to be ignored, says the specification.
+  // The specification requires relative paths to be ignored.
   const xdg = env("XDG_STATE_HOME");
   if (xdg && isAbsolute(xdg)) return xdg;
   return home ? join(home, ".local", "state") : undefined;
 }
 
 /**
- * What a file of one name's is called, without its extension. Names may differ in nothing but
- * case, or be long, or be what some systems do not take as file names; so a digest is what tells
- * them apart.
+ * The file name, without extension, for a peer's name.
+ *
+ * Names may differ only in case, be too long, or be invalid as file names, so a digest makes the
+ * result unique.
  */
 export function fileNameOf(name: string): string {
-  const legible = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 32);
+  const readable = name.toLowerCase().replaceAll(/[^a-z0-9]+/g, "-").slice(0, 32);
   const digest = createHash("sha256").update(name).digest("hex").slice(0, 12);
-  return `${legible}-${digest}`;
+  return `${readable}-${digest}`;
 }

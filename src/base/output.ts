@@ -1,47 +1,44 @@
 /**
- * Lines out: in order, never blocking, nothing lost at the end.
+ * Buffered output that is written in order, in the background.
  *
- * An {@link Output} collects what is printed and writes it in the background,
- * as much at a time as there is: lines at once, a log now and then. What takes long to render is
- * rendered piece by piece as it is written. Who must not outrun it waits for {@link Output.ready};
- * who exits waits for {@link Output.flush}.
+ * Callers that produce faster than the reader takes wait for {@link Output.ready}; before the
+ * process exits, {@link Output.flush} makes sure that nothing is lost.
  *
  * @module
  */
 
-/** How many characters may wait to be written before `ready` makes callers wait. */
+/** How many characters may be buffered before {@link Output.ready} makes callers wait. */
 const HIGH_WATER_MARK = 1 << 20;
 
-/** How long what is logged may wait for more, in milliseconds; each write wakes another thread. */
+/** How long log lines are collected, in milliseconds; each write wakes another thread. */
 const LOG_MS = 20;
 
-/** How many characters are rendered before others get their turn, and how long that may take. */
-const TURN = 1 << 16;
+/** How much is rendered in one turn of the event loop: so many characters, for so long. */
+const TURN_CHARACTERS = 1 << 16;
 const TURN_MS = 5;
 
-/** Where the bytes go: `Deno.stdout`, for example. */
+/** A destination for bytes, such as `Deno.stdout`. */
 export interface ByteSink {
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** A stream of text that is written in the background. */
+/** Text that is written in the background. */
 export class Output {
   readonly #sink: ByteSink;
   readonly #onBroken: (error: unknown) => void;
   #fit: ((line: string) => Iterable<string>) | undefined;
   readonly #encoder = new TextEncoder();
   #waiting: (string | Iterator<string>)[] = [];
-  /** How many characters wait, about. */
+  /** How many characters are waiting, approximately. */
   #length = 0;
   #writing: Promise<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #broken = false;
 
   /**
-   * @param sink where the bytes go
-   * @param onBroken called once if they cannot be written any more, with the
-   *   reason; what is printed after that is dropped
-   * @param fit renders a line, with its line end, for the terminal that is at the other end
+   * @param sink the destination
+   * @param onBroken called once, with the reason, if writing fails; later output is dropped
+   * @param fit wraps a line for the terminal, and includes its line end
    */
   constructor(
     sink: ByteSink,
@@ -53,7 +50,7 @@ export class Output {
     this.#fit = fit;
   }
 
-  /** From here on, lines are printed exactly, however wide the terminal is. */
+  /** Prints lines unchanged from now on, regardless of the width of the terminal. */
   exact(): void {
     this.#fit = undefined;
   }
@@ -65,10 +62,10 @@ export class Output {
   }
 
   /**
-   * Prints what is rendered only as it is written.
+   * Prints text that is rendered lazily, as it is written.
    *
-   * @param pieces the text, line end included
-   * @param length how many characters that is, about
+   * @param pieces the text, including its line end
+   * @param length the approximate number of characters
    */
   print(pieces: Iterable<string>, length: number): void {
     if (this.#broken) return;
@@ -77,18 +74,18 @@ export class Output {
     void this.#begin();
   }
 
-  /** Prints a line of which there may be thousands a second: soon, together with others. */
+  /** Prints a line soon, together with others: for thousands of lines a second. */
   log(text: string): void {
     this.#add(text);
     this.#timer ??= setTimeout(() => this.#begin(), LOG_MS);
   }
 
-  /** Resolves when there is room for more. Settled already, unless the reader is slow. */
+  /** Resolves when there is room for more output; `undefined` if there is room now. */
   ready(): Promise<void> | undefined {
     return this.#length < HIGH_WATER_MARK ? undefined : this.#begin();
   }
 
-  /** Resolves when everything printed so far has been written: to `false` where it cannot be. */
+  /** Resolves when everything printed so far has been written, or to `false` if writing failed. */
   async flush(): Promise<boolean> {
     await this.#begin();
     return !this.#broken;
@@ -111,7 +108,7 @@ export class Output {
   }
 
   async #write(): Promise<void> {
-    // Lets everything that is printed in one go be written in one go.
+    // Collects everything that is printed in the same turn of the event loop.
     await Promise.resolve();
     try {
       while (this.#waiting.length > 0) {
@@ -119,7 +116,7 @@ export class Output {
         for (let done = 0; done < bytes.length;) {
           done += await this.#sink.write(bytes.subarray(done));
         }
-        // A write may be over at once.
+        // Writes may complete at once, and must not starve the event loop.
         if (this.#waiting.length > 0) await new Promise((resolve) => setTimeout(resolve));
       }
     } catch (error) {
@@ -131,11 +128,11 @@ export class Output {
     }
   }
 
-  /** Takes the next text to write: as much as can be rendered in one turn of the event loop. */
+  /** Takes the next text to write, as much as one turn of the event loop allows. */
   #take(): string {
     let text = "";
     const end = performance.now() + TURN_MS;
-    while (this.#waiting.length > 0 && text.length < TURN && performance.now() < end) {
+    while (this.#waiting.length > 0 && text.length < TURN_CHARACTERS && performance.now() < end) {
       const [next] = this.#waiting;
       const piece = typeof next === "string" ? next : next.next().value;
       if (typeof next === "string" || piece === undefined) this.#waiting.shift();

@@ -1,16 +1,16 @@
 /**
- * Permissions of the running program that a command does not need.
+ * Drops permissions that a command does not need.
  *
  * @module
  */
 
 /**
- * Gives up permissions, so that code that takes over the process cannot use them either.
+ * Drops permissions of this process, so that code that hijacks it cannot use them either.
  *
- * Nothing is given up where a target is a socket in the file system, for which Deno needs both.
+ * Does nothing if a target is a Unix socket, because Deno requires both permissions for those.
  *
- * @param names the permissions to give up
- * @param targets the targets that the command calls, as far as there are any
+ * @param names the permissions to drop
+ * @param targets the targets that the command will call, if any
  */
 export function renounce(
   names: readonly ("read" | "write")[],

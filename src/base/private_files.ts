@@ -1,8 +1,8 @@
 /**
- * Files that must belong to the user alone, and bounded reads of small ones.
+ * Checks that files are private to the user, and reads small files.
  *
- * Symbolic links are followed, so a home directory may lie elsewhere; what counts is the file at
- * the end. Callers turn an {@link UnusableFile} into a sentence of their own.
+ * Symbolic links are followed: the checks apply to the file at the end. Callers turn an
+ * {@link UnusableFile} into an error message of their own.
  *
  * @module
  */
@@ -11,14 +11,14 @@ import { dirname } from "node:path";
 /** The largest file that {@link readSmallFile} reads, in bytes. */
 export const SMALL_FILE_BYTES = 1_000_000;
 
-/** Permission bits: what the group and other users may do. */
+/** Permission bits of the group and of other users. */
 const OTHERS_WRITE = 0o022;
 const OTHERS_ANYTHING = 0o077;
 const STICKY = 0o1000;
 
 const NOT_REGULAR = "it is not a regular file";
 
-/** A file that must not be used. The message continues a sentence that names the file. */
+/** A file that must not be used. The message completes a sentence that names the file. */
 export class UnusableFile extends Error {
   constructor(readonly path: string, message: string, readonly hint?: string) {
     super(message);
@@ -26,10 +26,10 @@ export class UnusableFile extends Error {
 }
 
 /**
- * Looks at a file without opening it: opening a named pipe would block.
+ * Inspects a file without opening it, because opening a named pipe would block.
  *
- * @returns nothing where the path leads nowhere
- * @throws {UnusableFile} where it leads to anything but a regular file
+ * @returns `undefined` if there is no file at this path
+ * @throws {UnusableFile} if it is not a regular file
  */
 export function statFile(path: string): Deno.FileInfo | undefined {
   const info = stat(path);
@@ -47,7 +47,7 @@ function stat(path: string): Deno.FileInfo | undefined {
   }
 }
 
-/** The runtime guards devices such as `/dev/full` by a permission that is never asked for. */
+/** The runtime requires all permissions for devices such as `/dev/full`, without a prompt. */
 function isDeviceError(error: unknown): boolean {
   return error instanceof Deno.errors.NotCapable && error.message.startsWith("Requires all access");
 }
@@ -55,7 +55,7 @@ function isDeviceError(error: unknown): boolean {
 /**
  * Reads a regular file of at most {@link SMALL_FILE_BYTES}.
  *
- * @throws {UnusableFile} where it is larger, or not a regular file
+ * @throws {UnusableFile} if it is larger, or not a regular file
  */
 export function readSmallFile(path: string): Uint8Array<ArrayBuffer> {
   const size = statFile(path)?.size ?? 0;
@@ -63,31 +63,31 @@ export function readSmallFile(path: string): Uint8Array<ArrayBuffer> {
   return Deno.readFileSync(path);
 }
 
-/** Whether the group or other users may do anything with a file. */
+/** Whether the group or other users have any access to a file. */
 export function isShared({ mode }: Deno.FileInfo): boolean {
   return hasModes(mode) && (mode & OTHERS_ANYTHING) !== 0;
 }
 
 /**
- * Makes sure that nobody else could have changed a file.
+ * Checks that no other user could have changed a file.
  *
- * @throws {UnusableFile} where it belongs to another user (root excepted), or others can write to it
+ * @throws {UnusableFile} if it belongs to another user (except root) or is writable by others
  */
 export function requireOurs(path: string, { mode, uid }: Deno.FileInfo): void {
   if (!hasModes(mode)) return;
   if (uid !== null && uid !== 0 && uid !== (ownUid(path) ?? uid)) {
-    const hint = "take over ownership if you trust what is in it, or choose another --home";
+    const hint = "take ownership of it if you trust its contents, or choose another --home";
     throw new UnusableFile(path, "it belongs to another user", hint);
   }
   if ((mode & OTHERS_WRITE) === 0) return;
-  const hint = `check what is in it, then: chmod 600 ${path}`;
+  const hint = `check its contents, then run: chmod 600 ${path}`;
   throw new UnusableFile(path, "other users can write to it", hint);
 }
 
 /**
- * Makes sure that nobody else could have changed a file, and that nobody else can read it from now on.
+ * Checks that no other user could have changed a file, and makes it unreadable for them.
  *
- * @returns whether others could read it; `false` where there is no such file
+ * @returns whether other users had access to it until now; `false` if there is no such file
  * @throws {UnusableFile} as {@link requireOurs} and {@link statFile} do
  */
 export function makePrivate(path: string): boolean {
@@ -100,10 +100,10 @@ export function makePrivate(path: string): boolean {
 }
 
 /**
- * Makes sure that nobody else can replace the files in a folder, if it exists. Folders like `/tmp`,
- * where everyone may add files but touch only their own, will do.
+ * Checks that no other user can replace the files in a folder, if it exists. Folders such as
+ * `/tmp`, where users can only remove their own files, are accepted.
  *
- * @throws {UnusableFile} where others can
+ * @throws {UnusableFile} if other users can replace files
  */
 export function requirePrivateFolder(path: string): void {
   const mode = stat(path)?.mode ?? null;
@@ -115,21 +115,21 @@ function hasModes(mode: number | null): mode is number {
   return mode !== null && Deno.build.os !== "windows";
 }
 
-/** Our user id, once it is known. */
-let known: number | undefined;
+/** The cached result of {@link ownUid}. */
+let cachedUid: number | undefined;
 
-/** Learns our user id from a new file, because asking the system would need one more permission. */
+/** Finds our user id by creating a file, because asking the system requires another permission. */
 function ownUid(path: string): number | undefined {
-  if (known !== undefined) return known;
+  if (cachedUid !== undefined) return cachedUid;
   try {
     const probe = Deno.makeTempFileSync({ dir: dirname(path), prefix: ".owner-" });
     try {
-      known = Deno.statSync(probe).uid ?? undefined;
+      cachedUid = Deno.statSync(probe).uid ?? undefined;
     } finally {
       Deno.removeSync(probe);
     }
   } catch {
-    // In a folder that we cannot write to, the permission bits have to do.
+    // The folder is not writable: only the permission bits can be checked.
   }
-  return known;
+  return cachedUid;
 }

@@ -1,28 +1,26 @@
 /**
- * Text that somebody else wrote.
+ * Handles text from untrusted sources, such as names, messages and error details.
  *
- * Names, message bodies, error details: {@link showable} makes any of it safe
- * for a terminal, and is called when it is shown, never before; what is stored
- * stays exact, and {@link toJson} escapes it without changing what it parses to. {@link nameProblem}
- * and {@link isFingerprint} are the rules that names and fingerprints must keep, whoever they come from.
+ * {@link showable} and {@link toJson} make text safe to print; callers apply them when they print,
+ * and store text unchanged. {@link nameProblem} and {@link isFingerprint} define valid names and
+ * fingerprints.
  *
  * @module
  */
 import { GreetError } from "./errors.ts";
 
-/** What a further line of a message begins with, so that it cannot pose as another message. */
+/** The indentation of continuation lines, so that they cannot pose as another message. */
 export const CONTINUATION = " ".repeat(8);
 
-/** How long a name may be, in Unicode code points. */
+/** The longest name, in Unicode code points. */
 export const MAX_NAME_LENGTH = 64;
 
 /**
- * What could move the cursor, hide itself or reorder its surroundings:
- * controls (C0, DEL, C1), line and paragraph separators, everything Unicode
- * calls ignorable when displayed (bidi controls, zero-width characters, tags,
- * variation selectors), annotation marks, lone surrogates, noncharacters, and what Unicode calls
- * a letter or symbol although it is blank: the Khitan filler, the null notehead, the controls and
- * blanks of Egyptian hieroglyphs.
+ * Characters that could move the cursor, be invisible or reorder other text: controls (C0, DEL,
+ * C1), line and paragraph separators, default-ignorable characters (bidi controls, zero-width
+ * characters, tags, variation selectors), annotation marks, lone surrogates, noncharacters, and
+ * some characters that Unicode classifies as letters or symbols although they are blank: the Khitan
+ * filler, the null notehead, the controls and blanks of Egyptian hieroglyphs.
  */
 const SUSPECT = String
   .raw`[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Noncharacter_Code_Point}\uFFF9-\uFFFB\u{16FE4}\u{1D159}\u{13430}-\u{1343F}\u{13441}\u{13442}]`;
@@ -33,9 +31,9 @@ const JOINING_SCRIPTS = [
   ..."Telugu Kannada Malayalam Sinhala Khmer Myanmar".split(" "),
 ].map((script) => String.raw`\p{Script_Extensions=${script}}`).join("");
 
-/** Where an otherwise invisible character is part of something visible. */
+/** Contexts in which an invisible character is part of a visible one. */
 const HARMLESS = [
-  // A flag spelled in tags, such as Scotland's.
+  // A flag that is spelled with tags, such as Scotland's.
   String.raw`(?<=\u{1F3F4})[\u{E0030}-\u{E0039}\u{E0061}-\u{E007A}]{2,6}\u{E007F}`,
   // Emoji or text style of a pictogram, and keycaps.
   String.raw`(?<=\p{Extended_Pictographic})[\uFE0E\uFE0F]`,
@@ -43,7 +41,7 @@ const HARMLESS = [
   // A joiner between two pictograms.
   String
     .raw`(?<=\p{Extended_Pictographic}[\uFE0F\p{Emoji_Modifier}]?)\u200D(?=\p{Extended_Pictographic})`,
-  // Joiners and variants in the scripts that are spelled with them.
+  // Joiners and variation selectors in scripts that are spelled with them.
   String.raw`(?<=[${JOINING_SCRIPTS}])[\u200C\u200D](?=[${JOINING_SCRIPTS}])`,
   String.raw`(?<=\p{Script=Mongolian})[\u180B-\u180F]`,
   String.raw`(?<=\p{Script=Han})[\uFE00-\uFE02\u{E0100}-\u{E01EF}]`,
@@ -51,21 +49,21 @@ const HARMLESS = [
 
 const SUSPECT_TEXT = new RegExp(SUSPECT, "u");
 
-/** Made when it is needed first, which is seldom: it takes as long as all the rest of this file. */
+/** Compiled at its first use, which is rare: it takes as long as loading the rest of this file. */
 let harmlessOrSuspect: RegExp | undefined;
 
 /**
- * Renders text from somebody else for a terminal.
+ * Renders untrusted text for a terminal.
  *
- * No escape sequence of any kind survives, nothing moves the cursor and
- * nothing is invisible: controls appear as control pictures (`␛`), other
- * suspects as `<U+202E>`, a tab as four spaces. Emoji, combining marks and the
- * joiners that some scripts are spelled with stay as they are.
+ * The result has no escape sequences, does not move the cursor and has no invisible characters:
+ * controls appear as control pictures (`␛`), other suspicious characters as `<U+202E>`, a tab as
+ * four spaces. Emoji, combining marks and the joiners that some scripts are spelled with are
+ * preserved.
  *
- * @param text what came from outside, of any length
- * @param continuation what to begin each further line with; where it is left
- *   out, the result is one line and a line break is shown as `␊`
- * @returns the text to show; with printable input, the input itself
+ * @param text untrusted text of any length
+ * @param continuation the indentation of continuation lines; if omitted, the result is a single
+ *   line and line breaks are shown as `␊`
+ * @returns the text to print; the input itself if it is printable
  *
  * @example
  * ```ts
@@ -84,7 +82,7 @@ export function showable(text: string, continuation?: string): string {
     .join("\n" + continuation);
 }
 
-/** Replaces each suspect that is not part of something visible. */
+/** Replaces each suspicious character that is not part of a visible one. */
 function replaceSuspects(text: string, replace: (codePoint: number) => string): string {
   if (!SUSPECT_TEXT.test(text)) return text;
   harmlessOrSuspect ??= new RegExp(`(${HARMLESS})|${SUSPECT}`, "gu");
@@ -106,14 +104,14 @@ function codePointText(codePoint: number): string {
 }
 
 /**
- * A value as JSON that is safe to print.
+ * Serializes a value as JSON that is safe to print.
  *
- * What {@link showable} would make visible is written as `\\uXXXX`: DEL, the C1 controls, bidi
- * controls and the like, which `JSON.stringify` leaves as they are. Parsing gives the exact value.
+ * Characters that {@link showable} would replace, some of which `JSON.stringify` leaves unescaped,
+ * are written as `\\uXXXX`. Parsing the result restores the exact value.
  *
  * @example
  * ```ts
- * import { toJson } from "@greet/greet";
+ * import { toJson } from "./text.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(toJson("\u{202E}\x9B2J é 👩‍🚀"), '"\\u202e\\u009b2J é 👩‍🚀"');
@@ -130,26 +128,35 @@ function escaped(codePoint: number): string {
 }
 
 /**
- * What is wrong with a name, if anything.
+ * Checks whether a name is valid.
  *
- * A name has 1 to {@link MAX_NAME_LENGTH} characters (code points) and is in Unicode
- * normalization form C. It has no `/`, nothing that {@link showable} would have to change, no other
- * format, private-use or unassigned characters, no white space but single spaces between other
- * characters, and at most four nonspacing marks in a row (Unicode Technical Standard #39,
- * section 5.4). Nor does it have what marks a speaker in a transcript: `>`, brackets, a colon before
- * a space, or a character that looks like one of them. A name that breaks the rule is refused, never
- * repaired.
+ * A valid name has 1 to 64 characters (code points) and is in Unicode normalization form C. It has
+ * no `/`, no characters that {@link showable} would replace, no other format, private-use or
+ * unassigned characters, no white space except single spaces between other characters, and at most
+ * four nonspacing marks in a row (Unicode Technical Standard #39, section 5.4). It also has none of
+ * the characters that mark a speaker in a transcript: `>`, brackets, a colon before a space, and
+ * characters that look like them. Invalid names are refused, never repaired.
  *
- * @returns a phrase that goes on from "the name", or `undefined` for a good name
+ * @param name the name to check
+ * @returns what is wrong, as a phrase that continues "the name", or `undefined` if it is valid
+ *
+ * @example
+ * ```ts
+ * import { nameProblem } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * assert.equal(nameProblem("Anna Lena"), undefined);
+ * assert.equal(nameProblem("a/b"), "has a '/'");
+ * ```
  */
 export function nameProblem(name: string): string | undefined {
   return storedNameProblem(name) ?? blankProblem(name) ?? markProblem(name);
 }
 
 function blankProblem(name: string): string | undefined {
-  if (/(?! )\p{White_Space}|\u2800/u.test(name)) return "has a blank that is not a plain space";
+  if (/(?! )\p{White_Space}|\u2800/u.test(name)) return "has white space other than plain spaces";
   if (name.includes("  ")) return "has two spaces in a row";
-  // Joiners and tags that are part of something visible may stay.
+  // Joiners and tags that are part of a visible character are allowed.
   if (/(?![\u200C\u200D\u{E0020}-\u{E007F}])\p{C}/u.test(name)) {
     return "has format, private-use or unassigned characters";
   }
@@ -163,15 +170,16 @@ function markProblem(name: string): string | undefined {
 }
 
 /**
- * What a line of a transcript tells a speaker by, as in `[17:24] Bob (sent 17:20)> …`, and what
- * looks like `>` (Unicode Technical Standard #39). Compatibility variants are normalized before.
+ * Characters that mark the speaker in a line of a transcript, as in `[17:24] Bob (sent 17:20)> …`,
+ * and characters that look like `>` (Unicode Technical Standard #39). Compatibility variants are
+ * normalized before matching.
  */
 const SPEAKER_MARK =
   /[>\u02C3\u1433\u203A\u00BB\u276F\u{16F3F}]|(?![\u201A\u201E])[\p{Ps}\p{Pe}]|[:\u2236\uA789](?: |$)/u;
 
 /**
- * A name for a line of a transcript. Journals of earlier versions have names with what marks a speaker;
- * in these it is shown as `<U+003E>`.
+ * Renders a name for a transcript. Journals of earlier versions can have names with characters that
+ * mark a speaker; these are shown in the form `<U+003E>`.
  */
 export function showableName(name: string): string {
   const shown = showable(name);
@@ -182,31 +190,34 @@ export function showableName(name: string): string {
 }
 
 /**
- * What is wrong with a name that was stored: earlier versions allowed more than {@link nameProblem} does.
+ * Checks a name that was stored by this or an earlier version, which allowed more than
+ * {@link nameProblem}.
  *
- * @returns a phrase that goes on from "the name", or `undefined` for a name that was good once
+ * @returns what is wrong, as a phrase that continues "the name", or `undefined` if it was valid
  */
 export function storedNameProblem(name: string): string | undefined {
   if (name === "") return "is empty";
   if (isTooLong(name)) return `is longer than ${MAX_NAME_LENGTH} characters`;
-  // What takes the place of bytes that are no text: many names would become one.
-  if (name.includes("\uFFFD")) return "is not Unicode text";
+  // Decoders replace invalid bytes with this character, which would make different names equal.
+  if (name.includes("\uFFFD")) return "is not valid Unicode";
   if (showable(name) !== name) return "has control or invisible characters";
   if (name.trim() !== name) return "begins or ends with white space";
   if (name.includes("/")) return "has a '/'";
   if (name.normalize("NFC") !== name) return "is not in Unicode normalization form C";
-  // U+2800 is a symbol by its category and a blank by its looks.
-  if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(name.replaceAll("\u2800", ""))) return "shows nothing";
+  // U+2800 is a symbol by category but looks blank.
+  if (!/[\p{L}\p{N}\p{P}\p{S}]/u.test(name.replaceAll("\u2800", ""))) {
+    return "has no visible characters";
+  }
   return undefined;
 }
 
 /**
- * Whether a text is a fingerprint: `SHA256:` and, in base64 without padding, the SHA-256 of a
- * public key (its SubjectPublicKeyInfo in DER), as ssh writes it.
+ * Whether a text is a fingerprint as ssh writes it: `SHA256:` and the SHA-256 of a public key
+ * (SubjectPublicKeyInfo in DER) in base64 without padding.
  *
  * @example
  * ```ts
- * import { isFingerprint } from "@greet/greet";
+ * import { isFingerprint } from "./text.ts";
  * import assert from "node:assert/strict";
  *
  * assert(isFingerprint("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"));
@@ -219,16 +230,15 @@ export function isFingerprint(text: string): boolean {
   return /^SHA256:[A-Za-z0-9+/]{43}$/.test(text);
 }
 
-/** A code point takes up to two places in a string; a megabyte need not be counted to its end. */
+/** A code point has at most two code units, so the code points of a megabyte are not counted. */
 function isTooLong(name: string): boolean {
   return name.length > 2 * MAX_NAME_LENGTH || [...name].length > MAX_NAME_LENGTH;
 }
 
 /**
- * A name as our own user typed it, made fit: trimmed and normalized.
+ * Parses a name that our own user typed: trims and normalizes it.
  *
- * @returns the name to use
- * @throws {GreetError} `USAGE` where it still breaks the rule of {@link nameProblem}
+ * @throws {GreetError} `USAGE` if the result is not valid by {@link nameProblem}
  */
 export function parseName(typed: string): string {
   const name = typed.trim().normalize("NFC");
@@ -242,7 +252,7 @@ export function parseName(typed: string): string {
   return name;
 }
 
-/** Enough of a text to recognize it by. */
+/** Shortens a text for an error message. */
 function clipped(text: string): string {
   const characters = [...text];
   return characters.length <= 24 ? text : characters.slice(0, 24).join("") + "…";

@@ -1,21 +1,21 @@
 /**
- * Waiting with a bound, repeated events, growing pauses, and rate limits.
+ * Pauses, timeouts, repeated events, back-off and rate limits.
  *
  * @module
  */
 
-/** The longest wait that a timer accepts, in milliseconds; about 25 days. */
+/** The longest delay that a timer accepts, in milliseconds: about 25 days. */
 const LONGEST_MS = 2 ** 31 - 1;
 
-/** A time that timers accept without a warning, which they print for negative and infinite ones. */
+/** Clamps a delay to the range that timers accept without printing a warning. */
 function timerMs(ms: number): number {
   return Math.min(Math.max(ms, 0), LONGEST_MS);
 }
 
 /**
- * Pauses, leaving no timer or listener behind.
+ * Pauses. Leaves no timer or listener behind.
  *
- * @param ms how long, in milliseconds; negative is no time, `Infinity` about 25 days
+ * @param ms how long, in milliseconds; negative counts as 0, `Infinity` as about 25 days
  * @param signal ends the pause early
  */
 export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
@@ -29,7 +29,7 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   signal?.removeEventListener("abort", end);
 }
 
-/** Resolves when a signal is aborted; at once if it already is. */
+/** Resolves when a signal is aborted, or at once if it already is. */
 export async function aborted(signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
   await new Promise<void>((resolve) =>
@@ -38,11 +38,11 @@ export async function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * Waits for a promise, but no longer than a given time.
+ * Waits for a promise, but not longer than the given time.
  *
  * @param ms the longest wait, in milliseconds
  * @returns when the promise is fulfilled or the time is up, whichever comes first
- * @throws what the promise is rejected with, if that comes first
+ * @throws the reason of the promise, if it is rejected in time
  */
 export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
@@ -55,19 +55,19 @@ export async function within(ms: number, promise: Promise<unknown>): Promise<voi
 }
 
 /**
- * An event that happens repeatedly, for those that wait for the next time.
+ * A repeated event that can be awaited.
  *
- * To miss nothing, take {@link Pulse.next} first, look at the state second, and then wait.
+ * To avoid missing one, get {@link Pulse.next} first, check the state second, and then wait.
  */
 export class Pulse {
   #next = Promise.withResolvers<void>();
 
-  /** Resolves the next time that it happens. */
+  /** Resolves at the next {@link Pulse.beat}. */
   get next(): Promise<void> {
     return this.#next.promise;
   }
 
-  /** It happens now. */
+  /** Signals the event to all current waiters. */
   beat(): void {
     const { resolve } = this.#next;
     this.#next = Promise.withResolvers();
@@ -75,14 +75,14 @@ export class Pulse {
   }
 }
 
-/** Pauses between attempts: the first, the longest, and by how much each exceeds the one before. */
+/** The first and the longest pause, and the factor by which pauses grow. */
 export interface BackOffOptions {
   readonly firstMs: number;
   readonly maxMs: number;
   readonly factor: number;
 }
 
-/** Pauses that grow from attempt to attempt until one succeeds. */
+/** Pauses between attempts, which grow until an attempt succeeds. */
 export class BackOff {
   readonly #options: BackOffOptions;
   #nextMs: number;
@@ -92,30 +92,30 @@ export class BackOff {
     this.#nextMs = options.firstMs;
   }
 
-  /** The next pause, in milliseconds; the one after it will be longer. */
+  /** Returns the next pause, in milliseconds, and lengthens the one after it. */
   next(): number {
     const ms = this.#nextMs;
     this.#nextMs = Math.min(ms * this.#options.factor, this.#options.maxMs);
     return ms;
   }
 
-  /** An attempt succeeded: the next pause is the first one again. */
+  /** Starts over with the first pause, after an attempt that succeeded. */
   reset(): void {
     this.#nextMs = this.#options.firstMs;
   }
 }
 
-/** Lets each kind of event happen only so often. */
+/** Limits how often each kind of event may happen. */
 export class RateLimit<Kind> {
   readonly #everyMs: number;
   readonly #last = new Map<Kind, number>();
 
-  /** @param everyMs how many milliseconds must pass before the same kind may happen again */
+  /** @param everyMs the shortest time between two events of the same kind, in milliseconds */
   constructor(everyMs: number) {
     this.#everyMs = everyMs;
   }
 
-  /** Whether an event may happen now; if so, it counts as having happened. */
+  /** Whether an event may happen now; if so, it is counted. */
   isDue(kind: Kind): boolean {
     const now = performance.now();
     if (now - (this.#last.get(kind) ?? -Infinity) < this.#everyMs) return false;

@@ -1,13 +1,13 @@
 /**
- * Finds the frames in what passes on an HTTP/2 connection.
+ * Finds the frames in the bytes of an HTTP/2 connection.
  *
- * A {@link FrameReader} follows one direction of a connection, in whatever pieces its bytes come,
- * and keeps none of them. What the frames mean is up to its reader.
+ * A {@link FrameReader} follows one direction of a connection without buffering, however its bytes
+ * are split. A {@link FrameHandler} interprets the frames.
  *
  * @module
  */
 
-/** The frame types that matter here. Source: RFC 9113, section 6. */
+/** Frame types. Source: RFC 9113, section 6. */
 export const DATA = 0;
 export const HEADERS = 1;
 export const RST_STREAM = 3;
@@ -15,19 +15,19 @@ export const PUSH_PROMISE = 5;
 export const GOAWAY = 7;
 export const CONTINUATION = 9;
 
-/** Their flags. Source: RFC 9113, section 6. */
+/** Frame flags. Source: RFC 9113, section 6. */
 export const END_STREAM = 0x1;
 export const END_HEADERS = 0x4;
 export const PADDED = 0x8;
 export const PRIORITY = 0x20;
 
-/** What a client sends before its first frame. Source: RFC 9113, section 3.4. */
+/** The length of a client's preface before its first frame. Source: RFC 9113, section 3.4. */
 export const CLIENT_PREFACE_BYTES = 24;
 
-/** The header of a frame. Source: RFC 9113, section 4.1. */
+/** The length of a frame's header. Source: RFC 9113, section 4.1. */
 export const FRAME_HEADER_BYTES = 9;
 
-/** The header of the frame at hand; the same object for every frame of a reader. */
+/** The header of the current frame; a reader uses the same object for all frames. */
 export interface Frame {
   readonly length: number;
   readonly type: number;
@@ -35,13 +35,13 @@ export interface Frame {
   readonly stream: number;
 }
 
-/** Gets what was found. Each function says whether to go on. */
+/** Receives the frames of one direction. Each function returns whether to continue. */
 export interface FrameHandler {
   /** A frame begins. */
   begin(frame: Frame): boolean;
-  /** More of its payload: a chunk's bytes from `start` to `end`. */
+  /** More of its payload has arrived: the bytes of `chunk` from `start` to `end`. */
   payload(frame: Frame, chunk: Uint8Array, start: number, end: number): boolean;
-  /** All of it has passed. */
+  /** The frame is complete. */
   end(frame: Frame): boolean;
 }
 
@@ -54,16 +54,16 @@ export class FrameReader {
   #payloadLeft = 0;
   #prefaceLeft: number;
 
-  /** @param prefaceBytes how much comes before the first frame */
+  /** @param prefaceBytes how many bytes come before the first frame */
   constructor(handler: FrameHandler, prefaceBytes: number) {
     this.#handler = handler;
     this.#prefaceLeft = prefaceBytes;
   }
 
   /**
-   * Reads on.
+   * Reads the next bytes.
    *
-   * @returns false if the handler does not want to go on; then nothing more may be read
+   * @returns `false` if the handler stopped; then nothing more may be read
    */
   read(chunk: Uint8Array): boolean {
     let at = Math.min(this.#prefaceLeft, chunk.length);

@@ -1,5 +1,5 @@
 /**
- * Measures the headers that arrive on one HTTP/2 connection and those that its open streams hold.
+ * Measures the headers that arrive on an HTTP/2 connection, and those that its open streams hold.
  *
  * @module
  */
@@ -22,20 +22,20 @@ import {
 import { HpackGauge, MAX_BLOCK_BYTES } from "./hpack_gauge.ts";
 import { OpenStreams } from "./open_streams.ts";
 
-/** The priority that HEADERS may carry. Source: RFC 9113, section 6.2. */
+/** The length of the priority in a HEADERS frame. Source: RFC 9113, section 6.2. */
 const PRIORITY_BYTES = 5;
 
-/** Which side of a connection we are. */
+/** Our side of a connection. */
 export type Side = "client" | "server";
 
-/** Checks what arrives on a connection. */
+/** Measures and checks the frames that arrive. */
 class Incoming implements FrameHandler {
   readonly #side: Side;
   readonly #streams: OpenStreams;
   readonly #hpack = new HpackGauge();
-  /** The stream of the block at hand, and the flags that it began with. */
+  /** The stream of the current header block, and the flags of its first frame. */
   #block: { stream: number; flags: number } | undefined;
-  /** What the block takes on the wire: padding and empty frames count as well. */
+  /** The size of the block on the wire, including padding and empty frames. */
   #wireBytes = 0;
   #isPadLengthNext = false;
   #priorityLeft = 0;
@@ -51,7 +51,7 @@ class Incoming implements FrameHandler {
     if (this.#block !== undefined) return this.#continueBlock(frame);
     if (type === HEADERS) return this.#beginBlock(frame);
     if (type === RST_STREAM) this.#streams.close(stream);
-    // Only a block that has begun can be continued, and gRPC does not push.
+    // CONTINUATION needs a block to continue, and gRPC does not use server push.
     return type !== CONTINUATION && type !== PUSH_PROMISE;
   }
 
@@ -66,7 +66,7 @@ class Incoming implements FrameHandler {
     return this.#fragmentLeft >= 0 && this.#countFrame(length);
   }
 
-  /** The frames of a block follow each other with no other in between. */
+  /** No other frame may come between the frames of a block. */
   #continueBlock({ length, type, stream }: Frame): boolean {
     this.#fragmentLeft = length;
     return type === CONTINUATION && stream === this.#block?.stream && this.#countFrame(length);
@@ -92,23 +92,23 @@ class Incoming implements FrameHandler {
     this.#fragmentLeft -= fragment;
     const before = this.#hpack.bytes;
     const isAcceptable = this.#hpack.read(chunk, at, at + fragment);
-    this.#streams.hold(this.#block.stream, this.#hpack.bytes - before);
+    this.#streams.addHeaders(this.#block.stream, this.#hpack.bytes - before);
     return isAcceptable;
   }
 
   end({ type, flags, stream }: Frame): boolean {
     if (this.#block !== undefined) {
       if ((flags & END_HEADERS) === 0) return true;
-      if ((this.#block.flags & END_STREAM) !== 0) this.#streams.end(stream, "far");
+      if ((this.#block.flags & END_STREAM) !== 0) this.#streams.end(stream, "remote");
       this.#block = undefined;
       return this.#hpack.isBetweenFields;
     }
-    if (type === DATA && (flags & END_STREAM) !== 0) this.#streams.end(stream, "far");
+    if (type === DATA && (flags & END_STREAM) !== 0) this.#streams.end(stream, "remote");
     return true;
   }
 }
 
-/** Follows what we send: it opens, ends and closes streams as well. */
+/** Follows the frames that we send, because they open, end and close streams too. */
 class Outgoing implements FrameHandler {
   readonly #side: Side;
   readonly #streams: OpenStreams;
@@ -122,7 +122,7 @@ class Outgoing implements FrameHandler {
     if (type === RST_STREAM) this.#streams.close(stream);
     if (type !== HEADERS && type !== DATA) return true;
     if (type === HEADERS && this.#side === "client") this.#streams.open(stream);
-    if ((flags & END_STREAM) !== 0) this.#streams.end(stream, "near");
+    if ((flags & END_STREAM) !== 0) this.#streams.end(stream, "local");
     return true;
   }
 
@@ -142,8 +142,9 @@ export class HeaderGauge {
   readonly #outgoing: FrameReader;
 
   /**
-   * @param side which one we are
-   * @param callBytes what an ordinary call counts; one with large headers counts what it takes
+   * @param side our side of the connection
+   * @param callBytes how many bytes an ordinary call counts as; one with large headers counts as
+   *   its actual size
    */
   constructor(side: Side, callBytes: number) {
     this.#streams = new OpenStreams(callBytes);
@@ -154,21 +155,21 @@ export class HeaderGauge {
     this.#outgoing = new FrameReader(outgoing, isServer ? 0 : CLIENT_PREFACE_BYTES);
   }
 
-  /** What the open streams count, in bytes. */
-  get held(): number {
+  /** How many bytes the open streams count as. */
+  get heldBytes(): number {
     return this.#streams.bytes;
   }
 
   /**
-   * Measures what arrived.
+   * Measures bytes that arrived.
    *
-   * @returns false if a block is malformed or exceeds a limit; then nothing more may be measured
+   * @returns `false` if a block is malformed or exceeds a limit; then nothing more may be measured
    */
   receive(chunk: Uint8Array): boolean {
     return this.#incoming.read(chunk);
   }
 
-  /** Notes which streams begin and end by what is sent. */
+  /** Tracks the streams that bytes being sent open, end or close. */
   send(chunk: Uint8Array): void {
     this.#outgoing.read(chunk);
   }

@@ -1,8 +1,8 @@
 /**
- * Limits the headers that the other sides of HTTP/2 connections can make this process hold.
+ * Limits the memory that HTTP/2 headers from the network can occupy.
  *
- * {@link HeaderLimits} measures header blocks before they are decoded. It closes a connection on a block that is malformed or too large; and, when
- * all open streams together hold too much, the connection that holds the most.
+ * {@link HeaderLimits} measures header blocks before they are decoded. It closes connections that send a malformed or oversized
+ * block and, if all open streams together hold too much, the connection that holds the most.
  *
  * @module
  */
@@ -10,37 +10,37 @@ import type net from "node:net";
 import { GOAWAY } from "./frames.ts";
 import { HeaderGauge, type Side } from "./header_gauge.ts";
 
-/** How much the open streams of all connections may hold together, in bytes. */
+/** The most that the open streams of all connections may hold together, in bytes. */
 const MAX_HELD_BYTES = 16_000_000;
 
-/** How long the other side may take to read why its connection is closed. */
-const FAREWELL_MS = 1_000;
+/** How long a refused connection stays open for the other side to read why, in milliseconds. */
+const LINGER_MS = 1_000;
 
-const FAREWELL = goAway("header block malformed or too large");
+const GOAWAY_FRAME = goAway("header block malformed or too large");
 
-/** A GOAWAY frame: ENHANCE_YOUR_CALM. Source: RFC 9113, sections 6.8 and 7. */
+/** A GOAWAY frame with the error ENHANCE_YOUR_CALM. Source: RFC 9113, sections 6.8 and 7. */
 function goAway(reason: string): Uint8Array {
   const text = new TextEncoder().encode(reason);
   const length = 8 + text.length;
-  // Any stream may have been answered, so that none is tried again.
+  // The highest stream id: any call may have been processed, so the client must not retry.
   const lastStream = [0x7f, 0xff, 0xff, 0xff];
   return Uint8Array.of(0, 0, length, GOAWAY, 0, 0, 0, 0, 0, ...lastStream, 0, 0, 0, 11, ...text);
 }
 
-/** How to limit what arrives on connections. */
+/** Options of {@link HeaderLimits}. */
 export interface HeaderLimitsOptions {
-  /** Which side of them we are. */
+  /** Our side of the connections. */
   readonly side: Side;
-  /** How many calls may be open on all of them, if their headers are ordinary. */
+  /** How many calls with ordinary headers may be open on all connections together. */
   readonly maxOpenCalls: number;
 }
 
-/** Limits the headers that arrive on several connections, and what their open streams hold together. */
+/** Limits the headers on a group of connections. */
 export class HeaderLimits {
   readonly #side: Side;
   readonly #callBytes: number;
   readonly #connections = new Set<LimitedConnection>();
-  #held = 0;
+  #heldBytes = 0;
 
   constructor({ side, maxOpenCalls }: HeaderLimitsOptions) {
     this.#side = side;
@@ -51,8 +51,8 @@ export class HeaderLimits {
    * Limits a connection.
    *
    * @param socket the connection, before the runtime's HTTP/2 gets it
-   * @param onRefused called when it is closed because of what arrived
-   * @returns false if what had already arrived is too much; then it is being closed
+   * @param onRefused called when it is closed because of its headers
+   * @returns `false` if it is being closed already, because of data that had arrived before
    */
   limit(socket: net.Socket, onRefused: () => void = () => {}): boolean {
     const gauge = new HeaderGauge(this.#side, this.#callBytes);
@@ -63,41 +63,41 @@ export class HeaderLimits {
     socket.push = (chunk, encoding) => {
       if (chunk === null) return push.call(socket, chunk, encoding);
       connection.receive(chunk);
-      this.#settle(connection);
-      return !connection.isOver && push.call(socket, chunk, encoding);
+      this.#update(connection);
+      return !connection.isClosing && push.call(socket, chunk, encoding);
     };
     socket.write = (...args: unknown[]) => {
       gauge.send(args[0] as Uint8Array);
-      this.#settle(connection);
+      this.#update(connection);
       return Reflect.apply(write, socket, args);
     };
-    // What was buffered before passes the same way. (Put back by unshift, it could stall the socket.)
+    // Measures data that is already buffered; putting it back with unshift could stall the socket.
     if (socket.readableLength > 0) socket.push(socket.read());
-    return !connection.isOver;
+    return !connection.isClosing;
   }
 
-  /** Notes what a connection holds now, and makes room if all of them hold too much. */
-  #settle(connection: LimitedConnection): void {
+  /** Updates what a connection holds, and closes connections while all together hold too much. */
+  #update(connection: LimitedConnection): void {
     if (!this.#connections.has(connection)) return;
-    this.#held += connection.settle();
-    while (this.#held > MAX_HELD_BYTES) {
-      const excessive = this.#largest(connection);
-      excessive.drop();
-      this.#forget(excessive);
+    this.#heldBytes += connection.update();
+    while (this.#heldBytes > MAX_HELD_BYTES) {
+      const largest = this.#largest(connection);
+      largest.drop();
+      this.#forget(largest);
     }
   }
 
   /**
-   * The connection that holds the most. The one that asks for more, which the runtime has not read
-   * yet, is preferred to those that hold less than twice as much.
+   * The connection to close. The current one, whose new data the runtime has not read yet, is
+   * chosen unless another holds at least twice as much.
    */
-  #largest(asking: LimitedConnection): LimitedConnection {
-    const largest = this.#connections.values().reduce((a, b) => a.held < b.held ? b : a);
-    return largest.held < 2 * asking.held ? asking : largest;
+  #largest(current: LimitedConnection): LimitedConnection {
+    const largest = this.#connections.values().reduce((a, b) => a.heldBytes < b.heldBytes ? b : a);
+    return largest.heldBytes < 2 * current.heldBytes ? current : largest;
   }
 
   #forget(connection: LimitedConnection): void {
-    if (this.#connections.delete(connection)) this.#held -= connection.held;
+    if (this.#connections.delete(connection)) this.#heldBytes -= connection.heldBytes;
   }
 }
 
@@ -105,10 +105,10 @@ class LimitedConnection {
   readonly #socket: net.Socket;
   readonly #gauge: HeaderGauge;
   readonly #onRefused: () => void;
-  /** What its streams held when it was last settled. */
-  held = 0;
-  /** Whether it is closed, or being closed, because of what arrived. */
-  isOver = false;
+  /** What its streams held at the last update. */
+  heldBytes = 0;
+  /** Whether it is closed or being closed because of its headers. */
+  isClosing = false;
 
   constructor(socket: net.Socket, gauge: HeaderGauge, onRefused: () => void) {
     this.#socket = socket;
@@ -117,32 +117,32 @@ class LimitedConnection {
   }
 
   receive(chunk: Uint8Array): void {
-    if (!this.isOver && !this.#gauge.receive(chunk)) this.#refuse();
+    if (!this.isClosing && !this.#gauge.receive(chunk)) this.#refuse();
   }
 
-  /** Notes what its streams hold now, and gives the difference. */
-  settle(): number {
-    const difference = this.#gauge.held - this.held;
-    this.held += difference;
+  /** Updates what its streams hold, and returns the difference. */
+  update(): number {
+    const difference = this.#gauge.heldBytes - this.heldBytes;
+    this.heldBytes += difference;
     return difference;
   }
 
-  /** Ends it at once, because of what its streams hold. */
+  /** Closes it at once, because its streams hold too much. */
   drop(): void {
-    this.#end();
+    this.#markClosing();
     this.#socket.destroy();
   }
 
-  /** Says why, and ends it; until then, what its streams hold counts. */
+  /** Tells the other side why and closes it; until then, what its streams hold still counts. */
   #refuse(): void {
-    this.#end();
-    this.#socket.end(FAREWELL);
-    const timer = setTimeout(() => this.#socket.destroy(), FAREWELL_MS);
+    this.#markClosing();
+    this.#socket.end(GOAWAY_FRAME);
+    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
     this.#socket.once("close", () => clearTimeout(timer));
   }
 
-  #end(): void {
-    this.isOver = true;
+  #markClosing(): void {
+    this.isClosing = true;
     this.#onRefused();
   }
 }

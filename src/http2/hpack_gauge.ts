@@ -1,32 +1,41 @@
 /**
  * Measures HTTP/2 header blocks without decoding them.
  *
- * HPACK lets a few bytes stand for many: a field that was sent once can be repeated by its index. A
- * {@link HpackGauge} walks blocks just far enough to know how large each field is, as the bytes
- * arrive, so that a block can be refused before anything decodes it.
+ * HPACK lets a few bytes represent many: a field that was sent once can be repeated by its index. A
+ * {@link HpackGauge} parses blocks just far enough to know the size of each field, so that a block
+ * can be refused before it is decoded.
  *
  * @module
  */
 
-/** How many fields a block may have. */
+/** The most fields that a block may have. */
 export const MAX_FIELDS = 100;
 
-/** How large a block may be, by the measure of RFC 9113, section 6.5.2 (SETTINGS_MAX_HEADER_LIST_SIZE). */
+/** The largest block, measured as in RFC 9113, section 6.5.2 (SETTINGS_MAX_HEADER_LIST_SIZE). */
 export const MAX_BLOCK_BYTES = 32_768;
 
 /**
- * How much a block may repeat from the dynamic table. A well-meaning sender repeats no entry in a block, so
- * it cannot repeat more than the table's 4,096 bytes; Huffman-coded text may count more than it is.
+ * How many bytes a block may repeat from the dynamic table. An ordinary sender repeats each entry
+ * at most once in a block, so it stays within the table's 4,096 bytes; the rest is for
+ * Huffman-coded text, which can be overestimated.
  */
 export const MAX_REPEATED_BYTES = 8_192;
 
-/** What each field counts beyond its name and value. Source: RFC 9113, section 6.5.2. */
+/**
+ * The bytes that each field counts in addition to its name and value. Source: RFC 9113, section
+ * 6.5.2.
+ */
 const FIELD_OVERHEAD = 32;
 
-/** The shortest Huffman code has 5 bits, so 5 encoded bytes decode to at most 8. Source: RFC 7541, appendix B. */
+/**
+ * The shortest Huffman code has 5 bits, so 5 encoded bytes decode to at most 8. Source: RFC 7541,
+ * appendix B.
+ */
 const HUFFMAN_RATIO = 8 / 5;
 
-/** The lengths of names and values in the static table, from index 1. Source: RFC 7541, appendix A. */
+/**
+ * The lengths of names and values in the static table, from index 1. Source: RFC 7541, appendix A.
+ */
 const STATIC_NAMES = Uint8Array.of(
   ...[10, 7, 7, 5, 5, 7, 7, 7, 7, 7, 7, 7, 7, 7, 14, 15, 15, 13, 6, 27, 3, 5, 13, 13, 19, 16],
   ...[16, 14, 16, 13, 12, 6, 4, 4, 6, 7, 4, 4, 8, 17, 13, 8, 19, 13, 4, 8, 12, 18, 19, 5, 7, 7],
@@ -35,27 +44,35 @@ const STATIC_NAMES = Uint8Array.of(
 const STATIC_VALUES = new Uint8Array(STATIC_NAMES.length);
 STATIC_VALUES.set([0, 3, 4, 1, 11, 4, 5, 3, 3, 3, 3, 3, 3, 3, 0, 13], 0);
 
-/** The largest dynamic table: HTTP/2's default, which neither side changes. Source: RFC 9113, section 6.5.2. */
+/**
+ * The largest dynamic table: HTTP/2's default, which neither side changes. Source: RFC 9113,
+ * section 6.5.2.
+ */
 const TABLE_BYTES = 4_096;
 
-/** How many entries fit into it; each counts at least its overhead. Source: RFC 7541, section 4.1. */
+/**
+ * The most entries in the table; each counts at least its overhead. Source: RFC 7541, section 4.1.
+ */
 const MAX_ENTRIES = TABLE_BYTES / FIELD_OVERHEAD;
 
-/** No length, index or table size that is acceptable takes more bytes than this after its prefix. */
+/**
+ * Lengths, indexes and table sizes within the limits take at most this many bytes after their
+ * prefix.
+ */
 const MAX_CONTINUATIONS = 3;
 
-/** What the next byte is. */
+/** The meaning of the next byte. */
 type Expected = "field" | "integer" | "name" | "value" | "text";
 
-/** What an integer stands for. */
+/** The meaning of an integer. */
 type Meaning = "field index" | "name index" | "table size" | "name length" | "value length";
 
 /**
- * Measures the blocks that arrive on one connection, which share a dynamic table.
+ * Measures the header blocks that arrive on one connection, which share a dynamic table.
  *
  * Sizes are exact for plain text. Huffman-coded text counts as the longest text that its encoded
- * length allows, so a size is never too small. The newest entry of the dynamic table always has index 62:
- * it is enough to remember the most recent entries, whether or not they were evicted meanwhile.
+ * length allows, so sizes are never underestimated. The newest entry of the dynamic table always
+ * has index 62, so remembering the most recent entries suffices, even if some have been evicted.
  */
 export class HpackGauge {
   #fields = 0;
@@ -74,7 +91,7 @@ export class HpackGauge {
   readonly #values = new Uint16Array(MAX_ENTRIES);
   #insertions = 0;
 
-  /** How large the block is so far, by the measure of {@link MAX_BLOCK_BYTES}. */
+  /** The size of the block so far, measured as {@link MAX_BLOCK_BYTES}. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -92,10 +109,10 @@ export class HpackGauge {
   }
 
   /**
-   * Reads more of the block: a chunk's bytes from `start` to `end`.
+   * Reads more of the block: the bytes of `chunk` from `start` to `end`.
    *
-   * @returns whether the block is well-formed and within both limits so far; if not, the connection is
-   *   of no more use
+   * @returns whether the block is well-formed and within the limits so far; if not, the connection
+   *   must be closed
    */
   read(chunk: Uint8Array, start: number, end: number): boolean {
     for (let at = start; at < end;) {
@@ -222,7 +239,7 @@ export class HpackGauge {
     return index > 0 && age < Math.min(this.#insertions, MAX_ENTRIES);
   }
 
-  /** The length of a name or value that is sent by its index. */
+  /** The length of a name or value that is referenced by its index. */
   #repeat(index: number, fixed: Uint8Array, recent: Uint16Array): number {
     const age = index - fixed.length - 1;
     if (age < 0) return fixed[index - 1];

@@ -1,23 +1,23 @@
 /**
- * The streams of an HTTP/2 connection that are open, and what they hold in memory.
+ * Tracks the open streams of an HTTP/2 connection and the memory that they occupy.
  *
- * A stream is over when both sides have ended it, or either has reset it (RFC 9113, section 5.1).
+ * A stream is closed when both sides have ended it or one has reset it (RFC 9113, section 5.1).
  *
  * @module
  */
 
-/** The headers of an ordinary call take no more than this. */
-export const ORDINARY_BYTES = 2_048;
+/** The largest headers of an ordinary call, in bytes. */
+export const ORDINARY_HEADER_BYTES = 2_048;
 
-/** What a stream takes in memory besides its headers, which counts where those are not ordinary. */
-export const STREAM_BYTES = 8_192;
+/** The memory of a stream besides its headers, in bytes; counted only for large headers. */
+export const STREAM_OVERHEAD_BYTES = 8_192;
 
-/** The two sides of a stream. */
-export type End = "near" | "far";
+/** The two sides of a stream: ours and the other one. */
+export type End = "local" | "remote";
 
 interface Stream {
   headerBytes: number;
-  /** The side that has ended it, while the other has not. */
+  /** The side that has ended it, if only one has. */
   endedBy?: End;
 }
 
@@ -28,17 +28,17 @@ export class OpenStreams {
   #newest = 0;
   #bytes = 0;
 
-  /** @param callBytes what an ordinary call counts, in bytes */
+  /** @param callBytes how many bytes an ordinary call counts as */
   constructor(callBytes: number) {
     this.#callBytes = callBytes;
   }
 
-  /** What all of them count, in bytes. */
+  /** How many bytes all open streams count as. */
   get bytes(): number {
     return this.#bytes;
   }
 
-  /** Headers of the client's begin on a stream; they open it unless it is an old one. */
+  /** The client begins to send headers, which opens the stream unless it is an old one. */
   open(id: number): void {
     if (id <= this.#newest) return;
     this.#newest = id;
@@ -47,8 +47,8 @@ export class OpenStreams {
     this.#bytes += this.#weigh(stream);
   }
 
-  /** More headers came on a stream. */
-  hold(id: number, bytes: number): void {
+  /** More headers have arrived on a stream. */
+  addHeaders(id: number, bytes: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
     this.#bytes -= this.#weigh(stream);
@@ -56,7 +56,7 @@ export class OpenStreams {
     this.#bytes += this.#weigh(stream);
   }
 
-  /** One side will send nothing more on a stream. */
+  /** One side sends nothing more on a stream. */
   end(id: number, by: End): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
@@ -64,7 +64,7 @@ export class OpenStreams {
     else if (stream.endedBy !== by) this.close(id);
   }
 
-  /** A stream is over for both sides. */
+  /** A stream is closed for both sides. */
   close(id: number): void {
     const stream = this.#streams.get(id);
     if (stream === undefined) return;
@@ -73,6 +73,8 @@ export class OpenStreams {
   }
 
   #weigh({ headerBytes }: Stream): number {
-    return headerBytes <= ORDINARY_BYTES ? this.#callBytes : headerBytes + STREAM_BYTES;
+    return headerBytes <= ORDINARY_HEADER_BYTES
+      ? this.#callBytes
+      : headerBytes + STREAM_OVERHEAD_BYTES;
   }
 }

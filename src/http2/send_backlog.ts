@@ -1,9 +1,9 @@
 /**
- * What waits in this process because the other side of a connection does not read.
+ * Bounds the data that waits in this process because the other side of a connection does not read.
  *
- * HTTP/2 keeps what flow control holds back, and the runtime reports it as written all the same. A
- * {@link SendBacklog} therefore counts the frames that reach its socket, and makes the next answer
- * wait while too much is left; a {@link BacklogPool} bounds what waits on all connections together.
+ * HTTP/2 buffers what flow control holds back, and the runtime reports it as written all the same.
+ * A {@link SendBacklog} therefore counts the frames that reach its socket. A {@link BacklogPool}
+ * bounds the backlogs of all connections together.
  *
  * @module
  */
@@ -12,195 +12,202 @@ import { setImmediate } from "node:timers";
 import { DATA, FrameReader } from "./frames.ts";
 import { RateLimit } from "../base/timing.ts";
 
-/** How many bytes may wait on one connection before the next answer has to wait as well. */
-const ROOM = 250_000;
+/** How many bytes may wait on one connection before its next answer has to wait. */
+const CONNECTION_BYTES = 250_000;
 
 /** How many bytes may wait on all connections together. */
-const TOTAL_ROOM = 32_000_000;
+const TOTAL_BYTES = 32_000_000;
 
-/** How often, in milliseconds, the total is computed while answers are written. */
+/** How often the total is computed while answers are written, in milliseconds. */
 const CHECK_MS = 50;
 
-/** How many bytes may be written in one turn of the event loop before the next answer has to wait. */
+/** How many bytes may be written in one turn of the event loop before answers have to wait. */
 const TURN_BYTES = 250_000;
 
-/** What waits on all connections of one listener, and which of them makes the next answer. */
+/** The backlogs of all connections of one listener; decides which of them sends the next answer. */
 export class BacklogPool {
-  readonly #connections = new Set<SendBacklog>();
+  readonly #backlogs = new Set<SendBacklog>();
   readonly #checks = new RateLimit<"total">(CHECK_MS);
-  /** Connections with room and with answers that wait, in order. */
+  /** Backlogs with capacity and with answers that wait for it, in order. */
   readonly #ready = new Set<SendBacklog>();
   #bytesThisTurn = 0;
   #isScheduled = false;
 
-  add(connection: SendBacklog): void {
-    this.#connections.add(connection);
+  add(backlog: SendBacklog): void {
+    this.#backlogs.add(backlog);
   }
 
-  delete(connection: SendBacklog): void {
-    this.#connections.delete(connection);
-    this.#ready.delete(connection);
+  delete(backlog: SendBacklog): void {
+    this.#backlogs.delete(backlog);
+    this.#ready.delete(backlog);
   }
 
-  /** Whether enough was written in this turn of the event loop. */
-  get isBusy(): boolean {
+  /** Whether no more should be written in this turn of the event loop. */
+  get isTurnFull(): boolean {
     return this.#bytesThisTurn > TURN_BYTES;
   }
 
-  /** Counts what is about to be written. */
+  /** Counts bytes that are about to be written. */
   count(bytes: number): void {
     this.#bytesThisTurn += bytes;
-    this.#schedule();
-    if (this.#checks.isDue("total")) this.#bound();
+    this.#scheduleTurn();
+    if (this.#checks.isDue("total")) this.#enforceTotal();
   }
 
-  /** Lets a connection have its turn. */
-  enqueue(connection: SendBacklog): void {
-    this.#ready.add(connection);
-    this.#schedule();
+  /** Puts a backlog in line to release its next answer. */
+  enqueue(backlog: SendBacklog): void {
+    this.#ready.add(backlog);
+    this.#scheduleTurn();
   }
 
-  #schedule(): void {
+  #scheduleTurn(): void {
     if (this.#isScheduled) return;
     this.#isScheduled = true;
-    setImmediate(() => this.#turn());
+    setImmediate(() => this.#runTurn());
   }
 
-  /** One answer in each turn of the event loop: what it takes is known only when it is made. */
-  #turn(): void {
+  /**
+   * Releases one answer per turn of the event loop, because its size is known only when it is made.
+   */
+  #runTurn(): void {
     this.#isScheduled = false;
     this.#bytesThisTurn = 0;
     const [next] = this.#ready;
     if (next === undefined) return;
     this.#ready.delete(next);
-    next.proceed();
-    if (this.#ready.size > 0) this.#schedule();
+    next.releaseNext();
+    if (this.#ready.size > 0) this.#scheduleTurn();
   }
 
-  /** Closes the connections on which the most is waiting, until the total is within its limit. */
-  #bound(): void {
+  /** Closes the connections with the largest backlogs until the total is within its limit. */
+  #enforceTotal(): void {
     let total = 0;
-    for (const { waiting } of this.#connections) total += waiting;
-    if (total <= TOTAL_ROOM) return;
-    for (const connection of [...this.#connections].sort((a, b) => b.waiting - a.waiting)) {
-      if (total <= TOTAL_ROOM) return;
-      total -= connection.waiting;
-      this.delete(connection);
-      connection.destroy();
+    for (const { bytes } of this.#backlogs) total += bytes;
+    if (total <= TOTAL_BYTES) return;
+    for (const backlog of [...this.#backlogs].sort((a, b) => b.bytes - a.bytes)) {
+      if (total <= TOTAL_BYTES) return;
+      total -= backlog.bytes;
+      this.delete(backlog);
+      backlog.destroy();
     }
   }
 }
 
-/** One connection that was accepted. */
+/** The backlog of one accepted connection. */
 export class SendBacklog {
   readonly #socket: net.Socket;
-  readonly #backlog: BacklogPool;
-  /** The bytes that each HTTP/2 stream has been given and that have not reached the socket. */
-  readonly #owed = new Map<number, number>();
-  #totalOwed = 0;
-  /** Answers that wait for room, in order. */
-  readonly #queue = new Set<() => void>();
+  readonly #pool: BacklogPool;
+  /** For each HTTP/2 stream, the bytes that were written to it and have not reached the socket. */
+  readonly #unsent = new Map<number, number>();
+  #totalUnsent = 0;
+  /** Releases answers that wait for capacity, in order. */
+  readonly #waiters = new Set<() => void>();
 
-  /** @param socket on which nothing has been written yet */
-  constructor(socket: net.Socket, backlog: BacklogPool) {
+  /** @param socket a socket to which nothing has been written yet */
+  constructor(socket: net.Socket, pool: BacklogPool) {
     this.#socket = socket;
-    this.#backlog = backlog;
-    backlog.add(this);
+    this.#pool = pool;
+    pool.add(this);
     socket.once("close", () => {
-      backlog.delete(this);
-      for (const proceed of this.#queue) proceed();
+      pool.delete(this);
+      for (const release of this.#waiters) release();
     });
-    socket.on("drain", () => this.#wake());
+    socket.on("drain", () => this.#offerCapacity());
+    this.#countSentFrames();
+  }
+
+  #countSentFrames(): void {
     const sent = new FrameReader({
       begin: ({ type, stream, length }) => {
-        if (type === DATA) this.#pay(stream, length);
+        if (type === DATA) this.#subtract(stream, length);
         return true;
       },
       payload: () => true,
       end: () => true,
     }, 0);
-    const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
-    socket.write = (chunk: unknown, ...rest: unknown[]) => {
+    const write = this.#socket.write.bind(this.#socket) as (...args: unknown[]) => boolean;
+    this.#socket.write = (chunk: unknown, ...rest: unknown[]) => {
       sent.read(chunk as Uint8Array);
       return write(chunk, ...rest);
     };
   }
 
   /** How many bytes have not left this process. */
-  get waiting(): number {
-    return this.#totalOwed + this.#socket.writableLength;
+  get bytes(): number {
+    return this.#totalUnsent + this.#socket.writableLength;
   }
 
-  /** How many answers wait for room. */
-  get queued(): number {
-    return this.#queue.size;
+  /** How many answers wait for capacity. */
+  get waitingAnswers(): number {
+    return this.#waiters.size;
   }
 
   /**
-   * Whether the next answer can be made now.
+   * Waits until the next answer can be sent.
    *
-   * @returns nothing where it can; otherwise a promise that resolves when it can, or when the
-   *   signal is aborted or the connection is closed
+   * @param signal returns the signal that ends the wait; called only if there is one
+   * @returns `undefined` if there is capacity now; otherwise a promise that resolves when there is,
+   *   or when the signal is aborted or the connection is closed
    */
-  room(signal: () => AbortSignal): Promise<void> | undefined {
+  waitForCapacity(signal: () => AbortSignal): Promise<void> | undefined {
     if (this.#socket.destroyed) return undefined;
-    const mustWait = this.#isFull || this.#backlog.isBusy || this.#queue.size > 0;
+    const mustWait = this.#isFull || this.#pool.isTurnFull || this.#waiters.size > 0;
     return mustWait ? this.#wait(signal()) : undefined;
   }
 
   async #wait(signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
-    const proceed = () => resolve();
-    this.#queue.add(proceed);
-    signal.addEventListener("abort", proceed);
-    this.#wake();
+    const release = () => resolve();
+    this.#waiters.add(release);
+    signal.addEventListener("abort", release);
+    this.#offerCapacity();
     await promise;
-    signal.removeEventListener("abort", proceed);
-    this.#queue.delete(proceed);
+    signal.removeEventListener("abort", release);
+    this.#waiters.delete(release);
   }
 
-  /** Flow control and a socket that takes no more are bounded apart: each tells when it has room. */
+  /** Flow control and the socket are bounded separately, because each signals its own progress. */
   get #isFull(): boolean {
-    return this.#totalOwed > ROOM || this.#socket.writableLength > ROOM;
+    return this.#totalUnsent > CONNECTION_BYTES || this.#socket.writableLength > CONNECTION_BYTES;
   }
 
-  #wake(): void {
-    if (this.#queue.size > 0 && !this.#isFull) this.#backlog.enqueue(this);
+  #offerCapacity(): void {
+    if (this.#waiters.size > 0 && !this.#isFull) this.#pool.enqueue(this);
   }
 
-  /** Lets the first answer that waits proceed. */
-  proceed(): void {
-    const [first] = this.#queue;
-    if (first === undefined || this.#isFull) return;
-    this.#queue.delete(first);
-    first();
-    this.#wake();
+  /** Releases the first waiting answer, if there is capacity. */
+  releaseNext(): void {
+    const [release] = this.#waiters;
+    if (release === undefined || this.#isFull) return;
+    this.#waiters.delete(release);
+    release();
+    this.#offerCapacity();
   }
 
-  /** Counts bytes that are about to be written to a stream of HTTP/2. */
-  owe(stream: number, bytes: number): void {
-    this.#owed.set(stream, (this.#owed.get(stream) ?? 0) + bytes);
-    this.#totalOwed += bytes;
-    this.#backlog.count(bytes);
+  /** Counts bytes that are about to be written to an HTTP/2 stream. */
+  add(stream: number, bytes: number): void {
+    this.#unsent.set(stream, (this.#unsent.get(stream) ?? 0) + bytes);
+    this.#totalUnsent += bytes;
+    this.#pool.count(bytes);
   }
 
-  /** Forgets a stream that has ended: what it had not sent will never be. */
-  forget(stream: number): void {
-    this.#pay(stream, Infinity);
-    this.#owed.delete(stream);
+  /** Drops the unsent bytes of a stream that has ended, because they will never be sent. */
+  drop(stream: number): void {
+    this.#subtract(stream, Infinity);
+    this.#unsent.delete(stream);
   }
 
-  #pay(stream: number, bytes: number): void {
-    const owed = this.#owed.get(stream) ?? 0;
-    const paid = Math.min(owed, bytes);
-    if (paid === 0) return;
-    this.#owed.set(stream, owed - paid);
-    this.#totalOwed -= paid;
-    this.#wake();
+  #subtract(stream: number, bytes: number): void {
+    const unsent = this.#unsent.get(stream) ?? 0;
+    const sent = Math.min(unsent, bytes);
+    if (sent === 0) return;
+    this.#unsent.set(stream, unsent - sent);
+    this.#totalUnsent -= sent;
+    this.#offerCapacity();
   }
 
-  /** Ends it at once. */
+  /** Closes the connection at once. */
   destroy(): void {
     this.#socket.destroy();
   }

@@ -1,9 +1,9 @@
 /**
- * Who we are, to be proved to others: a key pair and a certificate that we made ourselves.
+ * Our own identity: a private key and a self-signed certificate.
  *
- * The key is the identity. It is made when it is first needed, kept in the home directory where
- * nobody but its owner can read it, and never leaves it; the certificate is what TLS needs to show
- * the key, and is made again where it is missing. People compare the {@link spokenCode}.
+ * The key is the identity. It is created at its first use, stored in the home directory with access
+ * for its owner only, and never leaves it; the certificate only carries the key in TLS handshakes,
+ * and is created again if it is missing.
  *
  * @module
  */
@@ -17,7 +17,7 @@ import {
   pemOf,
   readKeyPair,
 } from "../net/certificates.ts";
-import { GreetError } from "../base/errors.ts";
+import { GreetError, systemReason } from "../base/errors.ts";
 import { fileNameOf } from "../base/home.ts";
 import {
   isShared,
@@ -28,52 +28,67 @@ import {
   UnusableFile,
 } from "../base/private_files.ts";
 
-/** Somebody's key, the certificate that shows it, and how others know it. */
+/** A name with its private key and certificate. */
 export interface Identity extends KeyPair {
+  /** The name that the key belongs to. */
   readonly name: string;
-  /** What others remember of the key; see `fingerprintOf`. */
+  /** The fingerprint of the key, by which peers remember it: `SHA256:…`, as ssh writes it. */
   readonly fingerprint: string;
 }
 
-/** What every TLS library speaks. Source: RFC 8446, section 9.1. */
+/** An algorithm that every TLS library supports. Source: RFC 8446, section 9.1. */
 const ALGORITHM = { name: "ECDSA", namedCurve: "P-256", hash: "SHA-256" } as const;
 
-/** That a certificate does not expire. Source: RFC 5280, section 4.1.2.5. */
+/** The end of a certificate that does not expire. Source: RFC 5280, section 4.1.2.5. */
 const NEVER = new Date("9999-12-31T23:59:59Z");
 
-/** How much the clocks of two machines may differ. */
+/** How much the clocks of two machines may differ, in milliseconds. */
 const SKEW_MS = 24 * 3600 * 1000;
 
 /**
- * The identity under which somebody is known; it is made where there is none yet.
+ * Opens the identity of a name, and creates it if there is none yet.
  *
- * The folder is made with mode 0700, the files with 0600.
+ * Folders are created with mode 0700, files with 0600.
  *
- * @param home where things are kept
- * @param name whose it is
- * @throws {GreetError} `FAILED` where it cannot be kept or read, is damaged, or where other users
- *   can read the key or replace it. What is in the key is not told
+ * @param home the home directory; see {@link homeFolder}
+ * @param name the name, which must be valid by {@link nameProblem}
+ * @throws {GreetError} `FAILED` if the identity cannot be stored or read, is damaged, or other
+ *   users can read or replace the key; the key is not quoted
+ *
+ * @example
+ * ```ts
+ * import { openIdentity } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * const home = await Deno.makeTempDir();
+ * const { fingerprint } = await openIdentity(home, "Alice");
+ * assert.equal((await openIdentity(home, "Alice")).fingerprint, fingerprint);
+ * await Deno.remove(home, { recursive: true });
+ * ```
  */
 export async function openIdentity(home: string, name: string): Promise<Identity> {
   const path = join(folderIn(home), fileNameOf(name));
   const [key, cert] = [`${path}.key`, `${path}.pem`];
   try {
     for (const folder of [home, dirname(path)]) requirePrivateFolder(folder);
-    if (!exists(key)) keep(key, pemOf("PRIVATE KEY", await newKey()));
+    if (!exists(key)) createFile(key, pemOf("PRIVATE KEY", await newKey()));
     if (isPrivate(key)) {
-      if (!exists(cert)) keep(cert, await certificateFor(readText(key), name));
+      if (!exists(cert)) createFile(cert, await certificateFor(readText(key), name));
       return identityOf(name, readKeyPair(cert, key));
     }
   } catch (cause) {
     throw unusable(name, key, cert, cause);
   }
-  throw new GreetError("FAILED", `others can read the private key ${key}`, {
-    hint: `if nobody has: chmod 600 ${key}. Otherwise remove it and ${cert}, for a new one`,
+  throw new GreetError("FAILED", `other users can read the private key ${key}`, {
+    hint: `if you are sure that nobody has read it: chmod 600 ${key}. ` +
+      `Otherwise remove it and ${cert} to get a new key`,
   });
 }
 
 /**
- * A new identity that is kept nowhere: it ends with the process.
+ * Creates an identity that is not stored, and is lost when the process ends.
+ *
+ * @param name the name, which must be valid by {@link nameProblem}
  *
  * @example
  * ```ts
@@ -96,9 +111,9 @@ function identityOf(name: string, pair: KeyPair): Identity {
 }
 
 /**
- * The identities that were made, ordered by name.
+ * Lists the stored identities, sorted by name.
  *
- * @throws {GreetError} `FAILED` where they cannot be read
+ * @throws {GreetError} `FAILED` if they cannot be read
  */
 export function identitiesIn(home: string): Pick<Identity, "name" | "fingerprint">[] {
   const folder = folderIn(home);
@@ -118,8 +133,19 @@ export function identitiesIn(home: string): Pick<Identity, "name" | "fingerprint
 }
 
 /**
- * A fingerprint for people to read to each other: six groups of five digits, which are 99 of its
- * bits. Somebody who wants another key with the same code has to make 2^99 of them.
+ * Shortens a fingerprint to a code that people can read to each other: six groups of five digits.
+ * The code carries 99 bits, so an attacker must create 2^99 keys to find one with the same code.
+ *
+ * @param fingerprint the fingerprint of a key: `SHA256:…`
+ *
+ * @example
+ * ```ts
+ * import { spokenCode } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * const code = spokenCode("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU");
+ * assert.equal(code, "13597 87498 20519 83306 72459 16604");
+ * ```
  */
 export function spokenCode(fingerprint: string): string {
   const digest = createHash("sha256").update(`greet spoken code ${fingerprint}`).digest("hex");
@@ -127,7 +153,7 @@ export function spokenCode(fingerprint: string): string {
   return digits.match(/\d{5}/g)!.join(" ");
 }
 
-// ---------------------------------------------------------------- making
+// ---------------------------------------------------------------- creating keys and certificates
 
 async function newKey(): Promise<Uint8Array> {
   const { privateKey } = await crypto.subtle.generateKey(ALGORITHM, true, ["sign", "verify"]);
@@ -135,7 +161,7 @@ async function newKey(): Promise<Uint8Array> {
 }
 
 async function certificateFor(key: string, name: string): Promise<string> {
-  // The library wants this to be loaded first.
+  // @peculiar/x509 requires this to be loaded first.
   await import("reflect-metadata");
   const {
     BasicConstraintsExtension,
@@ -146,7 +172,7 @@ async function certificateFor(key: string, name: string): Promise<string> {
   const certificate = await X509CertificateGenerator.createSelfSigned({
     keys: await importKeys(key),
     signingAlgorithm: ALGORITHM,
-    // Where it is a mere string, quotes, backslashes and # mean something to the library.
+    // Given as a string, quotes, backslashes and # would have a special meaning.
     name: new Name([{ CN: [{ utf8String: name }] }]),
     serialNumber: crypto.randomUUID().replaceAll("-", "").replace(/^./, "1"),
     notBefore: new Date(Date.now() - SKEW_MS),
@@ -170,7 +196,7 @@ async function importKeys(key: string): Promise<CryptoKeyPair> {
   };
 }
 
-// ---------------------------------------------------------------- keeping
+// ---------------------------------------------------------------- storing them
 
 function folderIn(home: string): string {
   return join(home, "identities");
@@ -186,11 +212,8 @@ function exists(path: string): boolean {
   }
 }
 
-/**
- * Writes a file that is not there yet: all of it or nothing. Where another process was faster, its
- * file stays.
- */
-function keep(path: string, text: string): void {
+/** Creates a file atomically. If another process was faster, its file is kept. */
+function createFile(path: string, text: string): void {
   Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const draft = `${path}.${crypto.randomUUID()}`;
   try {
@@ -203,10 +226,10 @@ function keep(path: string, text: string): void {
   }
 }
 
-/** A key that others can read proves nothing. */
+/** Whether only we can read a key; otherwise it proves nothing. */
 function isPrivate(key: string): boolean {
   const info = statFile(key);
-  if (info === undefined) throw new UnusableFile(key, "it is a link that leads nowhere");
+  if (info === undefined) throw new UnusableFile(key, "it is a broken link");
   if (isShared(info)) return false;
   requireOurs(key, info);
   return true;
@@ -218,25 +241,26 @@ function readText(file: string): string {
 
 function unusable(name: string, key: string, cert: string, error: unknown): GreetError {
   const cause = (error as Error).cause as Error | undefined ?? error as Error;
-  const cannotKeep = `the identity of ${name} cannot be kept in`;
-  const anotherHome = "move it away, or name another folder with --home DIR or GREET_HOME";
+  const cannotStore = `the identity of ${name} cannot be stored in`;
+  const moveIt = "move it away, or choose another folder with --home DIR or GREET_HOME";
   if (cause instanceof UnusableFile) {
-    const { path, message, hint = anotherHome } = cause;
-    return new GreetError("FAILED", `${cannotKeep} ${path}: ${message}`, { hint });
+    const { path, message, hint = moveIt } = cause;
+    return new GreetError("FAILED", `${cannotStore} ${path}: ${message}`, { hint });
   }
-  const system = /^(.*?)(?: \(os error|, run again with)/s.exec(cause.message)?.[1];
-  if (system !== undefined) {
-    return new GreetError("FAILED", `${cannotKeep} ${key}: ${system}`, {
-      hint: "it needs a folder to read and write in: --home DIR or GREET_HOME names another one",
+  const systemMessage = systemReason(cause);
+  // Only messages of the system have a part that systemReason removes.
+  if (systemMessage !== cause.message) {
+    return new GreetError("FAILED", `${cannotStore} ${key}: ${systemMessage}`, {
+      hint: "choose a folder that you can read and write with --home DIR or GREET_HOME",
     });
   }
-  // What the runtime says of a key that is none may quote it.
+  // The runtime's message about an invalid key may quote it.
   const reason = error instanceof GreetError ? error.message : "it is damaged";
   return new GreetError("FAILED", `the identity of ${name} in ${key} cannot be used: ${reason}`, {
     hint: exists(cert) && isKey(key)
-      ? `put back a copy; or remove ${cert}, which is made again for the key that is there`
-      : `put back a copy; or remove it and ${cert} for a new one, ` +
-        "which those who know you will refuse at first",
+      ? `restore it from a copy, or remove ${cert}, which is then made again for the existing key`
+      : `restore it from a copy, or remove it and ${cert} to get a new key, ` +
+        "which peers that know you will refuse at first",
   });
 }
 

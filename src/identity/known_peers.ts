@@ -1,15 +1,15 @@
 /**
- * Who has which key, as it was seen when they were first met.
+ * Remembers the names and keys of peers.
  *
- * It is a plain file that people can read and edit: a fingerprint and a name a line. It is read
- * again when it has changed, so what is edited counts at once. A line that makes no sense is an
- * error and not skipped, because it may be the one that matters; so is a file that other users can
- * write to.
+ * They are stored in a text file that people can edit, with a fingerprint and a name in each line,
+ * which is read again when it has changed. An invalid line is an error, because it may be the one
+ * that matters; so is a file that other users can write to.
  *
  * @module
  */
 import { dirname, join } from "node:path";
-import { GreetError } from "../base/errors.ts";
+import { GreetError, systemReason } from "../base/errors.ts";
+import { type FileStamp, fileStamp } from "../base/file_stamp.ts";
 import {
   makePrivate,
   readSmallFile,
@@ -19,43 +19,57 @@ import {
 } from "../base/private_files.ts";
 import { isFingerprint, storedNameProblem } from "../base/text.ts";
 
-/** A key, and whose it is. */
+/** A peer's name and key. */
 export interface KnownPeer {
+  /** The fingerprint of the key: `SHA256:…`. */
   readonly fingerprint: string;
+  /** The name under which the peer was met. */
   readonly name: string;
 }
 
-const HEADER = `# Who has which key, remembered when they were first met.
-# Whoever comes with another key under one of these names is refused. To let somebody
-# in who has a new key, remove their line; to let them use both, add one.
+const HEADER = `# Peers and their keys, remembered at first contact.
+# Anyone who uses one of these names with another key is refused. To accept a new key,
+# remove the line with the old one; to accept both, add a line.
 `;
 
-/** How long another process may keep us from adding a peer, in milliseconds; it needs about one. */
+/** How long to wait for the lock, in milliseconds; another process needs it for about one. */
 const LOCK_TIMEOUT_MS = 200;
 
-/** How coarse the times of files may be, in milliseconds: on FAT as coarse as that. */
-const TICK_MS = 2_000;
-
-/** What differs whenever a file may have changed; nothing where there is none. */
-type Version = string | symbol | undefined;
-
-/** The peers that we know. */
+/**
+ * The known peers, in a file or in memory.
+ *
+ * @example
+ * ```ts
+ * import { KnownPeers } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * const known = KnownPeers.inMemory();
+ * const fingerprint = "SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU";
+ * assert(known.remember({ name: "Bob", fingerprint }));
+ * assert.deepEqual(known.keysOf("Bob"), [fingerprint]);
+ * assert.deepEqual(known.namesOf(fingerprint), ["Bob"]);
+ * ```
+ */
 export class KnownPeers {
-  /** Where they are kept; nowhere, where they are forgotten in the end. */
+  /** The path of the file; `undefined` if peers are only kept in memory. */
   readonly file: string | undefined;
-  #kept: readonly KnownPeer[] = [];
-  readonly #unkept: KnownPeer[] = [];
-  #read: Version;
+  /** The peers in the file, when it was last read. */
+  #stored: readonly KnownPeer[] = [];
+  /** Peers that are not in the file. */
+  readonly #unstored: KnownPeer[] = [];
+  /** The state of the file when it was last read; `undefined` if there was none. */
+  #stamp: FileStamp | undefined;
 
   private constructor(file: string | undefined) {
     this.file = file;
   }
 
   /**
-   * Those in the file `known_peers` of a home directory.
+   * Opens the file `known_peers` in a home directory, which may not exist yet.
    *
-   * @throws {GreetError} `FAILED` where it cannot be read, or a line makes no sense; so do all
-   *   methods, if that happens later
+   * @param home the home directory; see {@link homeFolder}
+   * @throws {GreetError} `FAILED` if it cannot be read or a line is invalid; all methods do the
+   *   same if that happens later
    */
   static in(home: string): KnownPeers {
     const known = new KnownPeers(join(home, "known_peers"));
@@ -63,45 +77,54 @@ export class KnownPeers {
     return known;
   }
 
-  /** Nobody yet, and nothing is kept on disk. */
+  /** Starts with no known peers, and stores nothing on disk. */
   static inMemory(): KnownPeers {
     return new KnownPeers(undefined);
   }
 
-  /** All of them, in the order in which they were met. */
+  /** All known peers, in the order in which they were met. */
   get peers(): readonly KnownPeer[] {
     this.#refresh();
-    return [...this.#kept, ...this.#unkept];
+    return [...this.#stored, ...this.#unstored];
   }
 
-  /** The keys that somebody of that name may have. */
+  /**
+   * The keys that are accepted for a name.
+   *
+   * @returns their fingerprints; none if the name is unknown
+   */
   keysOf(name: string): string[] {
     return this.peers.filter((peer) => peer.name === name).map(({ fingerprint }) => fingerprint);
   }
 
-  /** The names under which a key is known. */
+  /**
+   * The names under which a key is known.
+   *
+   * @returns none if the key is unknown
+   */
   namesOf(fingerprint: string): string[] {
     return this.peers.filter((peer) => peer.fingerprint === fingerprint).map(({ name }) => name);
   }
 
   /**
-   * Binds a name to a key, unless the name is already bound. Of several processes that share the
-   * file, one wins.
+   * Binds a name to a key, unless the name is already bound. If several processes bind the same
+   * name at once, one of them wins.
    *
    * @returns whether the name was free
-   * @throws {GreetError} `FAILED` where it cannot be written; then it is bound all the same, until
-   *   the end of the process. `UNAVAILABLE` where another process has locked the file; then it is not
+   * @throws {GreetError} `FAILED` if the file cannot be written; the name is then bound until the
+   *   end of the process. `UNAVAILABLE` if another process has locked the file; the name is then
+   *   not bound
    */
   remember(peer: KnownPeer): boolean {
     if (this.keysOf(peer.name).length > 0) return false;
-    if (this.file === undefined) this.#unkept.push(peer);
+    if (this.file === undefined) this.#unstored.push(peer);
     else return this.#append(this.file, peer);
     return true;
   }
 
   #append(file: string, peer: KnownPeer): boolean {
     try {
-      begin(file);
+      createFile(file);
       using _lock = lock(file);
       if (this.keysOf(peer.name).length > 0) return false;
       const gap = Deno.readTextFileSync(file).endsWith("\n") ? "" : "\n";
@@ -109,40 +132,35 @@ export class KnownPeers {
       return true;
     } catch (cause) {
       if (cause instanceof GreetError) throw cause;
-      this.#unkept.push(peer);
+      this.#unstored.push(peer);
       throw unusable(file, "written", cause);
     }
   }
 
   #refresh(): void {
     if (this.file === undefined) return;
-    const version = versionOf(this.file);
-    if (version === this.#read) return;
-    this.#kept = version === undefined ? [] : parse(this.file);
-    this.#read = version;
+    const stamp = stampOf(this.file);
+    if (stamp === this.#stamp) return;
+    this.#stored = stamp === undefined ? [] : parse(this.file);
+    this.#stamp = stamp;
   }
 }
 
-function versionOf(file: string): Version {
+function stampOf(file: string): FileStamp | undefined {
   try {
     requirePrivateFolder(dirname(file));
     makePrivate(file);
     const info = statFile(file);
-    if (info === undefined) return undefined;
-    const { mtime, size, ino } = info;
-    const at = mtime?.getTime();
-    // What was written just now may be written again, and look the same.
-    const isSettled = at !== undefined && Date.now() - at > TICK_MS;
-    return isSettled ? `${at} ${size} ${ino}` : Symbol();
+    return info && fileStamp(info);
   } catch (cause) {
     throw unusable(file, "read", cause);
   }
 }
 
-function begin(file: string): void {
+function createFile(file: string): void {
   try {
     Deno.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // Another process may be faster, and append before this is written.
+    // Append, because another process may add a peer between the creation and this write.
     Deno.writeTextFileSync(file, HEADER, { createNew: true, append: true, mode: 0o600 });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
@@ -150,10 +168,10 @@ function begin(file: string): void {
 }
 
 /**
- * Keeps other processes from adding peers. The lock is on a file of its own, because editors put a
- * new file in the place of the one that they have read.
+ * Keeps other processes from adding peers. The lock is a separate file, because editors replace the
+ * file that they have read.
  *
- * @returns what releases the lock when it is disposed of
+ * @returns a lock that is released when it is disposed
  */
 function lock(file: string): Disposable {
   const handle = Deno.openSync(`${file}.lock`, { create: true, write: true, mode: 0o600 });
@@ -176,22 +194,25 @@ function parse(file: string): KnownPeer[] {
   } catch (cause) {
     throw unusable(file, "read", cause);
   }
-  // Some editors begin a file with a mark.
+  // Some editors write a byte order mark.
   return text.replace(/^\uFEFF/, "").split(/\r?\n/).flatMap((line, i) => {
     if (line.trim() === "" || line.startsWith("#")) return [];
     const [, fingerprint, name] = /^(\S+)\s+(.*?)\s*$/.exec(line) ?? [];
     if (isFingerprint(fingerprint ?? "") && storedNameProblem(name) === undefined) {
       return [{ fingerprint, name }];
     }
-    throw new GreetError("FAILED", `line ${i + 1} of ${file} is not SHA256:… and a name`, {
-      hint: "mend the line, or remove it if you do not need it",
-    });
+    throw new GreetError(
+      "FAILED",
+      `line ${i + 1} of ${file} is not a fingerprint (SHA256:…) and a name`,
+      {
+        hint: "correct the line, or remove it if you do not need it",
+      },
+    );
   });
 }
 
 function unusable(file: string, done: "read" | "written", cause: unknown): GreetError {
-  const message = cause instanceof Error ? cause.message : String(cause);
-  const reason = message.replace(/ \(os error.*/s, "");
+  const reason = systemReason(cause);
   const hint = cause instanceof UnusableFile ? cause.hint : undefined;
   return new GreetError("FAILED", `${file} cannot be ${done}: ${reason}`, { hint, cause });
 }

@@ -1,9 +1,9 @@
 /**
- * Who is who: whether those who say a name have the key that goes with it.
+ * Decides whether a name and a key belong together.
  *
- * Whoever is met first under a name is remembered with their key; from then on nobody else is taken
- * for them. A key that does not fit is an {@link GreetError} and no mere warning; that a name
- * looks like another one is a warning, because there may be two people.
+ * A new name is remembered with its key, and no other key is accepted for it from then on. A wrong
+ * key is a {@link GreetError}; a name that looks like another one is only a warning, because both
+ * may be legitimate.
  *
  * @module
  */
@@ -12,12 +12,11 @@ import type { KnownPeers } from "./known_peers.ts";
 import { RateLimit } from "../base/timing.ts";
 
 /**
- * What there is to tell of who is who.
+ * An event about the identity of a peer.
  *
- * - `met`: somebody is new, and is remembered with their key; `aliases` are the other names under
- *   which the key is known
- * - `lookalike`: a name that is new looks like another one
- * - `impostor`: somebody says a name and has not the key that goes with it
+ * - `met`: a new name is remembered with its key; `aliases` are other names of the same key
+ * - `lookalike`: a new name looks like another one
+ * - `impostor`: a peer claims a name without having the key that belongs to it
  */
 export type TrustEvent =
   | {
@@ -31,50 +30,51 @@ export type TrustEvent =
     readonly type: "impostor";
     readonly name: string;
     readonly target: string;
-    /** The key that they have. */
+    /** The key that the peer has. */
     readonly fingerprint: string;
-    /** The keys that they might have. */
+    /** The keys that belong to the name. */
     readonly known: readonly string[];
     readonly error: GreetError;
   };
 
-/** Who answered at a place. */
+/** Where a peer answered, and with which key. */
 export interface Seen {
-  /** Where. */
+  /** The target that it answered at. */
   readonly target: string;
-  /** The fingerprint of the key that they have; nothing where nothing is encrypted. */
+  /** The fingerprint of its key; `undefined` over plaintext. */
   readonly fingerprint: string | undefined;
-  /** The fingerprint that a naming service has for the name, if it has one. */
+  /** The fingerprint that a naming service has for its name, if any. */
   readonly registered?: string;
 }
 
-/** What trust is made of. */
+/** Options of {@link Trust}. */
 export interface TrustOptions {
   /** Our own name. */
   readonly name: string;
   readonly known: KnownPeers;
-  /** Who was met before, with or without a key. */
+  /** The names of peers that were met before, with or without a key. */
   readonly acquainted: readonly string[];
-  /** Gets what there is to tell. */
+  /** Receives events. */
   readonly announce: (event: TrustEvent) => void;
-  /** Gets why somebody cannot be remembered. */
+  /** Receives the reason why a new peer cannot be stored. */
   readonly onTrouble: (error: GreetError) => void;
 }
 
-/** How often there is an alarm about the same place and name: keys are cheap, and may be new each time. */
+/** How often impostors of the same name at the same target are announced, in milliseconds. */
 const ALARM_MS = 60_000;
 
-/** How many people are met for the first time at the same place: names are cheap as well. */
-const MOST_NEW = 10;
+/** How many new names are accepted at the same target, because names and keys cost nothing. */
+const MAX_NEW_NAMES = 10;
 
-/** Who is who. */
+/** Checks and remembers the keys of peers. */
 export class Trust {
   readonly #options: TrustOptions;
+  /** The names that new ones are compared with, besides those of known peers. */
   readonly #names: Set<string>;
-  /** What was last said of whoever says a name at a target. */
-  readonly #exposed = new Map<string, string>();
-  /** How many people were met for the first time at a target. */
-  readonly #new = new Map<string, number>();
+  /** The message of the last alarm for each target and name. */
+  readonly #lastAlarms = new Map<string, string>();
+  /** How many new names were accepted at each target. */
+  readonly #newNames = new Map<string, number>();
   readonly #alarms = new RateLimit<string>(ALARM_MS);
 
   constructor(options: TrustOptions) {
@@ -82,7 +82,7 @@ export class Trust {
     this.#names = new Set([options.name, ...options.acquainted]);
   }
 
-  /** Whether a key is that of somebody who was met. Where that cannot be read, it is nobody's. */
+  /** Whether a key belongs to a known peer; `false` if the known peers cannot be read. */
   isKnown(fingerprint: string): boolean {
     try {
       return this.#options.known.namesOf(fingerprint).length > 0;
@@ -92,86 +92,86 @@ export class Trust {
   }
 
   /**
-   * Makes sure that somebody may be who they say. Remembers nothing.
+   * Checks that a peer may use a name, without remembering anything.
    *
-   * @throws {GreetError} `UNAUTHENTICATED` where the key is not the one that is known or registered,
-   *   `RESOURCE_EXHAUSTED` where somebody is new and too many others were before them at the same
-   *   place, `FAILED` where it cannot be read who is known
+   * @throws {GreetError} `UNAUTHENTICATED` if its key is not the known or the registered one,
+   *   `RESOURCE_EXHAUSTED` if its name is new and the target has used too many new names already,
+   *   `FAILED` if the known peers cannot be read
    */
   check(name: string, { target, fingerprint, registered }: Seen): void {
     if (fingerprint === undefined) return;
-    const found = { name, target, fingerprint };
+    const claim = { name, target, fingerprint };
     if (this.isImpostor(name, fingerprint)) {
       const { file } = this.#options.known;
       const where = file === undefined ? "" : ` from ${file}`;
       throw this.#impostor({
-        ...found,
+        ...claim,
         known: this.#options.known.keysOf(name),
-        hint: `if ${name} told you of a new key, remove the line with the old one${where}`,
+        hint: `if ${name} told you about a new key, remove the line with the old one${where}`,
       });
     }
     if (registered !== undefined && registered !== fingerprint) {
       throw this.#impostor({
-        ...found,
+        ...claim,
         known: [registered],
-        hint: "that is what the naming service says: one of the two does not tell the truth",
+        hint: "that is the key that the naming service has: it or the peer is lying",
       });
     }
     const isNew = this.#options.known.keysOf(name).length === 0;
-    if (isNew && (this.#new.get(target) ?? 0) >= MOST_NEW) {
-      const message = `${target}: whoever is there has had ${MOST_NEW} new names already`;
+    if (isNew && (this.#newNames.get(target) ?? 0) >= MAX_NEW_NAMES) {
+      const message = `${target}: the peer there has used ${MAX_NEW_NAMES} new names already`;
       throw new GreetError("RESOURCE_EXHAUSTED", message);
     }
   }
 
-  /** The keys that a peer of that name may have. */
+  /** The keys that are accepted for a name. */
   keysOf(name: string): readonly string[] {
     return this.#options.known.keysOf(name);
   }
 
-  /** Whether somebody of that name is known, and by another key. */
+  /** Whether a name is known, but with other keys. */
   isImpostor(name: string, fingerprint: string | undefined): boolean {
     const keys = fingerprint === undefined ? [] : this.#options.known.keysOf(name);
     return keys.length > 0 && !keys.includes(fingerprint!);
   }
 
-  /** The error that it is, which is announced once, and others like it seldom. */
+  /** Creates the error for a wrong key, and announces it unless a similar one was announced. */
   #impostor(
-    { hint, ...found }: Omit<Extract<TrustEvent, { type: "impostor" }>, "type" | "error"> & {
+    { hint, ...claim }: Omit<Extract<TrustEvent, { type: "impostor" }>, "type" | "error"> & {
       hint: string;
     },
   ): GreetError {
-    const { name, target, fingerprint, known } = found;
-    const message = `${target}: whoever is there says to be ${name} and has the key ` +
-      `${fingerprint}; ${name} has ${known.join(" or ")}`;
+    const { name, target, fingerprint, known } = claim;
+    const message = `${target}: the peer there claims to be ${name} but has the key ` +
+      `${fingerprint}, not ${known.join(" or ")}`;
     const error = new GreetError("UNAUTHENTICATED", message, { hint });
-    const who = `${target} ${name}`;
-    const isNews = this.#exposed.get(who) !== message;
-    if (isNews && this.#alarms.isDue(who)) {
-      this.#exposed.set(who, message);
-      this.#options.announce({ type: "impostor", ...found, error });
+    const claimant = `${target} ${name}`;
+    const isNews = this.#lastAlarms.get(claimant) !== message;
+    if (isNews && this.#alarms.isDue(claimant)) {
+      this.#lastAlarms.set(claimant, message);
+      this.#options.announce({ type: "impostor", ...claim, error });
     }
     return error;
   }
 
   /**
-   * Takes a peer for the one it says it is: checks that, and remembers a new one. It is one
+   * Checks that a peer may use a name, and remembers a new name with its key. This is one
    * synchronous step, so that of two keys that claim the same new name, one is refused.
    *
-   * @throws {GreetError} as {@link Trust.check} does, and `UNAVAILABLE` where another process keeps
-   *   a new peer from being remembered
+   * @throws {GreetError} as {@link Trust.check} does, and `UNAVAILABLE` if another process has
+   *   locked the known peers
    */
   meet(name: string, seen: Seen): void {
     this.check(name, seen);
     const { known } = this.#options;
-    const others = known.peers.map(({ name }) => name);
-    const isKnown = others.includes(name);
+    const knownNames = known.peers.map(({ name }) => name);
+    const isKnown = knownNames.includes(name);
     if (!isKnown && seen.fingerprint !== undefined) {
       this.#remember(name, seen.fingerprint, seen.target);
-      // Another process may have met someone of that name a moment earlier.
+      // Another process may have bound the name a moment earlier.
       this.check(name, seen);
     }
-    if (!isKnown && !this.#names.has(name)) void this.#compare(name, others);
+    if (!isKnown && !this.#names.has(name)) void this.#compare(name, knownNames);
     this.#names.add(name);
   }
 
@@ -184,13 +184,13 @@ export class Trust {
       if (!known.keysOf(name).includes(fingerprint)) throw error;
       onTrouble(error as GreetError);
     }
-    this.#new.set(target, (this.#new.get(target) ?? 0) + 1);
+    this.#newNames.set(target, (this.#newNames.get(target) ?? 0) + 1);
     announce({ type: "met", name, fingerprint, aliases });
   }
 
-  async #compare(name: string, known: readonly string[]): Promise<void> {
-    const others = [...this.#names, ...known];
-    // A table of 100 kB, which is of no use before.
+  async #compare(name: string, knownNames: readonly string[]): Promise<void> {
+    const others = [...this.#names, ...knownNames];
+    // Imported only when needed: it has a table of 100 kB.
     const { lookalikeOf } = await import("./lookalikes.ts");
     const like = lookalikeOf(name, others);
     if (like !== undefined) this.#options.announce({ type: "lookalike", name, like });

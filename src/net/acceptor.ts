@@ -1,31 +1,31 @@
 /**
- * A listening socket that goes on accepting after the process has run out of file descriptors.
+ * A listening socket that recovers when the process runs out of file descriptors.
  *
- * Once an `accept` fails, the runtime's `net.Server` never accepts again and emits nothing.
- * {@link Acceptor} therefore checks for a free descriptor after each connection; when none
- * is left it says so, waits until there is one, and listens again.
+ * Once an `accept` fails, the runtime's `net.Server` never accepts again and emits no event.
+ * {@link Acceptor} therefore checks for a free descriptor after each connection; if there is none,
+ * it reports that, waits for one and listens again.
  *
  * @module
  */
 import net from "node:net";
 import { pause } from "../base/timing.ts";
 
-/** How many connections may wait to be accepted; the system drops what comes on top of that. */
+/** How many connections may wait to be accepted; the system drops any more. */
 const BACKLOG = 4_096;
 
-/** How often to look for a free descriptor while there is none, in milliseconds. */
+/** How often to check for a free descriptor while there is none, in milliseconds. */
 const RETRY_MS = 250;
 
-/** The channel on which the listeners of one process tell each other that it has run out. */
+/** The channel on which the listeners of a process tell each other that descriptors ran out. */
 const CHANNEL = "greet: out of file descriptors";
 
-/** Where to listen, and who gets what happens there. */
+/** Options of an {@link Acceptor}. */
 export interface AcceptorOptions {
-  /** Gets each connection. */
+  /** Receives each connection. */
   readonly onConnection: (socket: net.Socket) => void;
-  /** Called when a connection has taken the last file descriptor. */
+  /** Called when a connection has used up the last file descriptor. */
   readonly onExhausted: () => void;
-  /** Shares the port with other listeners that do the same (Linux only). */
+  /** Shares the port with other listeners that set this option (Linux only). */
   readonly sharesPort?: boolean;
 }
 
@@ -33,10 +33,10 @@ export interface AcceptorOptions {
 export class Acceptor {
   readonly #options: AcceptorOptions;
   readonly #closing = new AbortController();
-  /** Threads that share a port share their descriptors, too: when one runs out, so do the others. */
+  /** Threads that share a port also share file descriptors, so all of them run out together. */
   readonly #others: BroadcastChannel | undefined;
   #server: net.Server;
-  /** Resolves when the connections of servers that were replaced have ended. */
+  /** Resolves when all connections of replaced servers have ended. */
   #replaced: Promise<unknown> = Promise.resolve();
   #recovering: Promise<void> | undefined;
 
@@ -83,8 +83,8 @@ export class Acceptor {
   }
 
   /**
-   * The runtime accepts all waiting connections before it hands over the first of them, so what is
-   * true then was true when `accept` was last called.
+   * The runtime accepts all waiting connections before it emits the first, so a descriptor that is
+   * free now was free when `accept` was last called.
    */
   #checkDescriptors(): void {
     if (this.#recovering !== undefined || hasFreeDescriptor(this.#address())) return;
@@ -93,7 +93,7 @@ export class Acceptor {
     this.#recovering = this.#recover();
   }
 
-  /** Listens again once there is a free descriptor. What waited to be accepted is reset. */
+  /** Listens again when a descriptor is free. Connections that waited for `accept` are reset. */
   async #recover(): Promise<void> {
     const { signal } = this.#closing;
     const address = this.#address();
@@ -122,7 +122,7 @@ function closed(server: net.Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** Asks for an address that is taken: only when no descriptor is left is that not what is wrong. */
+/** Listens on an address that is in use; the error shows whether a descriptor was free. */
 function hasFreeDescriptor({ address, port }: net.AddressInfo): boolean {
   try {
     Deno.listen({ hostname: address, port }).close();

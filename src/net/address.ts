@@ -1,48 +1,50 @@
 /**
- * Whom to call, and where to listen: ports and targets as users type them.
+ * Parses ports to listen on and targets to connect to.
  *
- * A target is a port on this machine, `host:port`, `[v6]:port`, or one of
- * gRPC's own forms (`dns:///host:port`, `unix:/path`). Everything that could be
- * wrong about one is found here, before anything is opened.
+ * A target is a port on this machine, `host:port`, `[v6]:port`, or a gRPC address such as
+ * `dns:///host:port` or `unix:/path`. Invalid ones are reported here, before anything is opened.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
 
-/** The host that is meant where none is named. */
+/** The default host. */
 export const LOOPBACK = "127.0.0.1";
 
-/** Somewhere to call. */
+/** An address to connect to. */
 export interface Target {
-  /** As gRPC understands it. See {@link https://github.com/grpc/grpc/blob/master/doc/naming.md}. */
+  /**
+   * The address in gRPC's syntax. Source:
+   * {@link https://github.com/grpc/grpc/blob/master/doc/naming.md}.
+   */
   readonly address: string;
-  /** Host and port, where it is one host; sockets and other schemes have none. */
+  /** The host and port, if it is a single host; not for Unix sockets. */
   readonly endpoint?: { readonly host: string; readonly port: number };
 }
 
 /**
- * A port number to listen on.
+ * Parses a port number to listen on.
  *
  * @param text 0 to 65535 in decimal; 0 asks the system for a free port
- * @throws {GreetError} `USAGE` for anything else
+ * @throws {GreetError} `USAGE` if it is anything else
  */
 export function parsePort(text: string): number {
   const port = /^\d+$/.test(text) ? Number(text) : NaN;
   if (port >= 0 && port <= 65535) return port;
   throw new GreetError("USAGE", `${JSON.stringify(text)} is not a port`, {
-    hint: "a port is a number from 0 to 65535; 0 takes a free one",
+    hint: "a port is a number from 0 to 65535; 0 chooses a free one",
   });
 }
 
 /**
- * A place to call.
+ * Parses a target to connect to.
  *
  * @param text a port, `host:port`, `[v6]:port`, `dns:…`, `ipv4:…`, `ipv6:…` or `unix:/path`
- * @throws {GreetError} `USAGE` where it is none of these or has no port
+ * @throws {GreetError} `USAGE` if it is none of these, or has no valid port
  *
  * @example
  * ```ts
- * import { parseTarget } from "@greet/greet";
+ * import { parseTarget } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(parseTarget("55550").address, "127.0.0.1:55550");
@@ -65,7 +67,7 @@ function endpointTarget(text: string, host: string, portText: string): Target {
   const port = Number(portText);
   if (port < 1 || port > 65535) {
     throw new GreetError("USAGE", `${JSON.stringify(text)} has no valid port`, {
-      hint: "a port to call is a number from 1 to 65535",
+      hint: "a port to connect to is a number from 1 to 65535",
     });
   }
   return { address: formatEndpoint(host, port), endpoint: { host, port } };
@@ -75,7 +77,7 @@ function notATarget(text: string, hostAndPort: string): GreetError {
   const quoted = JSON.stringify(text);
   if (/^(\[[^\]]*\]|[^\s:/]+)$/.test(hostAndPort)) {
     return new GreetError("USAGE", `the target ${quoted} has no port`, {
-      hint: `write ${hostAndPort}:PORT, or say who knows that name: --names`,
+      hint: `write ${hostAndPort}:PORT, or look it up on a naming service with --names`,
     });
   }
   return new GreetError("USAGE", `${quoted} is not a target`, {
@@ -84,11 +86,11 @@ function notATarget(text: string, hostAndPort: string): GreetError {
 }
 
 /**
- * Splits `NAME@TARGET`, which says who must be there.
+ * Splits `NAME@TARGET`, in which only a peer of that name is accepted at the target.
  *
  * @example
  * ```ts
- * import { splitName } from "@greet/greet";
+ * import { splitName } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert.deepEqual(splitName("Bob@55556"), { name: "Bob", target: "55556" });
@@ -101,22 +103,22 @@ export function splitName(text: string): { name: string | undefined; target: str
 }
 
 /**
- * Whether a text is meant as a target: it is a number, or has a colon. Where there is a naming
- * service, anything else is a name.
+ * Whether a text is a target: a number, or anything with a colon. With a naming service, any other
+ * text is a name.
  */
 export function isTarget(text: string): boolean {
   return /^(.*@)?\d+$|:/.test(text);
 }
 
-/** How long an address may be: a host name has up to 253 characters. */
+/** The longest endpoint: host names have up to 253 characters. */
 const MAX_ENDPOINT_LENGTH = 261;
 
 /**
- * Whether a text is one host and its port, and nothing else: what somebody else can be told to call.
+ * Whether a text is a single host and its port: an address that can be given to other machines.
  *
  * @example
  * ```ts
- * import { isEndpoint } from "@greet/greet";
+ * import { isEndpoint } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert(isEndpoint("example.org:55555") && isEndpoint("[::1]:55555"));
@@ -132,35 +134,36 @@ export function isEndpoint(text: string): boolean {
 }
 
 /**
- * Whether what goes to a host stays on this machine: `localhost` (RFC 6761, section 6.3), 127.0.0.0/8
- * (RFC 1122, section 3.2.1.3) and `::1`, however they are written.
+ * Whether a host is this machine: `localhost` (RFC 6761, section 6.3), 127.0.0.0/8 (RFC 1122,
+ * section 3.2.1.3) or `::1`, in any notation.
  *
  * @example
  * ```ts
- * import { isLoopback } from "@greet/greet";
+ * import { isLoopback } from "./address.ts";
  * import assert from "node:assert/strict";
  *
  * assert(isLoopback("127.1.2.3") && isLoopback("0:0:0:0:0:0:0:1") && isLoopback("localhost"));
- * assert(!isLoopback("0.0.0.0") && !isLoopback("10.0.0.1") && !isLoopback("localhost.example.org"));
+ * assert(!isLoopback("0.0.0.0") && !isLoopback("10.0.0.1"));
+ * assert(!isLoopback("localhost.example.org"));
  * ```
  */
 export function isLoopback(host: string): boolean {
-  // What else a URL may have would make the parser see another host than the system does; and what
-  // ends with a dot is a name to the system, whatever it looks like.
+  // Other characters would make the URL parser see a different host than the system does, and the
+  // system takes anything that ends with a dot for a name.
   if (!/^[\w.:-]*[\w:-]$/.test(host)) return false;
   const { hostname } = URL.parse(`http://${formatEndpoint(host, 80)}`) ?? {};
   return hostname !== undefined && LOOPBACK_HOST.test(hostname);
 }
 
-/** As the parser of URLs writes them. */
+/** Loopback hosts, as the URL parser normalizes them. */
 const LOOPBACK_HOST = /^(localhost|127\.[\d.]+|\[::1\]|\[::ffff:7f[\da-f]{2}:[\da-f]+\])$/;
 
-/** Whether what goes to a target stays on this machine. */
+/** Whether a target is on this machine. */
 export function isLocal({ address, endpoint }: Target): boolean {
   return endpoint === undefined ? address.startsWith("unix:") : isLoopback(endpoint.host);
 }
 
-/** `host:port`, with the brackets that IPv6 needs. */
+/** Formats `host:port`, with brackets around IPv6 addresses. */
 export function formatEndpoint(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
 }

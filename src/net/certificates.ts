@@ -1,9 +1,8 @@
 /**
- * Certificates: what is in their files, whose they are, and what is wrong with them.
+ * Reads and checks certificates and private keys.
  *
- * A certificate is worth no more than the key that it is for. So whoever is known is known by the
- * {@link fingerprintOf | fingerprint} of that key, and may put it into another certificate. Nothing here
- * tells what is in a private key, whatever goes wrong.
+ * Peers are identified by the {@link fingerprintOf | fingerprint} of their key, so a new
+ * certificate for the same key is the same peer. No error message quotes a private key.
  *
  * @module
  */
@@ -11,24 +10,26 @@ import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
 import { GreetError } from "../base/errors.ts";
 import { readSmallFile } from "../base/private_files.ts";
 
-/** A certificate, and the key that it belongs to, both PEM. */
+/** A certificate and its private key. */
 export interface KeyPair {
+  /** The certificate (PEM). */
   readonly cert: Uint8Array;
+  /** The private key (PEM). */
   readonly key: Uint8Array;
 }
 
 /**
- * What peers' certificates are for: a host that is none (RFC 6761, section 6.4), because many a TLS
- * library insists on one.
+ * The host name in the certificates of peers. It never resolves (RFC 6761, section 6.4), but many
+ * TLS libraries require one.
  */
 export const PEER_HOST = "peer.greet.invalid";
 
 /**
  * Reads a PEM file of at most 1 MB.
  *
- * @param what what should be in it, such as "certificate"
- * @throws {GreetError} `FAILED` where it cannot be read or holds nothing of the kind; what is in
- *   it is not told
+ * @param file the path of the file
+ * @param what what the file should contain, such as "certificate"
+ * @throws {GreetError} `FAILED` if it cannot be read or is not PEM; its contents are not quoted
  */
 export function readPem(file: string, what: string): Uint8Array {
   let bytes: Uint8Array;
@@ -44,9 +45,27 @@ export function readPem(file: string, what: string): Uint8Array {
 }
 
 /**
- * Reads a certificate and its key.
+ * Reads a certificate and its private key.
  *
- * @throws {GreetError} `FAILED` where one of them is none, or they do not belong together
+ * @param cert the path of the certificate (PEM, at most 1 MB)
+ * @param key the path of the private key (PEM, at most 1 MB)
+ * @throws {GreetError} `FAILED` if one of them cannot be read, or they do not belong together
+ *
+ * @example
+ * ```ts
+ * import { newIdentity, readKeyPair } from "@greet/greet";
+ * import assert from "node:assert/strict";
+ *
+ * const folder = await Deno.makeTempDir();
+ * const identity = await newIdentity("Alice");
+ * await Deno.writeFile(`${folder}/cert.pem`, identity.cert);
+ * await Deno.writeFile(`${folder}/key.pem`, identity.key);
+ *
+ * const pair = readKeyPair(`${folder}/cert.pem`, `${folder}/key.pem`);
+ * assert.deepEqual(pair.cert, identity.cert);
+ * assert.throws(() => readKeyPair(`${folder}/key.pem`, `${folder}/cert.pem`), { code: "FAILED" });
+ * await Deno.remove(folder, { recursive: true });
+ * ```
  */
 export function readKeyPair(cert: string, key: string): KeyPair {
   const pair = { cert: readPem(cert, "certificate"), key: readPem(key, "private key") };
@@ -55,16 +74,16 @@ export function readKeyPair(cert: string, key: string): KeyPair {
     const privateKey = createPrivateKey(Buffer.from(pair.key));
     isPair = new X509Certificate(Buffer.from(pair.cert)).checkPrivateKey(privateKey);
   } catch {
-    // What the cause says may quote the key.
-    throw new GreetError("FAILED", `${cert} and ${key} are no certificate and its private key`);
+    // No cause, because its message may quote the key.
+    throw new GreetError("FAILED", `${cert} and ${key} are not a certificate and its private key`);
   }
   if (isPair) return pair;
-  throw new GreetError("FAILED", `the private key in ${key} is not that of ${cert}`);
+  throw new GreetError("FAILED", `the private key in ${key} does not belong to ${cert}`);
 }
 
 /**
- * What tells a key from every other: `SHA256:` and the SHA-256 of the public key
- * (SubjectPublicKeyInfo, RFC 5280, section 4.1), in base64 without padding, as ssh writes it.
+ * Computes the fingerprint of a key as ssh writes it: `SHA256:` and the SHA-256 of the public key
+ * (SubjectPublicKeyInfo, RFC 5280, section 4.1) in base64 without padding.
  *
  * @param certificate a certificate for the key; see {@link fromPem} and {@link fromDer}
  */
@@ -74,58 +93,66 @@ export function fingerprintOf({ publicKey }: X509Certificate): string {
 }
 
 /**
- * Reads a certificate of our own.
+ * Parses one of our own certificates.
  *
- * @param pem the text of its file
- * @throws where it is none
+ * @param pem the contents of its file
+ * @throws if it is not a certificate
  */
 export function fromPem(pem: Uint8Array): X509Certificate {
   return new X509Certificate(Buffer.from(pem));
 }
 
 /**
- * Reads a certificate that the other side showed in a handshake. The runtime's parser guesses whether it
- * gets DER or PEM, so DER is wrapped: bytes from others must have no second meaning.
+ * Parses a certificate from a handshake. The runtime's parser guesses whether it gets DER or PEM,
+ * so the DER is converted first: untrusted bytes must not be taken for PEM.
  *
- * @throws where it is none
+ * @throws if it is not a certificate
  */
 export function fromDer(der: Uint8Array): X509Certificate {
   return new X509Certificate(pemOf("CERTIFICATE", der));
 }
 
 /**
- * DER as PEM text. Source: RFC 7468.
+ * Encodes DER as PEM. Source: RFC 7468.
  *
- * @param label what it is, such as `CERTIFICATE`
+ * @param label the type of the contents, such as `CERTIFICATE`
  */
 export function pemOf(label: string, der: Uint8Array): string {
   const base64 = Buffer.from(der).toString("base64").replaceAll(/.{64}(?=.)/g, "$&\n");
   return `-----BEGIN ${label}-----\n${base64}\n-----END ${label}-----\n`;
 }
 
-/** Whose certificate it is; or why it is to be refused, and what would have to change. */
-export type Finding =
+/** The fingerprint of a certificate's key; or why the certificate must be refused, and a remedy. */
+export type Inspection =
   | { readonly fingerprint: string }
   | { readonly problem: string; readonly hint: string };
 
 /**
- * Looks at a certificate that somebody showed in a handshake, in which they have proved that the key
- * is theirs. Nobody has to vouch for it, but it must not say itself that it is not valid.
+ * Inspects the certificate that a peer showed in a handshake, which has proved that the peer has
+ * its key. No CA is required, but the certificate must be valid at this time.
  *
- * @param certificate DER, or nothing where none was shown
- * @returns its key's fingerprint; or what is wrong, which goes on from "the other side shows"
+ * @param certificate the certificate (DER), if the peer showed one
+ * @param now the current time
+ * @returns the fingerprint of its key; or a problem, as a phrase that continues "the other side
+ *   shows"
  */
-export function inspectCertificate(certificate: Uint8Array | undefined, now = new Date()): Finding {
+export function inspectCertificate(
+  certificate: Uint8Array | undefined,
+  now = new Date(),
+): Inspection {
   if (certificate === undefined) {
-    return { problem: "no certificate", hint: "over there: a chat with --tls, or --cert" };
+    return {
+      problem: "no certificate",
+      hint: "the other side needs a chat with --tls, or a certificate with --cert",
+    };
   }
-  const hint = "over there: a new certificate";
+  const hint = "the other side needs a new certificate";
   try {
-    const found = fromDer(certificate);
-    const { validFrom, validTo } = found;
+    const parsed = fromDer(certificate);
+    const { validFrom, validTo } = parsed;
     if (now < new Date(validFrom)) return { problem: "a certificate that is not valid yet", hint };
     if (now > new Date(validTo)) return { problem: "a certificate that has expired", hint };
-    return { fingerprint: fingerprintOf(found) };
+    return { fingerprint: fingerprintOf(parsed) };
   } catch {
     return { problem: "a certificate that cannot be read", hint };
   }

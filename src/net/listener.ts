@@ -1,9 +1,9 @@
 /**
- * A listening socket and the connections to it, below whatever protocol is spoken on them.
+ * A listening socket and its connections, independent of the protocol on top.
  *
- * grpc-js can listen by itself, but then it waits for every connection when it
- * stops, even for one that never said a word, and its errors carry no code. Here those who
- * say nothing are sent away, and strangers who say too much.
+ * grpc-js could listen itself, but then it would wait for every connection when it stops, even for
+ * a silent one, and its errors have no code. A {@link Listener} closes connections that stay
+ * silent, and bounds what strangers may send.
  *
  * @module
  */
@@ -20,80 +20,81 @@ import { formatEndpoint } from "./address.ts";
  */
 const PREFACE_BYTES = 33;
 
-/** How long a client may take from connecting to the end of its preface, TLS handshake included. */
+/** How long a client may take for the TLS handshake and its preface, in milliseconds. */
 const PREFACE_MS = 10_000;
 
-/** How many connections may be that far; when there are more, the oldest are closed. */
-const NEWCOMERS = 1_000;
+/** How many connections may be waiting for their preface; the oldest beyond that are closed. */
+const MAX_PENDING = 1_000;
 
 /** How many connections may be open by default; each takes 35 kB. */
 const MAX_CONNECTIONS = 10_000;
 
 /** A connection whose client may not have sent its whole preface yet. */
-interface Newcomer {
+interface PendingConnection {
   readonly socket: net.Socket;
-  /** The socket to read HTTP/2 from: the same one or, with TLS, the secured one; unset before. */
+  /** The socket to read HTTP/2 from: the same one or, after a handshake, the TLS socket. */
   http2?: net.Socket;
 }
 
-/** What strangers may cost: so many of them, for so long, saying so much. */
+/** The limits on strangers: their number, their time in milliseconds and their bytes. */
 const STRANGERS = { connections: 100, ms: 10_000, bytes: 1_000_000 };
 
-/** What a TLS client begins with. Source: RFC 8446, section 5.1: `handshake`. */
+/** The first byte of a TLS client. Source: RFC 8446, section 5.1: `handshake`. */
 const TLS_HANDSHAKE = 22;
 
-/** What an HTTP/2 server says first, by which TLS clients notice that they are wrong here. */
+/** The first frame of an HTTP/2 server, which shows TLS clients that it speaks plaintext. */
 const SETTINGS = Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0);
 
-/** How long somebody has to read last words. */
-const LAST_WORDS_MS = 1_000;
+/** How long a refused connection stays open for the client to read why, in milliseconds. */
+const LINGER_MS = 1_000;
 
-/** Who takes sockets, and what they go through before. */
+/** Options of a {@link Listener}. */
 export interface ListenerOptions {
-  /** Gets each socket that is ready for HTTP/2. */
+  /** Receives each socket that is ready for HTTP/2. */
   readonly onConnection: (socket: net.Socket) => void;
   /**
-   * Where TLS is spoken: what a socket goes through first. What is called when it has may say
-   * whether whoever is at its other end is a stranger still.
+   * For servers that speak TLS: creates the object that performs handshakes. It calls `onSecure`
+   * with each socket that has completed one and, if there are strangers, a function that tells
+   * whether the caller is still one.
    */
   readonly secure?: (
     onSecure: (socket: net.Socket, isStranger?: () => boolean) => void,
   ) => { begin(socket: net.Socket): void };
-  /** Where it is not: somebody began to speak it. */
+  /** For servers without TLS: called when a client tries to speak TLS. */
   readonly onTls?: () => void;
-  /** Gets why connections cannot be accepted. */
+  /** Receives the reason why connections cannot be accepted. */
   readonly onOverload?: (error: GreetError) => void;
-  /** How many connections may be open at the same time (default 10,000); more are closed at once. */
+  /** How many connections may be open at a time (default 10,000); more are closed at once. */
   readonly maxConnections?: number;
-  /** Shares its port with others that do; Linux shares the connections out among them. */
+  /** Shares the port with other listeners that set this option; Linux balances the connections. */
   readonly sharesPort?: boolean;
 }
 
-/** Takes connections. */
+/** Accepts connections and bounds what they may cost before their callers are known. */
 export class Listener {
   readonly #options: ListenerOptions;
   readonly #connections = new Map<string, SendBacklog>();
-  readonly #backlog = new BacklogPool();
+  readonly #backlogs = new BacklogPool();
   /** By the client's address, oldest first. */
-  readonly #newcomers = new Map<string, Newcomer>();
-  /** Strangers, oldest first, and what closes their connections unless they are known by now. */
+  readonly #pending = new Map<string, PendingConnection>();
+  /** Strangers, oldest first, and functions that close those that are strangers still. */
   readonly #strangers = new Map<net.Socket, () => void>();
   readonly #acceptor: Acceptor;
 
   constructor(options: ListenerOptions) {
     this.#options = options;
-    const handshakes = options.secure?.((socket, isStranger) => {
-      this.#take(socket);
-      if (isStranger?.()) this.#expectAcquaintance(socket, isStranger);
-      this.#hand(socket);
+    const handshaker = options.secure?.((socket, isStranger) => {
+      this.#track(socket);
+      if (isStranger?.()) this.#limitStranger(socket, isStranger);
+      this.#handOver(socket);
     });
     this.#acceptor = new Acceptor({
       onConnection: (socket) => {
         if (this.#isFull()) return socket.destroy();
-        this.#take(socket);
-        this.#expectPreface(socket);
-        if (handshakes === undefined) this.#listenFor(socket);
-        else handshakes.begin(socket);
+        this.#track(socket);
+        this.#limitPending(socket);
+        if (handshaker === undefined) this.#expectPlaintext(socket);
+        else handshaker.begin(socket);
       },
       onExhausted: () => options.onOverload?.(outOfDescriptors()),
       sharesPort: options.sharesPort,
@@ -107,96 +108,96 @@ export class Listener {
     return isFull;
   }
 
-  /** Whoever comes with TLS where it is not spoken is to be told, and so are we. */
-  #listenFor(socket: net.Socket): void {
+  /** Refuses clients that speak TLS in a way that lets both sides report the mismatch. */
+  #expectPlaintext(socket: net.Socket): void {
     socket.once("data", (chunk: Uint8Array) => {
       if (chunk[0] === TLS_HANDSHAKE) {
         this.#options.onTls?.();
-        return dismissWith(SETTINGS, socket);
+        return closeWith(SETTINGS, socket);
       }
       socket.pause();
       socket.unshift(chunk);
-      this.#hand(socket);
+      this.#handOver(socket);
     });
   }
 
-  #hand(socket: net.Socket): void {
-    const newcomer = this.#newcomers.get(addressOf(socket));
-    if (newcomer !== undefined) newcomer.http2 = socket;
+  #handOver(socket: net.Socket): void {
+    const pending = this.#pending.get(addressOf(socket));
+    if (pending !== undefined) pending.http2 = socket;
     batchWrites(socket);
     this.#options.onConnection(socket);
   }
 
-  /** Takes a connection; again when it is secure, and another socket stands for it. */
-  #take(socket: net.Socket): void {
+  /** Tracks a connection. After a handshake, its TLS socket takes the place of the first one. */
+  #track(socket: net.Socket): void {
     const from = addressOf(socket);
-    const connection = new SendBacklog(socket, this.#backlog);
+    const connection = new SendBacklog(socket, this.#backlogs);
     this.#connections.set(from, connection);
     socket.once("close", () => {
       if (this.#connections.get(from) === connection) this.#connections.delete(from);
     });
-    // Connections break; what was on them has noticed, and there is nobody else to tell.
+    // Broken connections are noticed by the calls on them.
     socket.on("error", () => {});
   }
 
-  /** Bounds how many connections there are that have not begun to speak HTTP/2, and for how long. */
-  #expectPreface(socket: net.Socket): void {
+  /** Bounds the number and the time of connections that have not begun to speak HTTP/2. */
+  #limitPending(socket: net.Socket): void {
     const from = addressOf(socket);
-    const newcomer: Newcomer = { socket };
-    this.#newcomers.set(from, newcomer);
-    const timer = setTimeout(() => this.#dismiss(from, newcomer), PREFACE_MS);
+    const pending: PendingConnection = { socket };
+    this.#pending.set(from, pending);
+    const timer = setTimeout(() => this.#closeIfPending(from, pending), PREFACE_MS);
     socket.once("close", () => {
       clearTimeout(timer);
-      if (this.#newcomers.get(from) === newcomer) this.#newcomers.delete(from);
+      if (this.#pending.get(from) === pending) this.#pending.delete(from);
     });
-    for (const [from, oldest] of this.#newcomers) {
-      if (this.#newcomers.size <= NEWCOMERS) return;
-      this.#dismiss(from, oldest);
+    for (const [from, oldest] of this.#pending) {
+      if (this.#pending.size <= MAX_PENDING) return;
+      this.#closeIfPending(from, oldest);
     }
   }
 
   /**
-   * Strangers have something to say, or they would never become known; but not much. Their bytes
-   * are counted before anything is made of them, however busy this process is.
+   * A stranger must be able to introduce itself, but needs little data for that. Its bytes are
+   * counted before they are processed, however busy this process is.
    */
-  #expectAcquaintance(socket: net.Socket, isStranger: () => boolean): void {
+  #limitStranger(socket: net.Socket, isStranger: () => boolean): void {
     let bytes = 0;
     const count = (chunk: Uint8Array) => {
       bytes += chunk.length;
-      if (bytes > STRANGERS.bytes) judge();
+      if (bytes > STRANGERS.bytes) closeIfStranger();
     };
-    const forget = () => {
+    const stopCounting = () => {
       clearTimeout(timer);
       socket.off("data", count);
       this.#strangers.delete(socket);
     };
-    const judge = () => {
-      forget();
+    const closeIfStranger = () => {
+      stopCounting();
       if (isStranger()) socket.destroy();
     };
-    const timer = setTimeout(judge, STRANGERS.ms);
-    socket.on("data", count).once("close", forget);
-    this.#strangers.set(socket, judge);
-    for (const judgeOldest of this.#strangers.values()) {
+    const timer = setTimeout(closeIfStranger, STRANGERS.ms);
+    socket.on("data", count).once("close", stopCounting);
+    this.#strangers.set(socket, closeIfStranger);
+    for (const closeOldest of this.#strangers.values()) {
       if (this.#strangers.size <= STRANGERS.connections) return;
-      judgeOldest();
+      closeOldest();
     }
   }
 
-  /** Closes a connection, unless its client has sent its preface meanwhile. */
-  #dismiss(from: string, newcomer: Newcomer): void {
-    if (this.#newcomers.get(from) !== newcomer) return;
-    this.#newcomers.delete(from);
-    const { socket, http2 } = newcomer;
+  /** Closes a connection unless its client has sent its preface by now. */
+  #closeIfPending(from: string, pending: PendingConnection): void {
+    if (this.#pending.get(from) !== pending) return;
+    this.#pending.delete(from);
+    const { socket, http2 } = pending;
     if (http2 === undefined) socket.destroy();
     else if (http2.bytesRead < PREFACE_BYTES) http2.destroy();
   }
 
   /**
-   * Listens.
+   * Starts listening.
    *
    * @returns the port
-   * @throws {GreetError} `FAILED` where the port or the host cannot be had
+   * @throws {GreetError} `FAILED` if the port or the host is not available
    */
   async listen(host: string, port: number): Promise<number> {
     try {
@@ -206,31 +207,31 @@ export class Listener {
     }
   }
 
-  /** The connection from an address, such as `127.0.0.1:41234`, while there is one. */
+  /** The open connection from an address such as `127.0.0.1:41234`, if there is one. */
   connection(from: string): SendBacklog | undefined {
     return this.#connections.get(from);
   }
 
-  /** Takes no more connections; resolves when those that there are have ended. */
+  /** Stops accepting; resolves when all open connections have ended. */
   async close(): Promise<void> {
     await this.#acceptor.close();
   }
 
-  /** Ends the connections that are left. */
+  /** Closes all open connections at once. */
   destroy(): void {
     for (const connection of this.#connections.values()) connection.destroy();
   }
 }
 
-/** Where a connection comes from, such as `127.0.0.1:41234`; the same for its secured socket. */
+/** The client's address, such as `127.0.0.1:41234`; the same for a connection's TLS socket. */
 function addressOf({ remoteAddress, remotePort }: net.Socket): string {
   return `${remoteAddress}:${remotePort}`;
 }
 
-/** Says something and closes the connection, whether or not the other side does the same. */
-function dismissWith(words: Uint8Array, socket: net.Socket): void {
-  socket.end(words);
-  const timer = setTimeout(() => socket.destroy(), LAST_WORDS_MS);
+/** Sends last bytes and closes a connection, even if the other side does not close it. */
+function closeWith(bytes: Uint8Array, socket: net.Socket): void {
+  socket.end(bytes);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
   socket.once("close", () => clearTimeout(timer));
 }
 
@@ -238,7 +239,7 @@ function outOfDescriptors(): GreetError {
   return new GreetError(
     "RESOURCE_EXHAUSTED",
     "out of file descriptors: new connections have to wait until others close",
-    { hint: "to allow for more, raise the limit (ulimit -n) and start again" },
+    { hint: "raise the limit (ulimit -n) and restart" },
   );
 }
 
@@ -246,7 +247,7 @@ function tooManyConnections(count: number): GreetError {
   return new GreetError(
     "RESOURCE_EXHAUSTED",
     `${count.toLocaleString("en")} connections are open: new ones are refused`,
-    { hint: "they are accepted again when others close" },
+    { hint: "new connections are accepted again when others close" },
   );
 }
 
@@ -262,7 +263,7 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
     case "EINVAL":
       return failed(
         `${host} is not an address of this machine`,
-        "127.0.0.1 is one, 0.0.0.0 is all",
+        "use 127.0.0.1 for this machine only, or 0.0.0.0 for all networks",
       );
     case "ENOTFOUND":
       return failed(`the host ${host} is not known`);

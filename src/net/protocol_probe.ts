@@ -1,39 +1,44 @@
 /**
- * Finds out what a server speaks, to explain why a connection to it could not be established.
+ * Determines the protocol of a server, to explain why a connection to it failed.
  *
- * A probe makes one or two connections of its own and sends nothing but the opening bytes of a
- * protocol. It reports only what the other side's answer proves: a connection that is merely closed
- * or reset proves nothing, because anyone on the path can cause that.
+ * A probe opens one or two connections of its own and sends only the opening bytes of a protocol.
+ * It reports what the answer proves: a connection that is closed or reset proves nothing, because
+ * anyone on the path can cause that.
  *
  * @module
  */
 import net from "node:net";
 
-/** Where a server listens. */
+/** The address of a server. */
 interface Endpoint {
   readonly host: string;
   readonly port: number;
 }
 
-/** What a server has been seen to speak; `unknown` where its behavior proves nothing. */
+/** The protocol of a server; `unknown` if its behavior proves nothing. */
 export type Protocol = "tls" | "http2" | "other" | "unknown";
 
-/** How long one connection may take to answer, in milliseconds. */
+/** How long a connection may take to answer, in milliseconds. */
 const PROBE_TIMEOUT_MS = 1_000;
 
-/** What an HTTP/2 client opens with: the preface and empty settings. Source: RFC 9113, section 3.4. */
+/**
+ * The opening bytes of an HTTP/2 client: the preface and empty settings. Source: RFC 9113, section
+ * 3.4.
+ */
 const HTTP2_OPENING = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/** The type of a SETTINGS frame, which an HTTP/2 server sends first, and where it is in the frame. */
+/**
+ * The type of a SETTINGS frame, which an HTTP/2 server sends first, and its offset in the frame.
+ */
 const SETTINGS = { offset: 3, type: 4 };
 
 /** The first bytes of a TLS record that reports an error. Source: RFC 8446, section 5.1. */
 const TLS_ALERT = [21, 3];
 
 /**
- * Tells what a server speaks that has not understood our HTTP/2.
+ * Determines the protocol of a server that did not understand our HTTP/2.
  *
- * @param endpoint where it listens
+ * @param endpoint the address of the server
  */
 export async function protocolOf(endpoint: Endpoint): Promise<Protocol> {
   const answer = await firstAnswer(endpoint);
@@ -43,21 +48,21 @@ export async function protocolOf(endpoint: Endpoint): Promise<Protocol> {
 }
 
 /**
- * Tells whether a server speaks TLS: it completes a handshake, or objects to one in TLS's own terms.
+ * Whether a server speaks TLS: it completes a handshake, or aborts it with an alert.
  *
- * @param endpoint where it listens
+ * @param endpoint the address of the server
  */
 export async function speaksTls(endpoint: Endpoint): Promise<boolean> {
   const { connect } = await import("node:tls");
   const socket = connect({ ...endpoint, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
   return await firstOf(socket, false, (resolve) => {
     socket.once("secureConnect", () => resolve(true));
-    // Only a server that speaks TLS sends alerts, or certificates to object to.
+    // Only servers that speak TLS send alerts, or certificates that can be refused.
     socket.once("error", ({ message }) => resolve(/alert|certificate/i.test(message)));
   });
 }
 
-/** The first bytes that a server answers to HTTP/2, if it answers at all. */
+/** The first bytes of a server's answer to HTTP/2, if any. */
 async function firstAnswer(endpoint: Endpoint): Promise<Uint8Array | undefined> {
   const socket = net.connect(endpoint);
   return await firstOf<Uint8Array | undefined>(socket, undefined, (resolve) => {
@@ -67,7 +72,7 @@ async function firstAnswer(endpoint: Endpoint): Promise<Uint8Array | undefined> 
   });
 }
 
-/** What is resolved first on a socket; `otherwise` where it is closed or the time is up. */
+/** The first result on a socket, or `otherwise` if it is closed or the time is up. */
 async function firstOf<T>(
   socket: net.Socket,
   otherwise: T,

@@ -1,10 +1,9 @@
 /**
- * TLS: the server's side of a handshake.
+ * The server side of TLS.
  *
- * {@link Handshakes} shows a certificate and asks for those that are wanted: of whoever a CA
- * vouches for, or, among peers, of everybody. Certificates in files are looked at again when
- * somebody connects, so that a renewed one is shown without a restart. Who does not finish the
- * handshake in time, or not as it should be, is sent away.
+ * A {@link TlsHandshaker} performs handshakes on accepted connections, and closes those that fail
+ * or take too long. It reloads certificate files when they change, so a renewed certificate needs
+ * no restart.
  *
  * @module
  */
@@ -12,144 +11,159 @@ import type net from "node:net";
 import tls from "node:tls";
 import { inspectCertificate, type KeyPair, readKeyPair, readPem } from "./certificates.ts";
 import { GreetError } from "../base/errors.ts";
+import { type FileStamp, fileStamp } from "../base/file_stamp.ts";
+import { RateLimit } from "../base/timing.ts";
 
-/** What a server shows and asks for: the names of PEM files. */
+/** The certificate of a server and the certificates that it requires of clients, as PEM files. */
 export interface ServerTls {
-  /** The server's certificate, with those that lead to it. */
+  /** The path of the server's certificate, followed by its chain. */
   readonly cert: string;
+  /** The path of the server's private key. */
   readonly key: string;
-  /** Whoever calls must have a certificate that one of these vouches for. */
+  /** The path of CA certificates; if set, clients need a certificate that one of them issued. */
   readonly clientCa?: string;
 }
 
-/** How peers speak TLS: everybody shows a certificate, and whose key it is for tells who they are. */
-export interface PeersTls {
-  /** What we show. */
+/** TLS among peers: both sides show a certificate, and its key identifies them. */
+export interface PeerTls {
+  /** Our own certificate and key. */
   readonly own: KeyPair;
-  /** Whether a key is that of somebody we know; what strangers may cost us is bounded. */
+  /** Whether a fingerprint belongs to a known peer; the resources of strangers are bounded. */
   readonly isKnown: (fingerprint: string) => boolean;
 }
 
-/** What there is to tell of handshakes. */
-export interface HandshakeEvents {
+/** Receives the results of handshakes. */
+export interface HandshakeHandlers {
   /**
-   * Gets each connection that has finished its handshake and, among peers, a way to see whether
-   * whoever is at its other end is a stranger still.
+   * Receives each connection that has completed its handshake and, among peers, a function that
+   * tells whether the caller is still a stranger.
    */
   readonly onSecure: (socket: net.Socket, isStranger?: () => boolean) => void;
-  /** Gets what was wrong with a handshake that failed, where it is known what has to change. */
+  /** Receives the reason of a failed handshake, if there is a known remedy. */
   readonly onRefused: (error: GreetError) => void;
-  /** Gets why files that have changed cannot be shown. */
-  readonly onTrouble: (error: GreetError) => void;
+  /** Receives the reason why changed certificate files cannot be used. */
+  readonly onReloadError: (error: GreetError) => void;
 }
 
-/** What is wrong with the other side, by what the runtime says of a handshake. */
-const REFUSALS: readonly [pattern: RegExp, what: string, hint: string][] = [
+/** Explains handshake errors of the runtime. */
+const REFUSALS: readonly [pattern: RegExp, problem: string, hint: string][] = [
   [
     /wrong version number|http request/,
     "does not speak TLS, and this side does",
-    "over there: --tls, or --cacert FILE",
+    "the other side needs --tls, or --cacert FILE",
   ],
-  [/sent no certificates/, "shows no certificate, and this server wants one", "over there: --cert"],
+  [
+    /sent no certificates/,
+    "shows no certificate, and this server requires one",
+    "the other side needs --cert",
+  ],
   [
     /alert: (CertificateUnknown|UnknownCA|BadCertificate)/,
     "does not trust this server's certificate",
-    "over there: --cacert FILE",
+    "the other side needs --cacert FILE",
   ],
   [
     /alert: CertificateExpired/,
     "says that this server's certificate has expired",
-    "put a new one into its file; nothing has to be started again",
+    "replace the certificate file; no restart is needed",
   ],
-  [/Tls12NotOffered/, "speaks TLS 1.2, and peers speak 1.3", "over there: a newer TLS library"],
+  [
+    /Tls12NotOffered/,
+    "speaks TLS 1.2, but peers require 1.3",
+    "the other side needs a newer TLS library",
+  ],
 ];
 
-/** How long a handshake may take. */
+/** How long a handshake may take, in milliseconds. */
 const HANDSHAKE_MS = 10_000;
 
-/** How long somebody who cannot stay may take to say something. */
-const FIRST_WORDS_MS = 1_000;
+/** How long a peer without a valid certificate may take to send something, in milliseconds. */
+const FIRST_DATA_MS = 1_000;
 
-/** How often the files are looked at, at most. */
-const LOOK_AGAIN_MS = 1_000;
+/** How often certificate files are checked for changes, in milliseconds. */
+const CHECK_MS = 1_000;
 
-/** The server's side of handshakes. */
-export class Handshakes {
+/** Performs the server side of handshakes. */
+export class TlsHandshaker {
   readonly #server: tls.Server;
-  readonly #events: HandshakeEvents;
-  readonly #files: Files | undefined;
+  readonly #handlers: HandshakeHandlers;
+  readonly #files: CertificateFiles | undefined;
 
-  /** @throws {GreetError} `FAILED` where files cannot be shown from the beginning */
-  constructor(tlsOptions: ServerTls | PeersTls, events: HandshakeEvents) {
-    this.#events = events;
+  /** @throws {GreetError} `FAILED` if the certificate files cannot be used */
+  constructor(tlsOptions: ServerTls | PeerTls, handlers: HandshakeHandlers) {
+    this.#handlers = handlers;
     const isAmongPeers = "own" in tlsOptions;
-    this.#files = isAmongPeers ? undefined : new Files(tlsOptions);
+    this.#files = isAmongPeers ? undefined : new CertificateFiles(tlsOptions);
     this.#server = tls.createServer(
       {
-        ...isAmongPeers ? amongPeers(tlsOptions) : byFiles(tlsOptions),
+        ...isAmongPeers ? peerOptions(tlsOptions) : serverOptions(tlsOptions),
         ALPNProtocols: ["h2"],
         handshakeTimeout: HANDSHAKE_MS,
       },
-      isAmongPeers ? (socket) => this.#meet(socket, tlsOptions) : (socket) => {
-        events.onSecure(socket);
+      isAmongPeers ? (socket) => this.#identify(socket, tlsOptions) : (socket) => {
+        handlers.onSecure(socket);
       },
     );
     this.#server.on("tlsClientError", ({ message }, socket) => {
       socket.destroy();
-      const [, what, hint] = REFUSALS.find(([pattern]) => pattern.test(message)) ?? [];
-      // By now the runtime has forgotten where it was.
-      if (what !== undefined) this.#refuse(`a caller ${what}`, hint);
+      const [, problem, hint] = REFUSALS.find(([pattern]) => pattern.test(message)) ?? [];
+      // The runtime no longer knows the address of the socket.
+      if (problem !== undefined) this.#refuse(`a caller ${problem}`, hint);
     });
   }
 
-  /** Begins a handshake on a connection that came in. */
+  /** Begins a handshake on an accepted connection. */
   begin(socket: net.Socket): void {
-    this.#files?.refresh(
+    this.#files?.reload(
       (context) => this.#server.setSecureContext(context),
-      this.#events.onTrouble,
+      this.#handlers.onReloadError,
     );
     this.#server.emit("connection", socket);
   }
 
-  /** The runtime has checked that the caller has the key; whose it is, is not its business. */
-  #meet(socket: tls.TLSSocket, { isKnown }: PeersTls): void {
-    const finding = inspectCertificate(socket.getPeerCertificate().raw);
-    if ("fingerprint" in finding) {
-      return this.#events.onSecure(socket, () => !isKnown(finding.fingerprint));
+  /** The handshake has proved that the caller has a key; this finds out which. */
+  #identify(socket: tls.TLSSocket, { isKnown }: PeerTls): void {
+    const inspection = inspectCertificate(socket.getPeerCertificate().raw);
+    if ("fingerprint" in inspection) {
+      return this.#handlers.onSecure(socket, () => !isKnown(inspection.fingerprint));
     }
-    // Who only looks whether there is TLS goes without a word.
+    // A probe that only checks for TLS sends nothing, and is not reported.
     const from = socket.remoteAddress;
-    const timer = setTimeout(() => socket.destroy(), FIRST_WORDS_MS);
+    const timer = setTimeout(() => socket.destroy(), FIRST_DATA_MS);
     socket.once("close", () => clearTimeout(timer));
     socket.once("data", () => {
       socket.destroy();
-      this.#refuse(`somebody at ${from} shows ${finding.problem}`, finding.hint);
+      this.#refuse(`a caller at ${from} shows ${inspection.problem}`, inspection.hint);
     });
   }
 
   #refuse(message: string, hint?: string): void {
-    this.#events.onRefused(new GreetError("UNAUTHENTICATED", message, { hint }));
+    this.#handlers.onRefused(new GreetError("UNAUTHENTICATED", message, { hint }));
   }
 }
 
-function amongPeers({ own }: PeersTls): tls.TlsOptions {
+function peerOptions({ own }: PeerTls): tls.TlsOptions {
   return {
     cert: Buffer.from(own.cert),
     key: Buffer.from(own.key),
     requestCert: true,
-    // Nobody vouches for peers: each has made its own certificate.
+    // Peers make their own certificates, so there is no CA to verify them with.
     rejectUnauthorized: false,
-    // Before 1.3, certificates, and so who talks to whom, can be read on the way.
+    // Before 1.3, certificates are sent in the clear and would reveal who talks to whom.
     minVersion: "TLSv1.3",
   };
 }
 
-function byFiles(files: ServerTls): tls.TlsOptions {
-  const mustShow = files.clientCa !== undefined;
-  return { ...contextOf(files), requestCert: mustShow, rejectUnauthorized: mustShow };
+function serverOptions(files: ServerTls): tls.TlsOptions {
+  const requiresCertificate = files.clientCa !== undefined;
+  return {
+    ...readContext(files),
+    requestCert: requiresCertificate,
+    rejectUnauthorized: requiresCertificate,
+  };
 }
 
-function contextOf({ cert, key, clientCa }: ServerTls): tls.SecureContextOptions {
+function readContext({ cert, key, clientCa }: ServerTls): tls.SecureContextOptions {
   const pair = readKeyPair(cert, key);
   return {
     cert: Buffer.from(pair.cert),
@@ -158,51 +172,53 @@ function contextOf({ cert, key, clientCa }: ServerTls): tls.SecureContextOptions
   };
 }
 
-/** Files that may be renewed. */
-class Files {
+/** Certificate files that may change while the server runs. */
+class CertificateFiles {
   readonly #files: ServerTls;
-  /** When those that are shown were written; and those that could not be. */
-  #shown: string;
-  #broken: string | undefined;
-  #looked = Date.now();
+  /** The state of the files that was last loaded or reported as unusable. */
+  #loaded: readonly FileStamp[];
+  /** The state of the files at the last attempt that failed. */
+  #failed: readonly FileStamp[] = [];
+  readonly #checks = new RateLimit<"files">(CHECK_MS);
 
   constructor(files: ServerTls) {
     this.#files = files;
-    this.#shown = this.#written();
+    this.#loaded = this.#stamps();
   }
 
-  /** Looks at them, and shows them if they have changed. */
-  refresh(
-    show: (context: tls.SecureContextOptions) => void,
-    onTrouble: (error: GreetError) => void,
+  /** Loads the files again if they may have changed. */
+  reload(
+    use: (context: tls.SecureContextOptions) => void,
+    onError: (error: GreetError) => void,
   ): void {
-    if (Date.now() - this.#looked < LOOK_AGAIN_MS) return;
-    this.#looked = Date.now();
-    const written = this.#written();
-    if (written === this.#shown) return;
+    if (!this.#checks.isDue("files")) return;
+    const stamps = this.#stamps();
+    if (areSame(stamps, this.#loaded)) return;
     try {
-      show(contextOf(this.#files));
-      this.#shown = written;
+      use(readContext(this.#files));
+      this.#loaded = stamps;
     } catch (error) {
-      // The first time, it may be that one file is there and the other is still to come.
-      if (this.#broken === written) {
-        this.#shown = written;
-        onTrouble(error as GreetError);
+      // The files may be replaced one after the other: only a lasting failure is reported.
+      if (areSame(stamps, this.#failed)) {
+        this.#loaded = stamps;
+        onError(error as GreetError);
       }
-      this.#broken = written;
+      this.#failed = stamps;
     }
   }
 
-  /** When they were written, as far as they are there. */
-  #written(): string {
+  #stamps(): FileStamp[] {
     const { cert, key, clientCa } = this.#files;
     return [cert, key, clientCa ?? cert].map((file) => {
       try {
-        const { mtime, size, ino } = Deno.statSync(file);
-        return `${mtime?.getTime()} ${size} ${ino}`;
+        return fileStamp(Deno.statSync(file));
       } catch {
         return "missing";
       }
-    }).join();
+    });
   }
+}
+
+function areSame(a: readonly FileStamp[], b: readonly FileStamp[]): boolean {
+  return a.length === b.length && a.every((stamp, i) => stamp === b[i]);
 }

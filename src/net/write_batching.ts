@@ -1,9 +1,9 @@
 /**
- * What is written to a socket in one go, written in one go.
+ * Batches small writes to a socket.
  *
- * HTTP/2 hands each frame to its socket as soon as there is one, and each of those writes is a
- * system call, which is a fifth of what a short answer costs. {@link batchWrites} lets frames wait for
- * those that come right after them.
+ * HTTP/2 writes each frame to its socket separately, and each write is a system call, a fifth of
+ * the cost of a short answer. {@link batchWrites} lets frames wait for those that follow
+ * immediately.
  *
  * @module
  */
@@ -11,9 +11,9 @@ import type net from "node:net";
 import { setImmediate } from "node:timers";
 
 /**
- * Gathers what is written to a socket from now on: what is written in two turns of the event loop,
- * with nothing waited for in between, goes out together. There are two, because the runtime sends the end
- * of an answer one turn after its beginning.
+ * Batches all further writes to a socket: what is written within two turns of the event loop leaves
+ * together. One turn is not enough, because the runtime writes the end of an answer one turn after
+ * its beginning.
  */
 export function batchWrites(socket: net.Socket): void {
   const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;

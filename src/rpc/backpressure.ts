@@ -45,7 +45,7 @@ export class Backpressure {
    * @returns nothing if it may be made at once; otherwise resolves when it may, or the call is over
    */
   waitForCapacity(): Promise<void> | undefined {
-    return this.#connection?.room(this.#signal);
+    return this.#connection?.waitForCapacity(this.#signal);
   }
 
   /**
@@ -54,7 +54,7 @@ export class Backpressure {
    * @throws {GreetError} `RESOURCE_EXHAUSTED` if there are
    */
   queueForCapacity(): Promise<void> | undefined {
-    const waiting = this.#connection?.queued ?? 0;
+    const waiting = this.#connection?.waitingAnswers ?? 0;
     if (waiting < MAX_WAITING) return this.waitForCapacity();
     const message = `${waiting} answers on this connection are waiting to be read`;
     throw new GreetError("RESOURCE_EXHAUSTED", message);
@@ -65,8 +65,8 @@ export class Backpressure {
     const [connection, stream] = [this.#connection, this.#stream];
     const id = stream?.id;
     if (connection === undefined || id === undefined || stream!.closed) return;
-    if (!this.#isCounting) stream!.once("close", () => connection.forget(id));
+    if (!this.#isCounting) stream!.once("close", () => connection.drop(id));
     this.#isCounting = true;
-    connection.owe(id, PREFIX_BYTES + answer.length);
+    connection.add(id, PREFIX_BYTES + answer.length);
   }
 }

@@ -11,7 +11,7 @@ import { GreetError } from "../base/errors.ts";
 import { within } from "../base/timing.ts";
 import { HeaderLimits } from "../http2/header_limits.ts";
 import { Listener } from "../net/listener.ts";
-import { Handshakes, type PeersTls, type ServerTls } from "../net/server_tls.ts";
+import { type PeerTls, type ServerTls, TlsHandshaker } from "../net/server_tls.ts";
 import { admission, type AdmissionOptions } from "./admission.ts";
 import { Arrivals } from "./arrivals.ts";
 import { parts, type ServerState, type Service, toStatus } from "./service.ts";
@@ -32,7 +32,7 @@ export interface ServeOptions {
   /** Pings silent connections, and closes those that do not answer. */
   keepalive?: Keepalive;
   /** Accepts only TLS connections. */
-  tls?: ServerTls | PeersTls;
+  tls?: ServerTls | PeerTls;
   /**
    * Gets connections that failed because only one side uses TLS or a handshake went wrong, and
    * reasons why the server cannot accept connections.
@@ -122,7 +122,7 @@ function listenerFor(
       if (limits.limit(socket)) injector.injectConnection(socket);
     },
     secure: tls &&
-      ((onSecure) => new Handshakes(tls, { onSecure, onRefused, onTrouble: onFault })),
+      ((onSecure) => new TlsHandshaker(tls, { onSecure, onRefused, onReloadError: onFault })),
     onTls: () => onRefused(unwantedTls()),
     onOverload: onRefused,
     maxConnections,

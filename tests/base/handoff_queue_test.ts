@@ -1,35 +1,35 @@
-/** A queue whose writer knows when its reader is done. */
+/** A queue that tells its producer when the consumer has finished with an item. */
 import assert from "node:assert/strict";
 import { HandoffQueue } from "../../src/base/handoff_queue.ts";
 
-Deno.test("a push resolves when the reader comes back for more, not before", async () => {
-  const feed = new HandoffQueue<number>();
-  const done: number[] = [];
-  for (const n of [1, 2]) feed.push(n).then((read) => read && done.push(n));
-  const reader = feed[Symbol.asyncIterator]();
-  assert.equal((await reader.next()).value, 1);
-  assert.deepEqual(done, []);
-  assert.equal((await reader.next()).value, 2);
-  assert.deepEqual(done, [1]);
-  feed.end();
-  assert.equal((await reader.next()).done, true);
-  assert.deepEqual(done, [1, 2]);
+Deno.test("a push resolves when the consumer asks for the next item, not before", async () => {
+  const queue = new HandoffQueue<number>();
+  const consumed: number[] = [];
+  for (const n of [1, 2]) queue.push(n).then((isConsumed) => isConsumed && consumed.push(n));
+  const items = queue[Symbol.asyncIterator]();
+  assert.equal((await items.next()).value, 1);
+  assert.deepEqual(consumed, []);
+  assert.equal((await items.next()).value, 2);
+  assert.deepEqual(consumed, [1]);
+  queue.end();
+  assert.equal((await items.next()).done, true);
+  assert.deepEqual(consumed, [1, 2]);
 });
 
-Deno.test("who stops reading is done with what they have, and with nothing else", async () => {
-  const feed = new HandoffQueue<number>();
-  const pushes = [feed.push(1), feed.push(2)];
-  for await (const _ of feed) break;
+Deno.test("a consumer that stops has consumed its current item and no other", async () => {
+  const queue = new HandoffQueue<number>();
+  const pushes = [queue.push(1), queue.push(2)];
+  for await (const _ of queue) break;
   assert.deepEqual(await Promise.all(pushes), [true, false]);
-  assert.equal(await feed.push(3), false);
+  assert.equal(await queue.push(3), false);
 });
 
-Deno.test("the end waits for nobody, and what came before it can still be read", async () => {
-  const feed = new HandoffQueue<number>();
-  const push = feed.push(1);
-  feed.end();
+Deno.test("ending the queue does not wait, and earlier items can still be read", async () => {
+  const queue = new HandoffQueue<number>();
+  const push = queue.push(1);
+  queue.end();
   assert.equal(await push, false);
   const read: number[] = [];
-  for await (const n of feed) read.push(n);
+  for await (const n of queue) read.push(n);
   assert.deepEqual(read, [1]);
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type ByteSink, Output } from "../../src/base/output.ts";
 
-/** Takes what it is given only as fast as it is told to. */
+/** A sink that takes nothing until it is opened, and at most 1,000 bytes in one write. */
 class SlowSink implements ByteSink {
   text = "";
   writes = 0;
@@ -16,7 +16,7 @@ class SlowSink implements ByteSink {
   }
 }
 
-Deno.test("lines come out in order, and all of them are out after a flush", async () => {
+Deno.test("lines are written in order, all of them before a flush resolves", async () => {
   const sink = new SlowSink();
   const output = new Output(sink);
   const lines = Array.from({ length: 1000 }, (_, i) => `line ${i}`);
@@ -24,10 +24,10 @@ Deno.test("lines come out in order, and all of them are out after a flush", asyn
   sink.open.resolve();
   await output.flush();
   assert.equal(sink.text, lines.join("\n") + "\n");
-  assert(sink.writes < 20, "many lines go out in one write");
+  assert(sink.writes < 20, "many lines share a write");
 });
 
-Deno.test("what is logged a bit at a time is written together, in order with lines", async () => {
+Deno.test("log lines are written together, in order with other lines", async () => {
   const sink = new SlowSink();
   sink.open.resolve();
   const output = new Output(sink);
@@ -35,25 +35,25 @@ Deno.test("what is logged a bit at a time is written together, in order with lin
     output.log(`${i}`);
     await new Promise((resolve) => setTimeout(resolve));
   }
-  output.line("a line that waits for nobody");
+  output.line("an urgent line");
   await output.flush();
-  assert.equal(sink.text, "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\na line that waits for nobody\n");
+  assert.equal(sink.text, "0\n1\n2\n3\n4\n5\n6\n7\n8\n9\nan urgent line\n");
   assert(sink.writes < 10, `${sink.writes} writes`);
 });
 
-Deno.test("what is logged is written by itself, and at once where everything is to be out", async () => {
+Deno.test("log lines are written after a moment, or at once by a flush", async () => {
   const sink = new SlowSink();
   sink.open.resolve();
   const output = new Output(sink);
-  output.log("before the end");
+  output.log("flushed");
   await output.flush();
-  assert.equal(sink.text, "before the end\n");
-  output.log("some time");
+  assert.equal(sink.text, "flushed\n");
+  output.log("later");
   while (sink.writes < 2) await new Promise((resolve) => setTimeout(resolve, 1));
-  assert.equal(sink.text, "before the end\nsome time\n");
+  assert.equal(sink.text, "flushed\nlater\n");
 });
 
-Deno.test("who prints too much for a slow reader is told to wait", async () => {
+Deno.test("a caller that prints too much for a slow reader is told to wait", async () => {
   const sink = new SlowSink();
   const output = new Output(sink);
   assert.equal(output.ready(), undefined);
@@ -65,7 +65,7 @@ Deno.test("who prints too much for a slow reader is told to wait", async () => {
   assert.equal(output.ready(), undefined);
 });
 
-Deno.test("a reader who has gone is noticed once, and nothing is kept for him", async () => {
+Deno.test("a broken pipe is reported once, and nothing is buffered after it", async () => {
   const broken: unknown[] = [];
   const reason = new Deno.errors.BrokenPipe();
   const output = new Output({ write: () => Promise.reject(reason) }, (error) => broken.push(error));

@@ -1,4 +1,4 @@
-/** DESIGN: untrusted text. One function, one table. */
+/** Untrusted text: how it is shown and serialized, and which names are valid. */
 import assert from "node:assert/strict";
 import {
   MAX_NAME_LENGTH,
@@ -45,21 +45,21 @@ const SHOWN_AS: readonly [what: string, text: string, shown: string][] = [
     "\u{13441}\u{16FE4}\u{1D159}\u{13430}",
     "<U+13441><U+16FE4><U+1D159><U+13430>",
   ],
-  ["a line break where one line is wanted", "a\nb", "a␊b"],
+  ["a line break in a single line", "a\nb", "a␊b"],
 ];
 
 for (const [what, text, shown] of SHOWN_AS) {
   Deno.test(`showable: ${what}`, () => assert.equal(showable(text), shown));
 }
 
-Deno.test("showable: further lines are indented, whatever ends them", () => {
+Deno.test("showable: continuation lines are indented, after any kind of line break", () => {
   assert.equal(
     showable("one\ntwo\r\n[17:24] Alice> three\rfour", "  "),
     "one\n  two\n  [17:24] Alice> three␍four",
   );
 });
 
-Deno.test("showable: no code point survives that could steer a terminal", () => {
+Deno.test("showable: no code point survives that could control a terminal", () => {
   for (let codePoint = 0; codePoint <= 0x10FFFF; codePoint++) {
     const shown = showable(`a${String.fromCodePoint(codePoint)}b`);
     // deno-lint-ignore no-control-regex
@@ -67,11 +67,11 @@ Deno.test("showable: no code point survives that could steer a terminal", () => 
   }
 });
 
-Deno.test("showable: a megabyte is no trouble", () => {
+Deno.test("showable: a megabyte is rendered in full", () => {
   assert.equal(showable("\x1b".repeat(1_000_000)), "␛".repeat(1_000_000));
 });
 
-const GOOD_NAMES = [
+const VALID_NAMES = [
   "Bob",
   "Anna Lena",
   "O'Neil <3",
@@ -87,11 +87,11 @@ const GOOD_NAMES = [
   "🦕".repeat(MAX_NAME_LENGTH),
 ];
 
-for (const name of GOOD_NAMES) {
-  Deno.test(`a name may be ${name}`, () => assert.equal(nameProblem(name), undefined));
+for (const name of VALID_NAMES) {
+  Deno.test(`a valid name: ${name}`, () => assert.equal(nameProblem(name), undefined));
 }
 
-const BAD_NAMES: readonly [name: string, problem: RegExp][] = [
+const INVALID_NAMES: readonly [name: string, problem: RegExp][] = [
   ["", /is empty/],
   ["x".repeat(MAX_NAME_LENGTH + 1), /longer than 64/],
   ["a/b", /has a '\/'/],
@@ -100,11 +100,11 @@ const BAD_NAMES: readonly [name: string, problem: RegExp][] = [
   ["a\tb", /control or invisible/],
   ["Bo\u200bb", /control or invisible/],
   ["\u202eBob", /control or invisible/],
-  ["Bo\ufffd", /not Unicode/],
+  ["Bo\ufffd", /not valid Unicode/],
   [" Bob", /white space/],
   ["Bob\u00a0", /white space/],
   ["Jose\u0301", /normalization form C/],
-  ["\u2800", /shows nothing/],
+  ["\u2800", /no visible characters/],
   ["Bob> yes, pay him", /has a '>', which marks a speaker/],
   ["Bob＞ yes", /has a '>'/],
   ["Bob› yes", /has a '›'/],
@@ -114,9 +114,9 @@ const BAD_NAMES: readonly [name: string, problem: RegExp][] = [
   ["Bob: yes", /has a ':'/],
   ["Bob:", /has a ':'/],
   ["Anna  Lena", /two spaces in a row/],
-  ["Anna\u00a0Lena", /not a plain space/],
-  ["Anna\u3000Lena", /not a plain space/],
-  ["Bo\u2800b", /not a plain space/],
+  ["Anna\u00a0Lena", /white space other than plain spaces/],
+  ["Anna\u3000Lena", /white space other than plain spaces/],
+  ["Bo\u2800b", /white space other than plain spaces/],
   ["Bo\u{16FE4}b", /control or invisible/],
   ["Bo\u{1D159}b", /control or invisible/],
   ["Bo\u{13430}b", /control or invisible/],
@@ -126,13 +126,13 @@ const BAD_NAMES: readonly [name: string, problem: RegExp][] = [
   ["x\u0301\u0302\u0303\u0304\u0305", /more than four accents/],
 ];
 
-for (const [name, problem] of BAD_NAMES) {
-  Deno.test(`a name may not be ${JSON.stringify(name)}`, () => {
-    assert.match(nameProblem(name) ?? "fine", problem);
+for (const [name, problem] of INVALID_NAMES) {
+  Deno.test(`an invalid name: ${JSON.stringify(name)}`, () => {
+    assert.match(nameProblem(name) ?? "valid", problem);
   });
 }
 
-Deno.test("our own name is trimmed and normalized before it is judged", () => {
+Deno.test("our own name is trimmed and normalized before it is checked", () => {
   assert.equal(parseName("  Jose\u0301 "), "José");
   assert.throws(() => parseName("   "), { code: "USAGE", message: /is empty/ });
 });
@@ -142,7 +142,7 @@ Deno.test("a name from an old journal cannot pose as a speaker", () => {
   assert.equal(showableName("Bob> yes [x]"), "Bob<U+003E> yes <U+005B>x<U+005D>");
 });
 
-Deno.test("JSON is safe to print, whatever is in it, and parses to exactly that", () => {
+Deno.test("any value becomes JSON that is safe to print and parses to the same value", () => {
   for (let codePoint = 0; codePoint <= 0x10FFFF; codePoint++) {
     const text = `a${String.fromCodePoint(codePoint)}b`;
     const json = toJson(text);

@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { pause, within } from "../../src/base/timing.ts";
 
-Deno.test("waits of any length are taken without a warning of the runtime", async () => {
+Deno.test("delays of any length cause no warning from the runtime", async () => {
   const warnings: Error[] = [];
-  const note = (warning: Error) => void warnings.push(warning);
-  process.on("warning", note);
+  const record = (warning: Error) => void warnings.push(warning);
+  process.on("warning", record);
   for (const ms of [-Infinity, -1, 0]) {
     await pause(ms);
     await within(ms, new Promise(() => {}));
@@ -15,6 +15,6 @@ Deno.test("waits of any length are taken without a warning of the runtime", asyn
     await within(ms, Promise.resolve());
   }
   await new Promise((resolve) => setTimeout(resolve));
-  process.off("warning", note);
+  process.off("warning", record);
   assert.deepEqual(warnings, []);
 });

@@ -112,7 +112,7 @@ Deno.test("events about identities match the schema", async () => {
     });
     assert.match(
       `${message}`,
-      /^127\.0\.0\.1:\d+: whoever is there says to be Bob and has the key /,
+      /^127\.0\.0\.1:\d+: the peer there claims to be Bob but has the key /,
     );
     for (const key of [bobs, theirs]) assert(`${message}`.includes(key.fingerprint));
     assert(`${hint}`.includes(`${alice.program.home}/known_peers`), `${hint}`);

@@ -61,7 +61,7 @@ Deno.test("an impostor is reported on stderr, once, with all keys; a lookalike a
       "^WARNING: someone else is claiming to be Bob\\. Nothing will be sent to them\\.\n" +
         `        SHA256:\\S{43} is the key at 127\\.0\\.0\\.1:${b}\n` +
         `        ${right.replaceAll(/[+/]/g, "\\$&")} is the key of Bob\n` +
-        "        if Bob told you of a new key, remove the line with the old one from " +
+        "        if Bob told you about a new key, remove the line with the old one from " +
         `${home.env.GREET_HOME}/known_peers\n`,
       "m",
     ),
@@ -80,7 +80,10 @@ Deno.test("a chat does not start with a malformed known_peers file", async () =>
   const [a, b] = freePorts();
   const { code, out, err } = await run(["chat", "Alice", a, b, "--tls"], home);
   assert.deepEqual([code, out], [1, ""]);
-  assert.match(err, /^greet: error: line 2 of \S+known_peers is not SHA256:… and a name\n/);
+  assert.match(
+    err,
+    /^greet: error: line 2 of \S+known_peers is not a fingerprint \(SHA256:…\) and a name\n/,
+  );
 });
 
 Deno.test("a chat with another machine is encrypted by default, and hints that it cannot be reached", async () => {

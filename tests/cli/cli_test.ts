@@ -204,7 +204,7 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
   [
     ["serve", "65536"],
     '"65536" is not a port',
-    "a port is a number from 0 to 65535; 0 takes a free one",
+    "a port is a number from 0 to 65535; 0 chooses a free one",
   ],
   [["serve", "http"], '"http" is not a port'],
   [["serve", "1", "2"], 'unexpected argument "2"', "usage: greet serve [PORT] [OPTION...]"],
@@ -214,7 +214,7 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
   [
     ["greet", "localhost", "Bob"],
     'the target "localhost" has no port',
-    "write localhost:PORT, or say who knows that name: --names",
+    "write localhost:PORT, or look it up on a naming service with --names",
   ],
   [["greet", "1", ""], 'the name "" is empty'],
   [["greet", "1", "Bob", "a/b"], "the name \"a/b\" has a '/'"],

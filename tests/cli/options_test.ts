@@ -358,8 +358,8 @@ filesTest("files that cannot be used are refused before anything is sent", async
     ["--cert none.pem --key k.pem", /^the certificate ".*none\.pem" cannot be read$/],
     ["--cert c.pem --key none.pem", /^the private key ".*none\.pem" cannot be read$/],
     ["--cert c.pem --key text.pem", /^there is no private key in ".*text\.pem"$/],
-    ["--cert k.pem --key c.pem", /are no certificate and its private key$/],
-    ["--cert a.pem --key k.pem", /^the private key in .*k\.pem is not that of .*a\.pem$/],
+    ["--cert k.pem --key c.pem", /are not a certificate and its private key$/],
+    ["--cert a.pem --key k.pem", /^the private key in .*k\.pem does not belong to .*a\.pem$/],
   ];
   for (const [options, message] of wrong) {
     await assert.rejects(clientTls(files(options), far), { code: "FAILED", message }, options);

@@ -37,7 +37,7 @@ const TOLD = {
   "mutual TLS": [
     "greet: error: a caller does not speak TLS, and this side does",
     "greet: error: a caller does not trust this server's certificate",
-    "greet: error: a caller shows no certificate, and this server wants one",
+    "greet: error: a caller shows no certificate, and this server requires one",
   ],
 };
 const EITHER = /the certificate (has expired|is not trusted)\n/;
@@ -179,10 +179,10 @@ tlsTest("a chat is entered by those who have a key, and speak TLS if it does", a
   const told = {
     plain: ["a caller speaks TLS, and this side does not"],
     secure: [
+      "a caller at 127.0.0.1 shows a certificate that has expired",
+      "a caller at 127.0.0.1 shows no certificate",
       "a caller does not speak TLS, and this side does",
       "a caller does not trust this server's certificate",
-      "somebody at 127.0.0.1 shows a certificate that has expired",
-      "somebody at 127.0.0.1 shows no certificate",
     ],
   };
   for (const kind of ["plain", "secure"] as const) {
@@ -231,7 +231,8 @@ tlsTest(
     await until(second, 78);
     // The new certificate with the old key: shown is what was there before.
     await Deno.copyFile(renewed.cert, files.cert);
-    const broken = `greet: error: the private key in ${files.key} is not that of ${files.cert}\n`;
+    const broken =
+      `greet: error: the private key in ${files.key} does not belong to ${files.cert}\n`;
     const said = (async () => {
       for (;;) {
         await trusting(first);
@@ -420,8 +421,8 @@ tlsTest("files that are none are told apart, and nothing of a key is told", asyn
     [`${rubbish}.not`, one.key, /^the certificate ".*rubbish\.not" cannot be read$/],
     [rubbish, one.key, /^there is no certificate in ".*rubbish"$/],
     [one.cert, rubbish, /^there is no private key in ".*rubbish"$/],
-    [one.cert, half, /no certificate and its private key$/],
-    [one.cert, other.key, /^the private key in .*other\.key is not that of .*one\.pem$/],
+    [one.cert, half, /not a certificate and its private key$/],
+    [one.cert, other.key, /^the private key in .*other\.key does not belong to .*one\.pem$/],
   ];
   for (const [cert, key, message] of cases) {
     assert.throws(() => readKeyPair(cert, key), (error: Error) => {

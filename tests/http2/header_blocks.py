@@ -1,4 +1,4 @@
-"""Prints header blocks of one connection, and how large each is when it is decoded: header_blocks.py SEED"""
+"""Prints the header blocks of one connection with their decoded sizes: header_blocks.py SEED"""
 
 import random
 import sys

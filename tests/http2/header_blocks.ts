@@ -1,10 +1,10 @@
 /**
- * Header blocks whose decoded size is known, made independently of what measures them.
+ * Encodes header blocks of known decoded size, independently of the code that measures them.
  *
  * @module
  */
 
-/** Random numbers below a bound. */
+/** Returns a random number below a bound. */
 export type Below = (bound: number) => number;
 
 const STATIC_TABLE = `:authority|:method GET|:method POST|:path /|:path /index.html|:scheme http|
@@ -30,7 +30,7 @@ function sizeOf({ name, value }: Field): number {
   return name + value + 32;
 }
 
-/** An integer of HPACK's. Source: RFC 7541, section 5.1. */
+/** Encodes an HPACK integer. Source: RFC 7541, section 5.1. */
 export function integer(value: number, bits: number, first: number): number[] {
   const max = 2 ** bits - 1;
   if (value < max) return [first | value];
@@ -39,19 +39,19 @@ export function integer(value: number, bits: number, first: number): number[] {
   return [...bytes, value];
 }
 
-/** Text that is not Huffman-coded; which text does not matter here. */
+/** Encodes a text of a given length, without Huffman coding. */
 export function text(length: number): number[] {
   return [...integer(length, 7, 0), ...Array(length).fill(120)];
 }
 
-/** A frame. Source: RFC 9113, section 4.1. */
+/** Encodes a frame. Source: RFC 9113, section 4.1. */
 export function frame(type: number, flags: number, stream: number, payload: readonly number[]) {
   const { length } = payload;
   const header = [length >> 16, length >> 8 & 255, length & 255, type, flags];
   return Uint8Array.of(...header, 0, 0, stream >> 8, stream & 255, ...payload);
 }
 
-/** Makes random blocks as a well-meaning sender may, with a dynamic table that really evicts. */
+/** Encodes random blocks as an ordinary sender does, with a dynamic table that evicts entries. */
 export class RandomBlocks {
   readonly #below: Below;
   #table: Field[] = [];
@@ -61,7 +61,7 @@ export class RandomBlocks {
     this.#below = below;
   }
 
-  /** A block, and how large it is when it is decoded. */
+  /** Encodes a block, and returns it with its decoded size. */
   next(): { bytes: number[]; size: number } {
     const bytes = this.#below(5) === 0 ? this.#resize() : [];
     let size = 0;

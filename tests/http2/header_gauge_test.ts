@@ -1,18 +1,18 @@
-/** Headers are measured as they arrive: never too small, whatever form they come in. */
+/** Headers are measured as they arrive, and never underestimated. */
 import assert from "node:assert/strict";
 import { HeaderGauge } from "../../src/http2/header_gauge.ts";
 import { HpackGauge } from "../../src/http2/hpack_gauge.ts";
-import { ORDINARY_BYTES, STREAM_BYTES } from "../../src/http2/open_streams.ts";
+import { ORDINARY_HEADER_BYTES, STREAM_OVERHEAD_BYTES } from "../../src/http2/open_streams.ts";
 import { type Below, frame, integer, RandomBlocks, text } from "./header_blocks.ts";
 import { randomNumbers } from "../support/program.ts";
 
 const DATA = 0, HEADERS = 1, PUSH_PROMISE = 5, PING = 6, CONTINUATION = 9;
 const END_HEADERS = 4, PADDED = 8, PRIORITY = 32;
 
-/** What an ordinary call counts here. */
+/** How many bytes an ordinary call counts as in these tests. */
 const CALL_BYTES = 100;
 
-/** What a client sends first. Source: RFC 9113, section 3.4. */
+/** A client's preface. Source: RFC 9113, section 3.4. */
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
 function below(seed: number): Below {
@@ -20,7 +20,7 @@ function below(seed: number): Below {
   return (bound) => Math.floor(random() * bound);
 }
 
-/** A block in frames as they may come: split anywhere, padded, with a priority. */
+/** Puts a block into frames: split at random, some padded, some with a priority. */
 function framesOf(block: readonly number[], stream: number, random: Below) {
   const cuts = Array.from({ length: random(4) }, () => random(block.length + 1)).sort((a, b) =>
     a - b
@@ -40,7 +40,7 @@ function framesOf(block: readonly number[], stream: number, random: Below) {
   });
 }
 
-/** Lets a gauge read bytes in random pieces. */
+/** Passes bytes to a gauge in random pieces. */
 function receiveInPieces(gauge: HeaderGauge, bytes: Uint8Array, random: Below): boolean {
   for (let at = 0; at < bytes.length;) {
     const end = at + 1 + random(random(2) === 0 ? 10 : 5_000);
@@ -50,7 +50,7 @@ function receiveInPieces(gauge: HeaderGauge, bytes: Uint8Array, random: Below): 
   return true;
 }
 
-Deno.test("whatever form headers come in, calls with large headers count what they are", () => {
+Deno.test("calls with large headers count as their actual size, however the headers are sent", () => {
   for (let seed = 0; seed < 300; seed++) {
     const random = below(seed);
     const blocks = new RandomBlocks(random);
@@ -59,7 +59,7 @@ Deno.test("whatever form headers come in, calls with large headers count what th
     let held = 0;
     for (let stream = 1; stream < 80; stream += 2) {
       const { bytes, size } = blocks.next();
-      held += size <= ORDINARY_BYTES ? CALL_BYTES : size + STREAM_BYTES;
+      held += size <= ORDINARY_HEADER_BYTES ? CALL_BYTES : size + STREAM_OVERHEAD_BYTES;
       sent.push(
         ...framesOf(bytes, stream, random),
         frame(DATA, 0, stream, Array(random(300)).fill(5)),
@@ -67,11 +67,11 @@ Deno.test("whatever form headers come in, calls with large headers count what th
       sent.push(frame(PING, 0, 0, [1, 2, 3, 4, 5, 6, 7, 8]));
     }
     assert(receiveInPieces(gauge, Buffer.concat(sent), random), `seed ${seed}`);
-    assert.equal(gauge.held, held, `seed ${seed}`);
+    assert.equal(gauge.heldBytes, held, `seed ${seed}`);
   }
 });
 
-/** Measures one block; undefined where it is refused. */
+/** Measures one block; `undefined` if it is refused. */
 function measure(block: readonly number[]): number | undefined {
   const gauge = new HpackGauge();
   gauge.begin();
@@ -79,7 +79,7 @@ function measure(block: readonly number[]): number | undefined {
   return isAcceptable && gauge.isBetweenFields ? gauge.bytes : undefined;
 }
 
-/** A Python that has the package hpack, if there is one: Debian's, where another one comes first. */
+/** A Python with the package hpack, if any: Debian's may not be the first in PATH. */
 async function findPython(): Promise<string | undefined> {
   for (const python of ["python3", "/usr/bin/python3"]) {
     const { success } = await new Deno.Command(python, { args: ["-c", "import hpack"] })
@@ -91,10 +91,10 @@ async function findPython(): Promise<string | undefined> {
 const python = await findPython();
 
 Deno.test({
-  name: "blocks that Python encodes are never measured too small (needs Python with hpack)",
+  name: "blocks that Python encodes are never underestimated (needs Python with hpack)",
   ignore: python === undefined,
   async fn() {
-    const script = new URL("./header_blocks.py", import.meta.url).pathname;
+    const script = `${import.meta.dirname}/header_blocks.py`;
     for (let seed = 0; seed < 10; seed++) {
       const { stdout } = await new Deno.Command(python!, { args: [script, `${seed}`] }).output();
       const gauge = new HpackGauge();
@@ -113,11 +113,11 @@ Deno.test({
 });
 
 const GET = 0x82;
-/** A literal field with a name of one byte, which goes into the dynamic table. */
+/** A literal field with a name of one byte that is added to the dynamic table. */
 const kept = (length: number) => [0x40, ...text(1), ...text(length)];
 const NEWEST = 0xbe;
 
-Deno.test("a block may have 100 fields and 32 kB, and repeat 8 kB", () => {
+Deno.test("a block may have 100 fields and 32 kB, and may repeat 8 kB", () => {
   assert.equal(measure(Array(100).fill(GET)), 100 * (7 + 3 + 32));
   assert.equal(measure(Array(101).fill(GET)), undefined);
   const largest = 32_768 - 32 - 1;
@@ -128,38 +128,38 @@ Deno.test("a block may have 100 fields and 32 kB, and repeat 8 kB", () => {
   assert.equal(measure([...kept(1_023), ...Array(9).fill(NEWEST)]), undefined);
 });
 
-Deno.test("a field that is too large is refused before it has arrived", () => {
+Deno.test("a field that is too large is refused as soon as its length is known", () => {
   const gauge = new HpackGauge();
   gauge.begin();
   const announced = Uint8Array.of(0, ...text(1), ...integer(40_000, 7, 0));
   assert(!gauge.read(announced, 0, announced.length));
 });
 
-Deno.test("Huffman-coded text counts as the longest text that it can stand for", () => {
+Deno.test("Huffman-coded text counts as the longest text that it can represent", () => {
   assert.equal(measure([0, ...integer(5, 7, 0x80), 1, 2, 3, 4, 5, ...text(2)]), 8 + 2 + 32);
-  // 16 kB that Huffman codes do not shorten, such as a token may be.
+  // 16 kB that Huffman coding does not shorten, such as a token.
   const token = Array(16_384).fill(255);
   assert.equal(measure([0, ...text(13), ...integer(16_384, 7, 0x80), ...token]), 13 + 26_214 + 32);
 });
 
-Deno.test("what is malformed is refused", () => {
+Deno.test("malformed blocks are refused", () => {
   const malformed: [what: string, ...block: number[]][] = [
     ["index 0", 0x80],
     ["an entry of an empty table", NEWEST],
     ["an entry beyond the table", ...kept(1), 0xbf],
     ["a name beyond the table", 0x7f, 100],
-    ["a table larger than announced", ...integer(4_097, 5, 0x20)],
+    ["a table larger than allowed", ...integer(4_097, 5, 0x20)],
     ["an endless integer", 0xff, 0x80, 0x80, 0x80, 0x80],
     ["an integer of more than 32 bits", 0xff, 0xff, 0xff, 0xff, 0xff, 0x0f],
-    ["no value", 0, ...text(3)],
+    ["a name without a value", 0, ...text(3)],
     ["half of a value", 0, ...text(3), 5, 1, 2],
   ];
   for (const [what, ...block] of malformed) assert.equal(measure(block), undefined, what);
 });
 
-Deno.test("frames that HTTP/2 does not allow are refused, and those that gRPC does not need", () => {
+Deno.test("frames that HTTP/2 forbids or gRPC does not use are refused", () => {
   const refused: [what: string, ...frames: Uint8Array[]][] = [
-    ["CONTINUATION of nothing", frame(CONTINUATION, END_HEADERS, 1, [GET])],
+    ["CONTINUATION without a block", frame(CONTINUATION, END_HEADERS, 1, [GET])],
     ["another frame within a block", frame(HEADERS, 0, 1, [GET]), frame(PING, 0, 0, Array(8))],
     ["another block within a block", frame(HEADERS, 0, 1, [GET]), frame(HEADERS, 4, 3, [GET])],
     ["another stream's block", frame(HEADERS, 0, 1, [GET]), frame(CONTINUATION, 4, 3, [GET])],
@@ -181,10 +181,10 @@ function endless(payload: number[]): Uint8Array[] {
   return [frame(HEADERS, 0, 1, [GET]), ...Array(4_000).fill(next)];
 }
 
-Deno.test("headers count as long as their stream is open", () => {
+Deno.test("headers count while their stream is open", () => {
   const END_STREAM = 1, RST_STREAM = 3;
   const large = [0, ...text(1), ...text(5_000)];
-  const counted = 5_033 + STREAM_BYTES;
+  const counted = 5_033 + STREAM_OVERHEAD_BYTES;
   const open = frame(HEADERS, END_HEADERS, 1, large);
   const ended = frame(DATA, END_STREAM, 1, []);
   const reset = frame(RST_STREAM, 0, 1, [0, 0, 0, 8]);
@@ -192,29 +192,29 @@ Deno.test("headers count as long as their stream is open", () => {
   const server = () => {
     const gauge = new HeaderGauge("server", CALL_BYTES);
     assert(gauge.receive(Buffer.concat([PREFACE, open])));
-    assert.equal(gauge.held, counted);
+    assert.equal(gauge.heldBytes, counted);
     return gauge;
   };
   const first = server();
-  // Twice from the same side is not from both.
+  // Ending twice from one side is not ending from both sides.
   assert(first.receive(Buffer.concat([ended, ended])));
-  assert.equal(first.held, counted);
+  assert.equal(first.heldBytes, counted);
   first.send(ended);
-  assert.equal(first.held, 0);
-  // What comes too late is not kept by anything.
+  assert.equal(first.heldBytes, 0);
+  // A stream that was closed is not opened again.
   assert(first.receive(open));
-  assert.equal(first.held, 0);
+  assert.equal(first.heldBytes, 0);
   const second = server();
   second.receive(reset);
-  assert.equal(second.held, 0);
+  assert.equal(second.heldBytes, 0);
   const third = server();
   third.send(reset);
-  assert.equal(third.held, 0);
+  assert.equal(third.heldBytes, 0);
 
   const client = new HeaderGauge("client", 0);
   client.send(Buffer.concat([PREFACE, frame(HEADERS, END_HEADERS | END_STREAM, 1, [GET])]));
   assert(client.receive(Buffer.concat([open, open])));
-  assert.equal(client.held, 2 * 5_033 + STREAM_BYTES);
+  assert.equal(client.heldBytes, 2 * 5_033 + STREAM_OVERHEAD_BYTES);
   client.receive(ended);
-  assert.equal(client.held, 0);
+  assert.equal(client.heldBytes, 0);
 });

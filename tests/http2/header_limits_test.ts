@@ -1,9 +1,10 @@
-/** Header blocks that are too large end a connection, and the runtime never reads them. */
+/** Header blocks that are too large close the connection before the runtime reads them. */
 import assert from "node:assert/strict";
 import http2 from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
 import { greet, GreetError, newIdentity, serveGreeter, serveNames } from "../../mod.ts";
+import { Pulse } from "../../src/base/timing.ts";
 import { HeaderLimits } from "../../src/http2/header_limits.ts";
 import { frame, text } from "./header_blocks.ts";
 import { Bot, freePorts, inTime } from "../support/program.ts";
@@ -16,16 +17,16 @@ const HELLO = Buffer.concat([PREFACE, frame(SETTINGS, 0, 0, [])]);
 const SETTINGS_ACK = frame(SETTINGS, ACK, 0, []);
 const FIRST = Array(8).fill(1), SECOND = Array(8).fill(2);
 
-/** A field more than a block may have: `:status: 200`, or for a server just as well. */
+/** One field more than a block may have. It is `:status: 200`, for servers too. */
 const TOO_MANY = frame(HEADERS, END_HEADERS, 1, Array(101).fill(0x88));
 
 /** Source: RFC 9113, section 7. */
 const ENHANCE_YOUR_CALM = [0, 0, 0, 11];
 
-/** One end of a connection whose other end is tested, and all that has arrived on it. */
+/** Our end of a connection to the code under test, and everything that has arrived on it. */
 class RawConnection {
   #arrived = Buffer.alloc(0);
-  #changed = Promise.withResolvers<void>();
+  readonly #changed = new Pulse();
   #isClosed = false;
   readonly #socket: net.Socket;
 
@@ -33,21 +34,16 @@ class RawConnection {
     this.#socket = socket;
     socket.on("data", (chunk: Uint8Array) => {
       this.#arrived = Buffer.concat([this.#arrived, chunk]);
-      this.#notify();
+      this.#changed.beat();
     });
     socket.on("error", () => {});
     socket.on("close", () => {
       this.#isClosed = true;
-      this.#notify();
+      this.#changed.beat();
     });
   }
 
-  #notify(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers();
-  }
-
-  /** Sends several frames so that they arrive together. */
+  /** Sends frames together. */
   send(...frames: Uint8Array[]): void {
     this.#socket.write(Buffer.concat(frames));
   }
@@ -58,14 +54,14 @@ class RawConnection {
 
   async until(bytes: Uint8Array | string): Promise<void> {
     const wait = async () => {
-      while (!this.has(bytes)) await this.#changed.promise;
+      while (!this.has(bytes)) await this.#changed.next;
     };
     await inTime(wait(), () => `${bytes} in ${this.#arrived.toString("hex")}`);
   }
 
   async closed(): Promise<void> {
     const wait = async () => {
-      while (!this.#isClosed) await this.#changed.promise;
+      while (!this.#isClosed) await this.#changed.next;
     };
     await inTime(wait(), "a closed connection");
   }
@@ -75,14 +71,14 @@ class RawConnection {
   }
 }
 
-/** A connection on which headers were too many ends without an answer to the ping that came with them. */
+/** Checks that a connection was closed with a reason, and without an answer to the last ping. */
 async function assertRefused(connection: RawConnection): Promise<void> {
   await connection.closed();
   assert(connection.has([...ENHANCE_YOUR_CALM, ...new TextEncoder().encode("header block")]));
   assert(!connection.has(frame(PING, ACK, 0, SECOND)));
 }
 
-/** Tests a server, over connections that somebody unknown can make. */
+/** Checks that a server limits headers, over connections that any client can open. */
 async function assertLimited(connect: () => net.Socket): Promise<void> {
   using connection = new RawConnection(connect());
   connection.send(HELLO);
@@ -97,14 +93,14 @@ async function assertLimited(connect: () => net.Socket): Promise<void> {
   await assertRefused(atOnce);
 }
 
-Deno.test("too many headers end a connection to serve or names before the runtime reads them", async () => {
+Deno.test("too many headers close a connection to serve or names before the runtime reads them", async () => {
   await using server = await serveGreeter();
   await using names = await serveNames({ port: 0 });
   for (const { port } of [server, names]) await assertLimited(() => net.connect(port, "127.0.0.1"));
   assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
 });
 
-Deno.test("too many headers end a TLS connection to a chat before the runtime reads them", async () => {
+Deno.test("too many headers close a TLS connection to a chat before the runtime reads them", async () => {
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b, "--tls"]);
   await using _bob = new Bot(["Bob", b, a, "--tls"]);
@@ -122,7 +118,7 @@ Deno.test("too many headers end a TLS connection to a chat before the runtime re
   );
 });
 
-/** A server that listens on a port of its own. */
+/** A server on a free port. */
 class Listening implements AsyncDisposable {
   readonly #server: net.Server;
 
@@ -174,7 +170,7 @@ class FloodingServer extends Listening {
 }
 
 for (const transport of ["plaintext", "TLS"]) {
-  Deno.test(`a server that answers with too many headers over ${transport} is hung up on, and the user told why`, async () => {
+  Deno.test(`a client closes the connection to a server that answers with too many headers over ${transport}, and reports why`, async () => {
     const { cert, key } = await newIdentity("Mallory");
     const isSecure = transport === "TLS";
     const pair = { cert: Buffer.from(cert), key: Buffer.from(key), ALPNProtocols: ["h2"] };
@@ -191,7 +187,7 @@ for (const transport of ["plaintext", "TLS"]) {
 }
 
 for (const transport of ["plaintext", "TLS"]) {
-  Deno.test(`over ${transport}, the runtime gets all that passes the limits, and nothing else`, async () => {
+  Deno.test(`over ${transport}, the runtime receives everything within the limits and nothing else`, async () => {
     const { cert, key } = await newIdentity("Alice");
     const isSecure = transport === "TLS";
     const pair = { cert: Buffer.from(cert), key: Buffer.from(key), ALPNProtocols: ["h2"] };
@@ -199,12 +195,12 @@ for (const transport of ["plaintext", "TLS"]) {
     const runtime = http2.createServer();
     runtime.on("session", (session) => session.on("ping", (payload) => pings.push([...payload])));
     const limits = new HeaderLimits({ side: "server", maxOpenCalls: 10 });
-    const take = (socket: net.Socket) => {
+    const accept = (socket: net.Socket) => {
       socket.on("error", () => {});
       if (limits.limit(socket)) runtime.emit("connection", socket);
     };
     await using listener = await Listening.start(
-      isSecure ? tls.createServer(pair, take) : net.createServer(take),
+      isSecure ? tls.createServer(pair, accept) : net.createServer(accept),
     );
     const { port } = listener;
     using connection = new RawConnection(
@@ -220,19 +216,19 @@ for (const transport of ["plaintext", "TLS"]) {
   });
 }
 
-/** A string of HPACK's, not Huffman-coded. */
+/** Encodes an HPACK string, without Huffman coding. */
 function string(value: string): number[] {
   return [value.length, ...new TextEncoder().encode(value)];
 }
 
-/** The headers of a call with a token of 15 kB; the call never comes. */
+/** The headers of a call with a token of 15 kB; its request is never sent. */
 const CALL = [
   ...[0x83, 0x86, 0x04, ...string("/greet.v1.Greeter/Greet"), 0x01, ...string("localhost")],
   ...[0x0f, 0x10, ...string("application/grpc"), 0x00, ...string("te"), ...string("trailers")],
   ...[0x00, ...string("token"), ...text(15_000)],
 ];
 
-Deno.test("streams with large headers are held up to a limit for all connections; others are served", async () => {
+Deno.test("the large headers of all connections are bounded together, and other clients are served", async () => {
   await using server = await serveGreeter();
   using stack = new DisposableStack();
   const connections = Array.from(
@@ -251,7 +247,7 @@ Deno.test("streams with large headers are held up to a limit for all connections
   assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
 });
 
-Deno.test("only so many calls may be open on all connections together", async () => {
+Deno.test("the number of open calls is bounded for all connections together", async () => {
   const runtime = http2.createServer();
   const limits = new HeaderLimits({ side: "server", maxOpenCalls: 10 });
   await using listener = await Listening.start(net.createServer((socket) => {
@@ -272,10 +268,10 @@ Deno.test("only so many calls may be open on all connections together", async ()
   await first.until(frame(PING, ACK, 0, FIRST));
   using second = open(6);
   await second.until(frame(PING, ACK, 0, FIRST));
-  // One that asks for more than half of what the largest has is refused itself.
+  // A connection that would hold more than half of what the largest holds is closed itself.
   using third = open(11);
   await third.closed();
-  // For one that asks for little, the largest has to go.
+  // For one that holds little, the largest is closed.
   using fourth = open(1);
   await second.closed();
   for (const connection of [first, fourth]) {

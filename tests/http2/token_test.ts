@@ -1,16 +1,16 @@
-/** Limits on headers are not in the way of what others send: clients with tokens of 16 kB. */
+/** The limits on headers admit tokens of 16 kB, whatever client sends them. */
 import assert from "node:assert/strict";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
 import { has } from "../support/etcd.ts";
 import { Program, ROOT, serving } from "../support/program.ts";
 
-/** 16 kB that no encoding makes much shorter. */
+/** A token of 16 kB that no encoding shortens much. */
 const TOKEN = crypto.getRandomValues(new Uint8Array(16_384)).toBase64().slice(0, 16_384);
 
-/** What runs a client, before its address, token and certificate; built in a folder if need be. */
+/** Returns the command of a client, without its arguments; may build it in a folder. */
 type Client = (folder: string) => string[] | Promise<string[]>;
 
-/** The first of some commands that succeeds, without its last arguments. */
+/** The first command that succeeds, without its arguments. */
 async function findWorking(...commands: [command: string, ...args: string[]][]) {
   for (const [command, ...args] of commands) {
     const { success } = await new Deno.Command(command, { args }).output()
@@ -33,14 +33,14 @@ function hasFolder(path: string): Promise<boolean> {
 
 async function buildGo(folder: string): Promise<string[]> {
   const { success, stderr } = await new Deno.Command("go", {
-    args: ["build", "-o", `${folder}/client`, `${ROOT}tests/token_client.go`],
+    args: ["build", "-o", `${folder}/client`, `${ROOT}/tests/http2/token_client.go`],
     env: { GO111MODULE: "off", GOPATH: GO_PATH },
   }).output();
   assert(success, new TextDecoder().decode(stderr));
   return [`${folder}/client`];
 }
 
-const clients: [what: string, isThere: boolean, client: Client][] = [
+const clients: [what: string, isAvailable: boolean, client: Client][] = [
   ["Python with grpcio", python !== undefined, () => [python!, "tests/http2/token_client.py"]],
   ["Ruby with grpc", ruby !== undefined, () => [ruby!, "tests/http2/token_client.rb"]],
   ["Go with grpc", hasGo, buildGo],
@@ -48,14 +48,14 @@ const clients: [what: string, isThere: boolean, client: Client][] = [
   ["curl and sh", has("curl") && has("sh"), () => ["sh", "tests/http2/token_client.sh"]],
 ];
 
-for (const [what, isThere, client] of clients) {
+for (const [what, isAvailable, client] of clients) {
   for (const transport of ["plaintext", "TLS"]) {
     const isSecure = transport === "TLS";
     Deno.test({
       name: `a client may send a token of 16 kB over ${transport} (needs ${what}${
         isSecure ? ", openssl" : ""
       })`,
-      ignore: !isThere || isSecure && !hasOpenssl,
+      ignore: !isAvailable || isSecure && !hasOpenssl,
       async fn() {
         await using authority = isSecure ? await Authority.create() : undefined;
         const pair = await authority?.issue("server");

@@ -1,4 +1,4 @@
-/** Who somebody is: a key that is made once, stays, and is shown to nobody. */
+/** Identities: a key is created once, stays the same and is never shown. */
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { X509Certificate } from "node:crypto";
@@ -28,13 +28,13 @@ const MODES = { what: "file modes", isThere: hasModes };
 const OPENSSL = { what: "openssl", isThere: hasOpenssl };
 const PROC = { what: "/proc", isThere: Deno.build.os === "linux" };
 
-/** Where an identity is kept. */
+/** The files of an identity. */
 function filesOf(home: string, name: string): { key: string; cert: string } {
   const path = join(home, "identities", fileNameOf(name));
   return { key: `${path}.key`, cert: `${path}.pem` };
 }
 
-/** What is in all files, by their names. */
+/** The contents of all files, by name. */
 function contents(home: string): Record<string, string> {
   const folder = join(home, "identities");
   const files = [...Deno.readDirSync(folder)].map(({ name }) => name).sort();
@@ -45,43 +45,43 @@ function modeOf(path: string): string {
   return (Deno.statSync(path).mode! & 0o777).toString(8);
 }
 
-/** Makes sure that a text holds no piece of a private key, however it is broken into lines. */
-function assertNothingOf(pem: string, text: string): void {
+/** Checks that a text contains no part of a private key, however it is wrapped. */
+function assertContainsNone(pem: string, text: string): void {
   const body = pem.replaceAll(/-----[^-]*-----|\s/g, "");
-  assert(body.length > 100, "that is a key");
+  assert(body.length > 100, "not a key");
   const hex = Buffer.from(body, "base64").toString("hex");
   const shown = text.replaceAll(/\s|\\n/g, "");
   for (const [written, length] of [[body, 20], [hex, 40]] as const) {
     for (let i = 0; i + length <= written.length; i++) {
       const piece = written.slice(i, i + length);
-      assert(!shown.includes(piece), `characters ${i} to ${i + length} of the key are shown`);
+      assert(!shown.includes(piece), `characters ${i} to ${i + length} of the key are in the text`);
     }
   }
 }
 
-/** An error of one sentence, with something to do, that tells nothing of a key. */
-async function refused(
+/** Checks that a promise is rejected with a sentence and a hint that do not quote the key. */
+async function refusalOf(
   promise: Promise<unknown>,
   pem: string,
 ): Promise<{ message: string; hint: string }> {
-  const error = await promise.then(() => assert.fail("it was taken"), (error) => error);
+  const error = await promise.then(() => assert.fail("it was accepted"), (error) => error);
   assert(error instanceof GreetError, String(error));
   assert.equal(error.code, "FAILED");
   assert.doesNotMatch(error.message, /\n|\.$|\. |os error/);
   const { message, hint = "" } = error;
   assert.match(hint, /\w/);
-  // What is inspected has the stack and every cause, too.
+  // Inspecting it also shows the stack and every cause.
   const inspected = Deno.inspect(error, { depth: 20, strAbbreviateSize: Infinity });
   for (const text of [inspected, error.stack ?? "", JSON.stringify(error), hint]) {
-    assertNothingOf(pem, text);
+    assertContainsNone(pem, text);
   }
   return { message, hint };
 }
 
-// ---------------------------------------------------------------- making and keeping
+// ---------------------------------------------------------------- creating and storing
 
 homeTest(
-  "an identity is made when it is first needed, and is the same ever after",
+  "an identity is created at its first use, and stays the same",
   async (home) => {
     assert.deepEqual(identitiesIn(home), []);
     const made = await openIdentity(home, "Alice");
@@ -99,7 +99,7 @@ homeTest(
 );
 
 homeTest(
-  "nobody but the owner can look into the folder or read the files, whatever the umask",
+  "only the owner can access the folder and the files, whatever the umask",
   async (home) => {
     await openIdentity(home, "Alice");
     const open = ["sh", "-c", 'umask 0 && exec "$@"', "sh", ...greetCommand()];
@@ -118,12 +118,14 @@ homeTest(
   MODES,
 );
 
-/** Opens identities in a process of its own, each as soon as its name is typed. */
+/** A program that opens the identity of each name that it reads. */
 const OPENER = `
   import { createInterface } from "node:readline";
-  import { newIdentity, openIdentity } from "../identity.ts";
-  // So that what is loaded first is loaded by then.
-  await newIdentity("nobody");
+  import { newIdentity, openIdentity } from "${
+  import.meta.resolve("../../src/identity/identity.ts")
+}";
+  // Loads all modules before the test begins.
+  await newIdentity("warm-up");
   console.log("ready");
   for await (const name of createInterface({ input: process.stdin })) {
     console.log(name, (await openIdentity(Deno.args[0], name)).fingerprint);
@@ -131,7 +133,7 @@ const OPENER = `
 `;
 
 homeTest(
-  "processes that make the same identity at the same moment share one key",
+  "processes that create the same identity at the same moment share one key",
   async (home) => {
     const command = [Deno.execPath(), "eval", "--ext=ts", OPENER, "--", home];
     await using stack = new AsyncDisposableStack();
@@ -139,7 +141,7 @@ homeTest(
     await Promise.all(programs.map(({ out }) => out.until("ready\n")));
     const names = Array.from({ length: 12 }, (_, i) => `Alice ${i}`);
     for (const name of names) {
-      // Not one after the other: they start as close to each other as can be.
+      // Not awaited, so that they start as close together as possible.
       for (const program of programs) void program.write(`${name}\n`);
       await Promise.all(programs.map(({ out }) => out.until(new RegExp(`^${name} .+\n`, "m"))));
     }
@@ -159,7 +161,7 @@ homeTest(
   },
 );
 
-homeTest("five times greet id at once is one identity", async (home) => {
+homeTest("running greet id five times at once creates one identity", async (home) => {
   const all = await Promise.all(
     Array.from({ length: 5 }, () => run(["id", "Alice", "--json", "--home", home])),
   );
@@ -169,7 +171,7 @@ homeTest("five times greet id at once is one identity", async (home) => {
 });
 
 homeTest(
-  "each name has a key of its own, also those that differ in case alone",
+  "each name has its own key, even if names differ only in case",
   async (home) => {
     const names = ["Alice", "alice", "ALICE", "Bob", "Bob ", " Bob"];
     const keys = await Promise.all(names.map((name) => openIdentity(home, name)));
@@ -179,19 +181,19 @@ homeTest(
   },
 );
 
-homeTest("the same name in another home is somebody else", async (home) => {
+homeTest("the same name in another home has another key", async (home) => {
   const [one, other] = await Promise.all(
     ["a", "b"].map((folder) => openIdentity(join(home, folder), "Alice")),
   );
   assert.notEqual(one.fingerprint, other.fingerprint);
 });
 
-Deno.test("an identity that is kept nowhere is a new one each time", async () => {
+Deno.test("an identity that is not stored is a new one each time", async () => {
   const [one, other] = [await newIdentity("Alice"), await newIdentity("Alice")];
   assert.notEqual(one.fingerprint, other.fingerprint);
 });
 
-homeTest("a lost certificate is made again, for the same key", async (home) => {
+homeTest("a lost certificate is created again for the same key", async (home) => {
   const before = await openIdentity(home, "Alice");
   Deno.removeSync(filesOf(home, "Alice").cert);
   const after = await openIdentity(home, "Alice");
@@ -201,25 +203,25 @@ homeTest("a lost certificate is made again, for the same key", async (home) => {
   assert.deepEqual(await openIdentity(home, "Alice"), after);
 });
 
-// ---------------------------------------------------------------- what is wrong with it
+// ---------------------------------------------------------------- damaged files
 
-/** What becomes of the text of a file. */
+/** Ways to damage the text of a file. */
 const DAMAGES: Readonly<Record<string, (pem: string) => string>> = {
   "is empty": () => "",
-  "is only white space": () => "\n\n",
+  "has only white space": () => "\n\n",
   "is cut off": (pem) => pem.slice(0, pem.length / 2),
   "has lost its first line": (pem) => pem.replace(/.*\n/, ""),
   "has lost its last line": (pem) => pem.replace(/\n-----END.*/, ""),
   "has lost a line in the middle": (pem) => pem.replace(/\n.*(?=\n-----END)/, ""),
   "has another first character": (pem) => pem.replace(/\nM/, "\nA"),
-  "has characters that do not belong there": (pem) => pem.replace(/\n(?=.*\n-)/, "\n\u{1F480}#"),
-  "has no lines around it": (pem) => pem.replaceAll(/-----.*-----\n/g, ""),
-  "is no text": () => "\0\u0001-----BEGIN \uFFFD",
+  "has invalid characters": (pem) => pem.replace(/\n(?=.*\n-)/, "\n\u{1F480}#"),
+  "has no header and footer": (pem) => pem.replaceAll(/-----.*-----\n/g, ""),
+  "is binary": () => "\0\u0001-----BEGIN \uFFFD",
 };
 
 for (const [damage, change] of Object.entries(DAMAGES)) {
   homeTest(
-    `a key that ${damage} is refused, told nothing of, and left as it is`,
+    `a key that ${damage} is refused, not quoted, and left unchanged`,
     async (home) => {
       const before = await openIdentity(home, "Alice");
       const pem = new TextDecoder().decode(before.key);
@@ -227,48 +229,48 @@ for (const [damage, change] of Object.entries(DAMAGES)) {
       assert.notEqual(change(pem), pem);
       Deno.writeTextFileSync(key, change(pem));
       const damaged = contents(home);
-      const error = await refused(openIdentity(home, "Alice"), pem);
+      const error = await refusalOf(openIdentity(home, "Alice"), pem);
       assert(error.message.includes(key) && error.hint.includes(cert), error.hint);
       assert.deepEqual(contents(home), damaged);
-      // Without a certificate, too, nobody makes one for what is no key.
+      // If the certificate is missing too, none is created for a damaged key.
       Deno.removeSync(cert);
-      await refused(openIdentity(home, "Alice"), pem);
+      await refusalOf(openIdentity(home, "Alice"), pem);
       assert.deepEqual(Object.keys(contents(home)), [`${fileNameOf("Alice")}.key`]);
-      // A copy that is put back is all that it takes.
+      // Restoring a copy repairs it.
       Deno.writeTextFileSync(key, pem);
       assert.equal((await openIdentity(home, "Alice")).fingerprint, before.fingerprint);
     },
   );
 
-  homeTest(`a certificate that ${damage} is refused and left as it is`, async (home) => {
+  homeTest(`a certificate that ${damage} is refused and left unchanged`, async (home) => {
     const { key: bytes, fingerprint } = await openIdentity(home, "Alice");
     const { cert } = filesOf(home, "Alice");
     Deno.writeTextFileSync(cert, change(Deno.readTextFileSync(cert)));
     const damaged = contents(home);
-    const { hint } = await refused(openIdentity(home, "Alice"), new TextDecoder().decode(bytes));
+    const { hint } = await refusalOf(openIdentity(home, "Alice"), new TextDecoder().decode(bytes));
     assert.deepEqual(contents(home), damaged);
-    assert.match(hint, /or remove .* made again for the key/);
+    assert.match(hint, /or remove .* made again for the existing key/);
     assert(hint.includes(`remove ${cert}, `), hint);
     Deno.removeSync(cert);
     assert.equal((await openIdentity(home, "Alice")).fingerprint, fingerprint);
   });
 }
 
-homeTest("a certificate of another key is refused and left as it is", async (home) => {
+homeTest("a certificate of another key is refused and left unchanged", async (home) => {
   const alice = await openIdentity(home, "Alice");
   await openIdentity(home, "Bob");
   const [ours, theirs] = [filesOf(home, "Alice"), filesOf(home, "Bob")];
   Deno.copyFileSync(theirs.cert, ours.cert);
   const files = contents(home);
-  const error = await refused(openIdentity(home, "Alice"), new TextDecoder().decode(alice.key));
-  assert.match(error.message, /the private key in .* is not that of /);
+  const error = await refusalOf(openIdentity(home, "Alice"), new TextDecoder().decode(alice.key));
+  assert.match(error.message, /the private key in .* does not belong to /);
   assert(error.hint.includes(`remove ${ours.cert}, `), error.hint);
   assert.deepEqual(contents(home), files);
   Deno.removeSync(ours.cert);
   assert.equal((await openIdentity(home, "Alice")).fingerprint, alice.fingerprint);
 });
 
-homeTest("who has lost their key does not become somebody else unasked", async (home) => {
+homeTest("a lost key is not replaced by a new one", async (home) => {
   await openIdentity(home, "Alice");
   const { key, cert } = filesOf(home, "Alice");
   const shown = Deno.readTextFileSync(cert);
@@ -276,15 +278,15 @@ homeTest("who has lost their key does not become somebody else unasked", async (
   for (let i = 0; i < 2; i++) {
     await assert.rejects(openIdentity(home, "Alice"), {
       code: "FAILED",
-      message: /the private key in .* is not that of /,
-      hint: /put back a copy/,
+      message: /the private key in .* does not belong to /,
+      hint: /restore it from a copy/,
     });
   }
   assert.equal(Deno.readTextFileSync(cert), shown);
 });
 
 homeTest(
-  "a key that others can read is refused, and what is to be done about it works",
+  "a key that others can read is refused, and following the hint helps",
   async (home) => {
     const { fingerprint, key: bytes } = await openIdentity(home, "Alice");
     const pem = new TextDecoder().decode(bytes);
@@ -292,9 +294,9 @@ homeTest(
     const files = contents(home);
     for (const mode of [0o644, 0o640, 0o604, 0o660, 0o602, 0o777]) {
       Deno.chmodSync(key, mode);
-      const { message, hint } = await refused(openIdentity(home, "Alice"), pem);
-      assert.equal(message, `others can read the private key ${key}`);
-      assert(hint.includes(`chmod 600 ${key}. `) && hint.includes(`remove it and ${cert}`), hint);
+      const { message, hint } = await refusalOf(openIdentity(home, "Alice"), pem);
+      assert.equal(message, `other users can read the private key ${key}`);
+      assert(hint.includes(`chmod 600 ${key}. `) && hint.includes(`remove it and ${cert} `), hint);
       assert.equal(modeOf(key), mode.toString(8));
     }
     assert.deepEqual(contents(home), files);
@@ -302,7 +304,7 @@ homeTest(
       Deno.chmodSync(key, mode);
       assert.equal((await openIdentity(home, "Alice")).fingerprint, fingerprint);
     }
-    // Who has lost confidence in the key removes what the hint names.
+    // Removing the files that the hint names gives a new key.
     Deno.chmodSync(key, 0o644);
     for (const file of [key, cert]) Deno.removeSync(file);
     assert.notEqual((await openIdentity(home, "Alice")).fingerprint, fingerprint);
@@ -310,12 +312,12 @@ homeTest(
   MODES,
 );
 
-homeTest("where nothing can be kept, one sentence says so", async (home) => {
+homeTest("a home that cannot be created is reported in one sentence", async (home) => {
   Deno.writeTextFileSync(home, "a file where the folder should be");
   for (const folder of [home, join(home, "below")]) {
     await assert.rejects(openIdentity(folder, "Alice"), {
       code: "FAILED",
-      message: `the identity of Alice cannot be kept in ${filesOf(folder, "Alice").key}: ` +
+      message: `the identity of Alice cannot be stored in ${filesOf(folder, "Alice").key}: ` +
         "Not a directory",
       hint: /--home DIR or GREET_HOME/,
     });
@@ -328,17 +330,17 @@ homeTest("where nothing can be kept, one sentence says so", async (home) => {
 });
 
 Deno.test({
-  name: "a program that may not read is told so, and not that the identity is damaged",
+  name: "a missing read permission is reported as such, not as a damaged identity",
   permissions: { read: false, write: false },
   async fn() {
     await assert.rejects(openIdentity("/home", "Alice"), {
       code: "FAILED",
-      message: /^the identity of Alice cannot be kept in .*\.key: Requires read access to .*"$/,
+      message: /^the identity of Alice cannot be stored in .*\.key: Requires read access to .*"$/,
     });
   },
 });
 
-homeTest("a folder where a file should be is told, too", async (home) => {
+homeTest("a folder in place of a file is reported", async (home) => {
   await openIdentity(home, "Alice");
   const { key, cert } = filesOf(home, "Alice");
   for (const file of [cert, key]) {
@@ -359,7 +361,7 @@ async function output(command: string, ...args: string[]): Promise<string> {
   return new TextDecoder().decode(stdout);
 }
 
-homeTest("openssl agrees about the fingerprint", async (home) => {
+homeTest("openssl computes the same fingerprint", async (home) => {
   const { fingerprint } = await openIdentity(home, "Alice");
   const script = 'openssl x509 -noout -pubkey -in "$1" | openssl pkey -pubin -outform der | ' +
     "openssl dgst -sha256 -binary | base64";
@@ -368,7 +370,7 @@ homeTest("openssl agrees about the fingerprint", async (home) => {
 }, OPENSSL);
 
 homeTest(
-  "openssl finds a certificate that vouches for nobody else, and does not end",
+  "openssl sees a certificate that is no CA and does not expire",
   async (home) => {
     const { key, cert } = filesOf(home, "Zoë");
     await openIdentity(home, "Zoë");
@@ -379,7 +381,7 @@ homeTest(
     const dates = await output("openssl", ...show, "-dates");
     assert.match(dates, /notAfter=Dec 31 23:59:59 9999 GMT/);
     const [, begin] = dates.match(/notBefore=(.*)/)!;
-    // The clock of the other side may be slow.
+    // It begins a day ago, because the clock of another machine may be slow.
     const age = Date.now() - Date.parse(begin);
     assert(age > 23 * 3600_000 && age < 25 * 3600_000, begin);
     const subject = ["-subject", "-issuer", "-nameopt", "oneline,utf8,-esc_msb"];
@@ -393,7 +395,7 @@ homeTest(
   OPENSSL,
 );
 
-Deno.test("a certificate is signed with the key that it is for, and no two have one number", async () => {
+Deno.test("a certificate is self-signed, and each has its own serial number", async () => {
   const { cert } = await newIdentity("Alice");
   const certificate = new X509Certificate(Buffer.from(cert));
   assert(certificate.verify(certificate.publicKey));
@@ -402,7 +404,7 @@ Deno.test("a certificate is signed with the key that it is for, and no two have 
   assert.notEqual(certificate.serialNumber, other.serialNumber);
 });
 
-/** Each of them a good name, and each of them something else to a parser of names. */
+/** Valid names with a special meaning to parsers of X.509 names. */
 const NAMES = [
   "Alice",
   "x".repeat(64),
@@ -435,7 +437,7 @@ const NAMES = [
   "ａｂｃ",
 ];
 
-homeTest("every name is listed exactly as it is, in order", async (home) => {
+homeTest("every name is listed unchanged, in order", async (home) => {
   const identities = await Promise.all(NAMES.map((name) => openIdentity(home, name)));
   const order = (a: { name: string }, b: { name: string }) => a.name < b.name ? -1 : 1;
   const expected = identities.map(({ name, fingerprint }) => ({ name, fingerprint })).sort(order);
@@ -443,24 +445,24 @@ homeTest("every name is listed exactly as it is, in order", async (home) => {
   assert.equal(new Set(expected.map(({ fingerprint }) => fingerprint)).size, NAMES.length);
 });
 
-// ---------------------------------------------------------------- for people
+// ---------------------------------------------------------------- the spoken code
 
-Deno.test("the code that people read to each other does not change", () => {
+Deno.test("the spoken code of a fingerprint does not change between versions", () => {
   const code = "13597 87498 20519 83306 72459 16604";
   assert.equal(spokenCode("SHA256:+DiY3wvvV6TuJJhbpZisF/zLDA0zPMSvHdkr4UvCOqU"), code);
-  // One with zeros in front, which must not be left out.
+  // Leading zeros must be kept.
   const zeros = "SHA256:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA394";
   assert.equal(spokenCode(zeros), "00002 62257 13142 61339 10069 50037");
 });
 
-Deno.test("each fingerprint has a code of its own: six groups of five digits", () => {
+Deno.test("each fingerprint has its own code of six groups of five digits", () => {
   const codes = Array.from({ length: 2_000 }, (_, i) => {
     const fingerprint = `SHA256:${`${i}`.padStart(43, "A")}`;
     assert.equal(spokenCode(fingerprint), spokenCode(fingerprint));
     return spokenCode(fingerprint);
   });
   for (const code of codes) assert.match(code, /^\d{5}( \d{5}){5}$/);
-  // No group is the same for all, nor for many of them.
+  // Every group varies between codes.
   for (let group = 0; group < 6; group++) {
     const values = new Set(codes.map((code) => code.split(" ")[group]));
     assert(values.size > 1_900, `${values.size} of 2000`);
@@ -474,13 +476,13 @@ function text(name: string, fingerprint: string): string {
   return `${name}\n  fingerprint  ${fingerprint}\n  code         ${spokenCode(fingerprint)}\n`;
 }
 
-Deno.test("greet id shows who we are, and makes us where we are not yet", async () => {
+Deno.test("greet id shows an identity, and creates it if necessary", async () => {
   await using home = temporaryHome();
   const first = await run(["id", "Zoë"], home);
   const [{ name, fingerprint }] = identitiesIn(home.env.GREET_HOME);
   assert.equal(name, "Zoë");
   assert.deepEqual(first, { code: 0, out: text("Zoë", fingerprint), err: "" });
-  // As it may be typed: with white space around, and in another form of Unicode.
+  // The name may be typed with white space around it, and in another normalization form.
   const again = await run(["id", " Zoe\u0308 ", "--json"], home);
   assert.equal(again.code, 0);
   assert.deepEqual(JSON.parse(again.out), {
@@ -492,7 +494,7 @@ Deno.test("greet id shows who we are, and makes us where we are not yet", async 
   assert.equal(identitiesIn(home.env.GREET_HOME).length, 1);
 });
 
-Deno.test("greet id without a name lists all of us, in order", async () => {
+Deno.test("greet id without a name lists all identities, in order", async () => {
   await using home = temporaryHome();
   for (const name of ["Carol", "Alice", "Bob"]) await openIdentity(home.env.GREET_HOME, name);
   const all = identitiesIn(home.env.GREET_HOME);
@@ -505,7 +507,7 @@ Deno.test("greet id without a name lists all of us, in order", async () => {
   assert.deepEqual(lines.map(({ name, fingerprint }) => ({ name, fingerprint })), all);
 });
 
-Deno.test("greet id tells who has no identity yet how to get one, and makes none", async () => {
+Deno.test("greet id without a name explains how to create the first identity, and creates none", async () => {
   await using home = temporaryHome();
   const { code, out, err } = await run(["id"], home);
   assert.deepEqual([code, out], [1, ""]);
@@ -516,7 +518,7 @@ Deno.test("greet id tells who has no identity yet how to get one, and makes none
   assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
 });
 
-Deno.test("greet id refuses what is no name, or more than one", async () => {
+Deno.test("greet id refuses invalid names, and more than one name", async () => {
   await using home = temporaryHome();
   const wrong = [["a/b"], [""], ["x".repeat(65)], ["a\u202Eb"], ["Alice", "Bob"]];
   for (const names of wrong) {
@@ -527,7 +529,7 @@ Deno.test("greet id refuses what is no name, or more than one", async () => {
   assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
 });
 
-homeTest("greet id --home looks nowhere else", async (folder) => {
+homeTest("greet id --home uses no other folder", async (folder) => {
   await using home = temporaryHome();
   assert.equal((await run(["id", "Alice", "--home", folder], home)).code, 0);
   assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
@@ -537,19 +539,19 @@ homeTest("greet id --home looks nowhere else", async (folder) => {
 });
 
 homeTest(
-  "greet id says what is wrong in one line, and what can be done in another",
+  "greet id reports an error in one line, and a hint in another",
   async (home) => {
     Deno.writeTextFileSync(home, "");
     const { code, out, err } = await run(["id", "Alice", "--home", home]);
     assert.deepEqual([code, out], [1, ""]);
     assert.match(
       err,
-      /^greet: error: .* cannot be kept in .*: Not a directory\ngreet: hint: .*\n$/,
+      /^greet: error: .* cannot be stored in .*: Not a directory\ngreet: hint: .*\n$/,
     );
   },
 );
 
-Deno.test("greet id shows nothing of the private key, whatever happens", async () => {
+Deno.test("greet id never shows the private key, even if it fails", async () => {
   await using home = temporaryHome();
   const { key: file, cert } = filesOf(home.env.GREET_HOME, "Alice");
   const made = await run(["id", "Alice"], home);
@@ -564,18 +566,19 @@ Deno.test("greet id shows nothing of the private key, whatever happens", async (
     failed.push(await run(["id", "Alice"], home));
   }
   assert(failed.every(({ code, out }) => code === 1 && out === ""));
-  for (const { out, err } of [...shown, ...failed]) assertNothingOf(pem, out + err);
+  for (const { out, err } of [...shown, ...failed]) assertContainsNone(pem, out + err);
 });
 
 Deno.test({
-  name: `the private key is in no chat's arguments, environment or output (needs ${PROC.what})`,
+  name:
+    `the private key is not in the arguments, environment or output of a chat (needs ${PROC.what})`,
   ignore: !PROC.isThere,
   fn: async () => {
     await using home = temporaryHome();
     const [ours, theirs] = freePorts();
     await using alice = new Bot(["Alice", ours, theirs, "--tls"], home);
     await using bob = new Bot(["Bob", theirs, ours, "--tls"], home);
-    // By then the keys are in use.
+    // Now the keys are in use.
     await bob.say("hello");
     await alice.until("message");
     const keys = ["Alice", "Bob"].map((name) =>
@@ -589,7 +592,7 @@ Deno.test({
       program.kill("SIGTERM");
       await program.code();
       for (const shown of [args, env, program.out.text, program.err.text]) {
-        for (const key of keys) assertNothingOf(key, shown);
+        for (const key of keys) assertContainsNone(key, shown);
       }
     }
   },

@@ -1,19 +1,19 @@
-/** Whom we know: a file that people can read and edit, and that loses nobody. */
+/** Known peers: a file that people can edit, and that never loses a peer. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { GreetError } from "../../src/base/errors.ts";
 import { type KnownPeer, KnownPeers } from "../../src/identity/known_peers.ts";
 import { homeTest, Program } from "../support/program.ts";
 
-/** A fingerprint for each number. */
-function key(number: number, who = "A"): string {
-  return `SHA256:${who}${`${number}`.padStart(42, "0")}`;
+/** Makes a fingerprint from a number and the letter of a writer. */
+function key(number: number, writer = "A"): string {
+  return `SHA256:${writer}${`${number}`.padStart(42, "0")}`;
 }
 
 const BOB: KnownPeer = { fingerprint: key(1), name: "Bob" };
 const CAROL: KnownPeer = { fingerprint: key(2), name: "Carol Ann of the Hill" };
 
-/** A test with a home of its own, which is not made yet, and the file that is to be in it. */
+/** Runs a test with a home that does not exist yet, and the path of the file in it. */
 function knownTest(
   name: string,
   fn: (home: string, file: string) => void | Promise<void>,
@@ -24,26 +24,26 @@ function knownTest(
 
 const MODES = { what: "file modes", isThere: Deno.build.os !== "windows" };
 
-/** Somebody edits the file, as an editor does that writes it in place. */
+/** Edits the file in place, as some editors do. */
 function edit(file: string, change: (text: string) => string): void {
   const text = Deno.readTextFileSync(file);
   assert.notEqual(change(text), text);
   Deno.writeTextFileSync(file, change(text));
 }
 
-/** Everything that asks, and so has to fail where nobody can tell. */
-function questions(known: KnownPeers): (() => unknown)[] {
+/** All methods, which must fail while the file is invalid. */
+function allMethods(known: KnownPeers): (() => unknown)[] {
   return [
     () => known.peers,
     () => known.keysOf("Bob"),
-    () => known.keysOf("nobody"),
+    () => known.keysOf("unknown"),
     () => known.namesOf(BOB.fingerprint),
     () => known.remember({ fingerprint: key(9), name: "Dave" }),
   ];
 }
 
-/** An error of one sentence. */
-function failed(fn: () => unknown): GreetError {
+/** Checks that a function throws one sentence, and returns the error. */
+function failureOf(fn: () => unknown): GreetError {
   try {
     fn();
   } catch (error) {
@@ -52,12 +52,12 @@ function failed(fn: () => unknown): GreetError {
     assert.doesNotMatch(error.message, /\n|\.$|\. |os error/);
     return error;
   }
-  assert.fail("it was taken");
+  assert.fail("it was accepted");
 }
 
 // ---------------------------------------------------------------- the file
 
-knownTest("who is remembered can be read in a file that says what it is", (home, file) => {
+knownTest("peers are stored in a readable file that explains itself", (home, file) => {
   const known = KnownPeers.in(home);
   assert.deepEqual(known.peers, []);
   assert.throws(() => Deno.statSync(home), Deno.errors.NotFound);
@@ -66,7 +66,7 @@ knownTest("who is remembered can be read in a file that says what it is", (home,
   const lines = Deno.readTextFileSync(file).split("\n");
   const header = lines.filter((line) => line.startsWith("#"));
   assert(header.length > 0 && lines[0] === header[0], lines[0]);
-  assert.match(header.join(" "), /remembered .* remove their line/);
+  assert.match(header.join(" "), /remembered .* remove the line/);
   assert.deepEqual(lines.slice(header.length), [
     `${BOB.fingerprint} Bob`,
     `${CAROL.fingerprint} Carol Ann of the Hill`,
@@ -74,7 +74,7 @@ knownTest("who is remembered can be read in a file that says what it is", (home,
   ]);
 });
 
-knownTest("who was remembered is known the next time, by name and by key", (home, file) => {
+knownTest("a remembered peer is known at the next start, by name and by key", (home, file) => {
   const peers = [BOB, CAROL, { fingerprint: BOB.fingerprint, name: "#1 Bób 👩‍🚀" }];
   const known = KnownPeers.in(home);
   assert.equal(known.file, file);
@@ -90,14 +90,14 @@ knownTest("who was remembered is known the next time, by name and by key", (home
   }
 });
 
-knownTest("nobody but the owner can read whom we know", (home, file) => {
+knownTest("only the owner can read the known peers", (home, file) => {
   KnownPeers.in(home).remember(BOB);
   const modes = [home, file].map((path) => (Deno.statSync(path).mode! & 0o777).toString(8));
   assert.deepEqual(modes, ["700", "600"]);
 }, MODES);
 
 Deno.test({
-  name: "what is in memory only is neither written nor read",
+  name: "peers in memory are neither written nor read",
   permissions: { read: false, write: false },
   fn() {
     const known = KnownPeers.inMemory();
@@ -111,9 +111,9 @@ Deno.test({
   },
 });
 
-// ---------------------------------------------------------------- edited by people
+// ---------------------------------------------------------------- edits
 
-knownTest("what is edited counts at once, and for all that have it open", (home, file) => {
+knownTest("edits take effect at once, in every process that has the file open", (home, file) => {
   const known = KnownPeers.in(home);
   const other = KnownPeers.in(home);
   const expectPeers = (...peers: KnownPeer[]) => {
@@ -139,7 +139,7 @@ knownTest("what is edited counts at once, and for all that have it open", (home,
   assert.equal(Deno.readTextFileSync(file).startsWith("#"), true);
 });
 
-knownTest("an edit of the same length counts, however soon it comes", (home, file) => {
+knownTest("an edit of the same length takes effect, even right after another one", (home, file) => {
   KnownPeers.in(home).remember(BOB);
   const known = KnownPeers.in(home);
   for (let i = 0; i < 200; i++) {
@@ -149,18 +149,18 @@ knownTest("an edit of the same length counts, however soon it comes", (home, fil
 });
 
 knownTest(
-  "a file that was put in the place of an old one counts, as does an old edit",
+  "a replaced file takes effect, and so does an edit with an old timestamp",
   (home, file) => {
-    const long = new Date("2020-01-01T00:00:00Z");
+    const old = new Date("2020-01-01T00:00:00Z");
     KnownPeers.in(home).remember(BOB);
-    Deno.utimeSync(file, long, long);
+    Deno.utimeSync(file, old, old);
     const known = KnownPeers.in(home);
     assert.deepEqual(known.peers, [BOB]);
-    // As long, and as old: what an archive restores.
+    // With the same length and time, as restored from an archive.
     const restored = `${file}.restored`;
     const text = Deno.readTextFileSync(file);
     Deno.writeTextFileSync(restored, text.replace(key(1), key(2)));
-    Deno.utimeSync(restored, long, long);
+    Deno.utimeSync(restored, old, old);
     Deno.renameSync(restored, file);
     assert.deepEqual(known.keysOf("Bob"), [key(2)]);
     Deno.writeTextFileSync(file, text.replace(key(1), key(3)));
@@ -173,13 +173,13 @@ knownTest(
   },
 );
 
-/** Files as people, and their editors, write them. */
+/** Files as people and their editors write them. */
 const FILES: readonly [what: string, text: string, peers: readonly KnownPeer[]][] = [
-  ["nothing at all", "", []],
-  ["only comments", "# nobody\n#\n", []],
-  ["blank lines and lines of white space", `\n\n${key(1)} Bob\n \t \n\n`, [BOB]],
+  ["no content", "", []],
+  ["only comments", "# empty\n#\n", []],
+  ["empty lines and lines of white space", `\n\n${key(1)} Bob\n \t \n\n`, [BOB]],
   ["comments between the lines", `# my Bob\n${key(1)} Bob\n#${key(2)} Carol\n`, [BOB]],
-  ["lines that end as on Windows", `# hi\r\n${key(1)} Bob\r\n\r\n`, [BOB]],
+  ["Windows line ends", `# hi\r\n${key(1)} Bob\r\n\r\n`, [BOB]],
   ["a byte order mark", `\uFEFF# hi\n${key(1)} Bob\n`, [BOB]],
   ["a byte order mark and no comment", `\uFEFF${key(1)} Bob\n`, [BOB]],
   ["no newline at the end", `${key(1)} Bob`, [BOB]],
@@ -189,7 +189,7 @@ const FILES: readonly [what: string, text: string, peers: readonly KnownPeer[]][
 ];
 
 for (const [what, text, peers] of FILES) {
-  knownTest(`a file with ${what} is read, and may be added to`, (home, file) => {
+  knownTest(`a file with ${what} can be read and extended`, (home, file) => {
     Deno.mkdirSync(home);
     Deno.writeTextFileSync(file, text);
     const known = KnownPeers.in(home);
@@ -197,7 +197,7 @@ for (const [what, text, peers] of FILES) {
     const dave = { fingerprint: key(4), name: "Dave" };
     known.remember(dave);
     assert.deepEqual(known.peers, [...peers, dave]);
-    // What somebody wrote stays as it is, and what is added is a line of its own.
+    // The existing text is unchanged, and the new peer has a line of its own.
     const now = Deno.readTextFileSync(file);
     assert(now.startsWith(text) && now.endsWith(`\n${key(4)} Dave\n`) || text === "", now);
     assert.equal(now.match(/Dave/g)?.length, 1);
@@ -205,9 +205,9 @@ for (const [what, text, peers] of FILES) {
   });
 }
 
-// ---------------------------------------------------------------- what cannot be trusted
+// ---------------------------------------------------------------- invalid files
 
-const BROKEN = [
+const INVALID_LINES = [
   key(1),
   `${key(1)} `,
   "Bob",
@@ -225,41 +225,48 @@ const BROKEN = [
   `${key(1)} B\0b`,
   `${key(1)} Zoe\u0308`,
   ` ${key(1)} Bob`,
-  " # a comment that is none",
+  " # not a comment, because of the space",
   "<<<<<<< HEAD",
 ];
 
-knownTest("a name that an earlier version allowed is still read", (home, file) => {
+knownTest("a name that an earlier version allowed can still be read", (home, file) => {
   Deno.mkdirSync(home);
   Deno.writeTextFileSync(file, `${key(1)} Bob (work)\n`);
   assert.deepEqual(KnownPeers.in(home).keysOf("Bob (work)"), [key(1)]);
 });
 
-knownTest("a line that makes no sense is an error that says where it is", (home, file) => {
+knownTest("an invalid line is an error with its line number", (home, file) => {
   Deno.mkdirSync(home);
-  for (const line of BROKEN) {
+  for (const line of INVALID_LINES) {
     for (const end of ["\n", "\r\n", ""]) {
       Deno.writeTextFileSync(file, `# hi\n\n${key(2)} Carol\n${line}${end}`);
-      const { message, hint } = failed(() => KnownPeers.in(home));
-      assert.equal(message, `line 4 of ${file} is not SHA256:… and a name`, JSON.stringify(line));
-      assert.match(hint!, /mend the line/);
+      const { message, hint } = failureOf(() => KnownPeers.in(home));
+      assert.equal(
+        message,
+        `line 4 of ${file} is not a fingerprint (SHA256:…) and a name`,
+        JSON.stringify(line),
+      );
+      assert.match(hint!, /correct the line/);
     }
   }
 });
 
 knownTest(
-  "a line that breaks later is nobody's permission either, until it is mended",
+  "a line that becomes invalid later is an error until it is corrected",
   (home, file) => {
     const known = KnownPeers.in(home);
     known.remember(BOB);
     assert.deepEqual(known.peers, [BOB]);
-    for (const line of BROKEN) {
+    for (const line of INVALID_LINES) {
       const good = Deno.readTextFileSync(file);
       const broken = `${good}${line}\n`;
       Deno.writeTextFileSync(file, broken);
-      // Not only the first time.
-      for (const ask of [...questions(known), ...questions(known)]) {
-        assert.match(failed(ask).message, /^line 5 of .* is not SHA256:… and a name$/);
+      // Every time, not only the first.
+      for (const method of [...allMethods(known), ...allMethods(known)]) {
+        assert.match(
+          failureOf(method).message,
+          /^line 5 of .* is not a fingerprint \(SHA256:…\) and a name$/,
+        );
       }
       assert.equal(Deno.readTextFileSync(file), broken);
       Deno.writeTextFileSync(file, good);
@@ -268,18 +275,18 @@ knownTest(
   },
 );
 
-knownTest("a file that has been broken for long is refused as well", (home, file) => {
+knownTest("a file that has been invalid for a long time is still refused", (home, file) => {
   const known = KnownPeers.in(home);
   known.remember(BOB);
   assert.deepEqual(known.peers, [BOB]);
   edit(file, (text) => `${text}broken\n`);
-  const long = new Date("2020-01-01T00:00:00Z");
-  Deno.utimeSync(file, long, long);
-  for (const ask of [...questions(known), ...questions(known)]) failed(ask);
+  const old = new Date("2020-01-01T00:00:00Z");
+  Deno.utimeSync(file, old, old);
+  for (const method of [...allMethods(known), ...allMethods(known)]) failureOf(method);
 });
 
 knownTest(
-  "a file that cannot be read is one sentence, also when that happens later",
+  "an unreadable file is reported in one sentence, even if it becomes unreadable later",
   (home, file) => {
     const known = KnownPeers.in(home);
     known.remember(BOB);
@@ -287,56 +294,59 @@ knownTest(
     Deno.removeSync(file);
     Deno.mkdirSync(file);
     const message = `${file} cannot be read: Is a directory`;
-    for (const ask of [() => KnownPeers.in(home), ...questions(known), ...questions(known)]) {
-      assert.equal(failed(ask).message, message);
+    for (const method of [() => KnownPeers.in(home), ...allMethods(known), ...allMethods(known)]) {
+      assert.equal(failureOf(method).message, message);
     }
     Deno.removeSync(home, { recursive: true });
     Deno.writeTextFileSync(home, "");
-    for (const ask of [() => KnownPeers.in(home), ...questions(known)]) {
-      assert.equal(failed(ask).message, `${file} cannot be read: Not a directory`);
+    for (const method of [() => KnownPeers.in(home), ...allMethods(known)]) {
+      assert.equal(failureOf(method).message, `${file} cannot be read: Not a directory`);
     }
   },
 );
 
-knownTest("who cannot be written down is known all the same, until the end", (home, file) => {
+knownTest("a peer that cannot be stored is known until the process ends", (home, file) => {
   Deno.mkdirSync(home);
   Deno.symlinkSync(join(home, "nowhere", "file"), file);
   const known = KnownPeers.in(home);
   assert.deepEqual(known.peers, []);
-  const { message } = failed(() => known.remember(BOB));
+  const { message } = failureOf(() => known.remember(BOB));
   assert.equal(message, `${file} cannot be written: No such file or directory`);
   for (let i = 0; i < 2; i++) assert.deepEqual(known.keysOf("Bob"), [BOB.fingerprint]);
   assert.deepEqual(KnownPeers.in(home).peers, []);
-  // Also when others can write again.
+  // This holds even after the file becomes writable again.
   Deno.removeSync(file);
   KnownPeers.in(home).remember(CAROL);
   assert.deepEqual(known.keysOf(CAROL.name), [CAROL.fingerprint]);
   assert.deepEqual(known.keysOf("Bob"), [BOB.fingerprint]);
 }, { what: "symbolic links", isThere: Deno.build.os !== "windows" });
 
-// ---------------------------------------------------------------- several at once
+// ---------------------------------------------------------------- concurrency
 
-knownTest("two that add to the same file lose nobody", (home, file) => {
+knownTest("two writers of the same file lose no peer", (home, file) => {
   const [one, other] = [KnownPeers.in(home), KnownPeers.in(home)];
   const peers = Array.from({ length: 200 }, (_, i) => ({ fingerprint: key(i), name: `Bob ${i}` }));
   peers.forEach((peer, i) => (i % 2 === 0 ? one : other).remember(peer));
   for (const known of [one, other, KnownPeers.in(home)]) assert.deepEqual(known.peers, peers);
-  assert.equal(Deno.readTextFileSync(file).match(/^# Who has/gm)?.length, 1);
+  assert.equal(Deno.readTextFileSync(file).match(/^# Peers and/gm)?.length, 1);
 });
 
-knownTest("a name that has a key gets no other one, in memory or in a file", (home, file) => {
-  for (const known of [KnownPeers.inMemory(), KnownPeers.in(home)]) {
-    assert.equal(known.remember(BOB), true);
-    for (const number of [1, 2]) {
-      assert.equal(known.remember({ ...BOB, fingerprint: key(number) }), false);
+knownTest(
+  "a name that has a key is not bound to another one, in memory or in a file",
+  (home, file) => {
+    for (const known of [KnownPeers.inMemory(), KnownPeers.in(home)]) {
+      assert.equal(known.remember(BOB), true);
+      for (const number of [1, 2]) {
+        assert.equal(known.remember({ ...BOB, fingerprint: key(number) }), false);
+      }
+      assert.deepEqual(known.peers, [BOB]);
     }
-    assert.deepEqual(known.peers, [BOB]);
-  }
-  assert.equal(KnownPeers.in(home).remember({ ...BOB, fingerprint: key(2) }), false);
-  assert.equal(Deno.readTextFileSync(file).match(/ Bob\n/g)?.length, 1);
-});
+    assert.equal(KnownPeers.in(home).remember({ ...BOB, fingerprint: key(2) }), false);
+    assert.equal(Deno.readTextFileSync(file).match(/ Bob\n/g)?.length, 1);
+  },
+);
 
-knownTest("while another process has the file locked, nobody new is known", (home, file) => {
+knownTest("no peer can be added while another process has locked the file", (home, file) => {
   const known = KnownPeers.in(home);
   known.remember(CAROL);
   {
@@ -351,23 +361,23 @@ knownTest("while another process has the file locked, nobody new is known", (hom
   assert.equal(known.remember(BOB), true);
 });
 
-/** Remembers, whenever a number is typed, a hundred peers in the folder of that number. */
+/** A program that adds peers to the home of each round that it reads. */
 const WRITER = `
   import { createInterface } from "node:readline";
-  import { KnownPeers } from "../known_peers.ts";
+  import { KnownPeers } from "${import.meta.resolve("../../src/identity/known_peers.ts")}";
   console.log("ready");
-  const [home, who, count] = Deno.args;
+  const [home, writer, count] = Deno.args;
   for await (const round of createInterface({ input: process.stdin })) {
     const known = KnownPeers.in(home + round);
     for (let i = 0; i < Number(count); i++) {
-      const fingerprint = "SHA256:" + who + String(i).padStart(42, "0");
-      known.remember({ fingerprint, name: Deno.args[3] ?? who + " " + i });
+      const fingerprint = "SHA256:" + writer + String(i).padStart(42, "0");
+      known.remember({ fingerprint, name: Deno.args[3] ?? writer + " " + i });
     }
     console.log("done " + round);
   }
 `;
 
-/** Lets processes add to the same files at the same moment, and gives what is in each file then. */
+/** Lets processes add to the same files at once, and returns the contents of each file. */
 async function together(
   home: string,
   { writers, rounds, count, name }: {
@@ -378,10 +388,10 @@ async function together(
   },
 ): Promise<KnownPeer[][]> {
   await using stack = new AsyncDisposableStack();
-  const programs = writers.map((who) =>
+  const programs = writers.map((writer) =>
     stack.use(
       new Program([
-        ...[Deno.execPath(), "eval", "--ext=ts", WRITER, "--", home, who, `${count}`],
+        ...[Deno.execPath(), "eval", "--ext=ts", WRITER, "--", home, writer, `${count}`],
         ...(name === undefined ? [] : [name]),
       ]),
     )
@@ -396,32 +406,32 @@ async function together(
   return Array.from({ length: rounds }, (_, i) => [...KnownPeers.in(`${home}${i}`).peers]);
 }
 
-function ofWriter(who: string, count: number): KnownPeer[] {
+function ofWriter(writer: string, count: number): KnownPeer[] {
   return Array.from({ length: count }, (_, i) => ({
-    fingerprint: key(i, who),
-    name: `${who} ${i}`,
+    fingerprint: key(i, writer),
+    name: `${writer} ${i}`,
   }));
 }
 
-knownTest("processes that add to the same file at once lose nobody", async (home) => {
+knownTest("processes that add to the same file at once lose no peer", async (home) => {
   const writers = ["A", "B"];
   const [peers] = await together(home, { writers, rounds: 1, count: 100 });
   assert.equal(peers.length, 200);
-  for (const who of writers) {
-    const theirs = peers.filter(({ name }) => name.startsWith(who));
-    assert.deepEqual(theirs, ofWriter(who, 100));
+  for (const writer of writers) {
+    const theirs = peers.filter(({ name }) => name.startsWith(writer));
+    assert.deepEqual(theirs, ofWriter(writer, 100));
   }
 });
 
-knownTest("processes that begin the same file at once lose nobody", async (home) => {
+knownTest("processes that create the same file at once lose no peer", async (home) => {
   const writers = ["A", "B", "C", "D"];
   for (const peers of await together(home, { writers, rounds: 300, count: 1 })) {
     const names = peers.map(({ name }) => name).sort();
-    assert.deepEqual(names, writers.map((who) => `${who} 0`));
+    assert.deepEqual(names, writers.map((writer) => `${writer} 0`));
   }
 });
 
-knownTest("of processes that bind a name at once, one wins", async (home) => {
+knownTest("if several processes bind a name at once, one of them wins", async (home) => {
   const writers = ["A", "B", "C", "D"];
   const winners = await together(home, { writers, rounds: 300, count: 1, name: "Bob" });
   for (const peers of winners) assert.equal(peers.length, 1, JSON.stringify(peers));

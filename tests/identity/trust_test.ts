@@ -1,12 +1,13 @@
-/** Who is taken for whom: the first key counts, and every other one is refused. */
+/** Trust: the first key of a name is remembered, and any other is refused. */
 import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
+import { Pulse } from "../../src/base/timing.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { lookalikeOf } from "../../src/identity/lookalikes.ts";
 import { Trust, type TrustEvent, type TrustOptions } from "../../src/identity/trust.ts";
 import { homeTest, inTime } from "../support/program.ts";
 
-/** A fingerprint for each number. */
+/** Makes a fingerprint from a number. */
 function key(number: number): string {
   return `SHA256:${`${number}`.padStart(43, "0")}`;
 }
@@ -14,13 +15,13 @@ function key(number: number): string {
 const [OURS, OTHER, THIRD] = [key(1), key(2), key(3)];
 const TARGET = "10.0.0.1:55555";
 
-/** Trust, and what it told. */
-class WatchUpdate {
+/** Records the events of a {@link Trust}. */
+class Recorder {
   readonly known: KnownPeers;
   readonly trust: Trust;
   readonly events: TrustEvent[] = [];
   readonly troubles: GreetError[] = [];
-  #more = Promise.withResolvers<void>();
+  readonly #changed = new Pulse();
 
   constructor(options: Partial<TrustOptions> = {}) {
     this.known = options.known ?? KnownPeers.inMemory();
@@ -30,21 +31,20 @@ class WatchUpdate {
       acquainted: [],
       announce: (event) => {
         this.events.push(event);
-        this.#more.resolve();
-        this.#more = Promise.withResolvers();
+        this.#changed.beat();
       },
       onTrouble: (error) => this.troubles.push(error),
       ...options,
     });
   }
 
-  /** Somebody answers at a target, and may be there. */
-  arrive(name: string, fingerprint: string | undefined, registered?: string): void {
+  /** A peer is met at the target, and is accepted. */
+  meet(name: string, fingerprint: string | undefined, registered?: string): void {
     this.trust.meet(name, { target: TARGET, fingerprint, registered });
   }
 
-  /** Somebody answers at a target, and is refused. */
-  refused(name: string, fingerprint: string, registered?: string, target = TARGET): GreetError {
+  /** A peer is checked at a target and refused; returns the error. */
+  refuse(name: string, fingerprint: string, registered?: string, target = TARGET): GreetError {
     try {
       this.trust.check(name, { target, fingerprint, registered });
     } catch (error) {
@@ -52,26 +52,28 @@ class WatchUpdate {
       assert.equal(error.code, "UNAUTHENTICATED");
       return error;
     }
-    assert.fail(`${name} is taken for ${fingerprint}`);
+    assert.fail(`${fingerprint} is accepted for ${name}`);
   }
 
-  of<T extends TrustEvent["type"]>(type: T): Extract<TrustEvent, { type: T }>[] {
+  eventsOf<T extends TrustEvent["type"]>(type: T): Extract<TrustEvent, { type: T }>[] {
     return this.events.filter((event) => event.type === type) as Extract<TrustEvent, { type: T }>[];
   }
 
   /**
-   * The names that looked like others. They are compared later, one after the other: so a last one
-   * that is sure to be told shows that all before it have been.
+   * Waits for all lookalikes and returns them. Names are compared asynchronously, in order, so the
+   * event for a final name that is sure to cause one shows that all comparisons are done.
    */
   async lookalikes(): Promise<[name: string, like: string][]> {
     const last = "\u{1F680} 1ast";
     this.trust.meet("\u{1F680} last", { target: TARGET, fingerprint: undefined });
     this.trust.meet(last, { target: TARGET, fingerprint: undefined });
     const wait = async () => {
-      while (!this.of("lookalike").some(({ name }) => name === last)) await this.#more.promise;
+      while (!this.eventsOf("lookalike").some(({ name }) => name === last)) {
+        await this.#changed.next;
+      }
     };
     await inTime(wait(), () => `the last lookalike in ${JSON.stringify(this.events)}`, 2_000);
-    return this.of("lookalike")
+    return this.eventsOf("lookalike")
       .filter(({ name }) => name !== last)
       .map(({ name, like }) => [name, like]);
   }
@@ -79,38 +81,38 @@ class WatchUpdate {
 
 // ---------------------------------------------------------------- keys
 
-Deno.test("who is met first is remembered with their key, and that is told once", async () => {
-  const told = new WatchUpdate();
-  assert(!told.trust.isKnown(OTHER));
-  for (let i = 0; i < 3; i++) told.arrive("Bob", OTHER);
-  assert.deepEqual(told.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
-  assert(told.trust.isKnown(OTHER) && !told.trust.isKnown(THIRD));
-  assert.deepEqual(await told.lookalikes(), []);
+Deno.test("a new peer is remembered with its key and announced once", async () => {
+  const recorder = new Recorder();
+  assert(!recorder.trust.isKnown(OTHER));
+  for (let i = 0; i < 3; i++) recorder.meet("Bob", OTHER);
+  assert.deepEqual(recorder.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
+  assert(recorder.trust.isKnown(OTHER) && !recorder.trust.isKnown(THIRD));
+  assert.deepEqual(await recorder.lookalikes(), []);
   const met = { type: "met", name: "Bob", fingerprint: OTHER, aliases: [] };
-  assert.deepEqual(told.events.filter(({ type }) => type !== "lookalike"), [met]);
+  assert.deepEqual(recorder.events.filter(({ type }) => type !== "lookalike"), [met]);
 });
 
-Deno.test("who was known before and has the same key is not worth a word", async () => {
+Deno.test("a known peer with the same key causes no event", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "A1ice", fingerprint: OTHER });
-  const told = new WatchUpdate({ known });
-  for (let i = 0; i < 3; i++) told.arrive("A1ice", OTHER, OTHER);
-  assert.deepEqual(await told.lookalikes(), []);
-  assert.deepEqual(told.of("met"), []);
+  const recorder = new Recorder({ known });
+  for (let i = 0; i < 3; i++) recorder.meet("A1ice", OTHER, OTHER);
+  assert.deepEqual(await recorder.lookalikes(), []);
+  assert.deepEqual(recorder.eventsOf("met"), []);
   assert.equal(known.peers.length, 1);
 });
 
-Deno.test("another key under a known name is refused, and told once however often it comes", () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER);
-  const error = told.refused("Bob", THIRD);
+Deno.test("another key for a known name is refused each time, and announced once", () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  const error = recorder.refuse("Bob", THIRD);
   assert.equal(
     error.message,
-    `${TARGET}: whoever is there says to be Bob and has the key ${THIRD}; Bob has ${OTHER}`,
+    `${TARGET}: the peer there claims to be Bob but has the key ${THIRD}, not ${OTHER}`,
   );
-  assert.match(error.hint!, /^if Bob told you of a new key, remove the line with the old one$/);
-  for (let i = 0; i < 5; i++) assert.deepEqual(told.refused("Bob", THIRD), error);
-  const [event, ...more] = told.of("impostor");
+  assert.match(error.hint!, /^if Bob told you about a new key, remove the line with the old one$/);
+  for (let i = 0; i < 5; i++) assert.deepEqual(recorder.refuse("Bob", THIRD), error);
+  const [event, ...more] = recorder.eventsOf("impostor");
   assert.deepEqual(more, []);
   assert.deepEqual(event, {
     type: "impostor",
@@ -120,168 +122,176 @@ Deno.test("another key under a known name is refused, and told once however ofte
     known: [OTHER],
     error,
   });
-  // Nothing of it is remembered, and Bob still is Bob.
-  assert.deepEqual(told.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
-  assert(!told.trust.isKnown(THIRD));
-  told.arrive("Bob", OTHER);
+  // It is not remembered, and Bob's own key is still accepted.
+  assert.deepEqual(recorder.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
+  assert(!recorder.trust.isKnown(THIRD));
+  recorder.meet("Bob", OTHER);
 });
 
-Deno.test("an impostor is told, but not each of their keys; another name or place is another one", () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER);
-  told.arrive("Carol", OURS);
-  told.refused("Bob", THIRD);
-  told.refused("Bob", key(4));
-  told.refused("Carol", THIRD);
-  told.refused("Bob", THIRD, undefined, "10.0.0.2:55555");
-  const who = told.of("impostor").map((event) => [event.name, event.fingerprint, event.target]);
-  assert.deepEqual(who, [
+Deno.test("an impostor is announced once, whatever keys it uses, for each name and target", () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  recorder.meet("Carol", OURS);
+  recorder.refuse("Bob", THIRD);
+  recorder.refuse("Bob", key(4));
+  recorder.refuse("Carol", THIRD);
+  recorder.refuse("Bob", THIRD, undefined, "10.0.0.2:55555");
+  const impostors = recorder.eventsOf("impostor").map((
+    event,
+  ) => [event.name, event.fingerprint, event.target]);
+  assert.deepEqual(impostors, [
     ["Bob", THIRD, TARGET],
     ["Carol", THIRD, TARGET],
     ["Bob", THIRD, "10.0.0.2:55555"],
   ]);
 });
 
-Deno.test("whoever takes ever new names at one place is remembered by ten of them", () => {
-  const told = new WatchUpdate();
-  for (let i = 1; i <= 10; i++) told.arrive(`Nobody ${i}`, key(i));
-  const eleventh = () => told.trust.check("Nobody 11", { target: TARGET, fingerprint: key(11) });
-  assert.throws(eleventh, { code: "RESOURCE_EXHAUSTED", message: /has had 10 new names already$/ });
-  assert.equal(told.known.peers.length, 10);
-  // Who is known is let in, and so is somebody new at another place.
-  told.arrive("Nobody 1", key(1));
+Deno.test("at most ten new names are accepted at one target", () => {
+  const recorder = new Recorder();
+  for (let i = 1; i <= 10; i++) recorder.meet(`Name ${i}`, key(i));
+  const eleventh = () => recorder.trust.check("Name 11", { target: TARGET, fingerprint: key(11) });
+  assert.throws(eleventh, {
+    code: "RESOURCE_EXHAUSTED",
+    message: /has used 10 new names already$/,
+  });
+  assert.equal(recorder.known.peers.length, 10);
+  // Known names are still accepted, and so are new ones at another target.
+  recorder.meet("Name 1", key(1));
   const elsewhere = { target: "10.0.0.2:55555", fingerprint: key(11) };
-  told.trust.check("Nobody 11", elsewhere);
-  told.trust.meet("Nobody 11", elsewhere);
-  assert.equal(told.known.peers.length, 11);
+  recorder.trust.check("Name 11", elsewhere);
+  recorder.trust.meet("Name 11", elsewhere);
+  assert.equal(recorder.known.peers.length, 11);
 });
 
-Deno.test("what to do about a new key names the file with the old one", async () => {
+Deno.test("the hint about a new key names the file with the old one", async () => {
   const home = await Deno.makeTempDir({ prefix: "greet-trust-" });
   try {
-    const told = new WatchUpdate({ known: KnownPeers.in(home) });
-    told.arrive("Bob", OTHER);
-    const { file } = told.known;
-    const { hint } = told.refused("Bob", THIRD);
+    const recorder = new Recorder({ known: KnownPeers.in(home) });
+    recorder.meet("Bob", OTHER);
+    const { file } = recorder.known;
+    const { hint } = recorder.refuse("Bob", THIRD);
     assert.equal(
       hint,
-      `if Bob told you of a new key, remove the line with the old one from ${file}`,
+      `if Bob told you about a new key, remove the line with the old one from ${file}`,
     );
-    // And that works, without a restart; the old key is refused from then on.
+    // Following it takes effect without a restart; the old key is refused from then on.
     Deno.writeTextFileSync(file!, Deno.readTextFileSync(file!).replace(/.* Bob\n/, ""));
-    told.arrive("Bob", THIRD);
-    assert.deepEqual(told.of("met").map(({ fingerprint }) => fingerprint), [OTHER, THIRD]);
-    assert.match(told.refused("Bob", OTHER).message, new RegExp(`Bob has ${THIRD}$`));
+    recorder.meet("Bob", THIRD);
+    assert.deepEqual(recorder.eventsOf("met").map(({ fingerprint }) => fingerprint), [
+      OTHER,
+      THIRD,
+    ]);
+    assert.match(recorder.refuse("Bob", OTHER).message, new RegExp(`not ${THIRD}$`));
   } finally {
     await Deno.remove(home, { recursive: true });
   }
 });
 
 homeTest(
-  "a second key that is added by hand is as good as the first, and no third one is",
+  "a second key that is added by hand is accepted, and a third is refused",
   (home) => {
-    const told = new WatchUpdate({ known: KnownPeers.in(home) });
-    told.arrive("Bob", OTHER);
-    Deno.writeTextFileSync(told.known.file!, `${THIRD} Bob\n`, { append: true });
-    told.arrive("Bob", THIRD);
-    told.arrive("Bob", OTHER);
-    assert.equal(told.known.peers.length, 2);
-    assert.equal(told.of("met").length, 1);
-    const { message } = told.refused("Bob", OURS);
-    assert(message.endsWith(`Bob has ${OTHER} or ${THIRD}`), message);
-    assert.deepEqual(told.of("impostor")[0].known, [OTHER, THIRD]);
+    const recorder = new Recorder({ known: KnownPeers.in(home) });
+    recorder.meet("Bob", OTHER);
+    Deno.writeTextFileSync(recorder.known.file!, `${THIRD} Bob\n`, { append: true });
+    recorder.meet("Bob", THIRD);
+    recorder.meet("Bob", OTHER);
+    assert.equal(recorder.known.peers.length, 2);
+    assert.equal(recorder.eventsOf("met").length, 1);
+    const { message } = recorder.refuse("Bob", OURS);
+    assert(message.endsWith(`not ${OTHER} or ${THIRD}`), message);
+    assert.deepEqual(recorder.eventsOf("impostor")[0].known, [OTHER, THIRD]);
   },
 );
 
 Deno.test("of two keys that claim a new name at the same moment, one is refused and announced", () => {
-  const told = new WatchUpdate();
+  const recorder = new Recorder();
   const seen = [OTHER, THIRD].map((fingerprint) => ({ target: TARGET, fingerprint }));
-  // Both answer before either is met.
-  for (const one of seen) told.trust.check("Bob", one);
-  told.trust.meet("Bob", seen[0]);
-  assert.throws(() => told.trust.meet("Bob", seen[1]), { code: "UNAUTHENTICATED" });
-  assert.deepEqual(told.events.map(({ type }) => type), ["met", "impostor"]);
-  assert.deepEqual(told.known.keysOf("Bob"), [OTHER]);
+  // Both have answered before either is met.
+  for (const one of seen) recorder.trust.check("Bob", one);
+  recorder.trust.meet("Bob", seen[0]);
+  assert.throws(() => recorder.trust.meet("Bob", seen[1]), { code: "UNAUTHENTICATED" });
+  assert.deepEqual(recorder.events.map(({ type }) => type), ["met", "impostor"]);
+  assert.deepEqual(recorder.known.keysOf("Bob"), [OTHER]);
 });
 
-homeTest("a name that another process has bound in the meantime is bound here, too", (home) => {
-  const told = new WatchUpdate({ known: KnownPeers.in(home) });
-  const remember = told.known.remember.bind(told.known);
-  told.known.remember = (peer) => {
-    // What another process does after this one has checked the name.
+homeTest("a name that another process binds in the meantime is bound for this one too", (home) => {
+  const recorder = new Recorder({ known: KnownPeers.in(home) });
+  const remember = recorder.known.remember.bind(recorder.known);
+  recorder.known.remember = (peer) => {
+    // Simulates another process that acts after this one has checked the name.
     KnownPeers.in(home).remember({ name: "Bob", fingerprint: THIRD });
     return remember(peer);
   };
-  assert.throws(() => told.arrive("Bob", OTHER), { code: "UNAUTHENTICATED" });
-  assert.deepEqual(told.events.map(({ type }) => type), ["impostor"]);
-  // The same key is no contradiction, and no news.
-  told.arrive("Bob", THIRD);
-  assert.deepEqual(told.known.peers, [{ name: "Bob", fingerprint: THIRD }]);
+  assert.throws(() => recorder.meet("Bob", OTHER), { code: "UNAUTHENTICATED" });
+  assert.deepEqual(recorder.events.map(({ type }) => type), ["impostor"]);
+  // The key that the other process bound is accepted, without an event.
+  recorder.meet("Bob", THIRD);
+  assert.deepEqual(recorder.known.peers, [{ name: "Bob", fingerprint: THIRD }]);
 });
 
 Deno.test("a key that is not the registered one is refused, whether the name is known or not", () => {
   for (const isKnown of [false, true]) {
-    const told = new WatchUpdate();
-    if (isKnown) told.arrive("Bob", OTHER);
-    const before = told.known.peers;
+    const recorder = new Recorder();
+    if (isKnown) recorder.meet("Bob", OTHER);
+    const before = recorder.known.peers;
     for (let i = 0; i < 3; i++) {
-      const { message, hint } = told.refused("Bob", OTHER, THIRD);
-      assert(message.includes(`has the key ${OTHER}; Bob has ${THIRD}`), message);
-      assert.match(hint!, /^that is what the naming service says: /);
+      const { message, hint } = recorder.refuse("Bob", OTHER, THIRD);
+      assert(message.includes(`has the key ${OTHER}, not ${THIRD}`), message);
+      assert.match(hint!, /^that is the key that the naming service has: /);
     }
-    const [{ fingerprint, known }, ...more] = told.of("impostor");
+    const [{ fingerprint, known }, ...more] = recorder.eventsOf("impostor");
     assert.deepEqual([fingerprint, known, more], [OTHER, [THIRD], []]);
-    assert.deepEqual(told.known.peers, before);
+    assert.deepEqual(recorder.known.peers, before);
   }
 });
 
-Deno.test("a naming service cannot vouch for another key than the one that is known", () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER);
-  const { message } = told.refused("Bob", THIRD, THIRD);
-  assert(message.endsWith(`has the key ${THIRD}; Bob has ${OTHER}`), message);
+Deno.test("a naming service cannot vouch for a key other than the known one", () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  const { message } = recorder.refuse("Bob", THIRD, THIRD);
+  assert(message.endsWith(`has the key ${THIRD}, not ${OTHER}`), message);
 });
 
-Deno.test("a key that is registered, or a name of which nothing is registered, is fine", () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER, OTHER);
-  told.arrive("Carol", THIRD);
-  assert.deepEqual(told.of("met").map(({ name }) => name), ["Bob", "Carol"]);
-  assert.deepEqual(told.of("impostor"), []);
+Deno.test("a registered key is accepted, and so is a key for a name without one", () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER, OTHER);
+  recorder.meet("Carol", THIRD);
+  assert.deepEqual(recorder.eventsOf("met").map(({ name }) => name), ["Bob", "Carol"]);
+  assert.deepEqual(recorder.eventsOf("impostor"), []);
 });
 
-Deno.test("where nothing is encrypted there is nothing to check and nothing to remember", async () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER);
-  told.arrive("Bob", undefined);
-  told.arrive("Bob", undefined, THIRD);
-  told.arrive("Carol", undefined);
-  assert.deepEqual(told.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
-  assert(!told.trust.isImpostor("Bob", undefined));
-  assert.equal(told.of("met").length, 1);
-  assert.deepEqual(await told.lookalikes(), []);
-  // Who was met without a key is remembered with the first one that they show.
-  told.arrive("Carol", THIRD);
-  assert.deepEqual(told.of("met").map(({ name }) => name), ["Bob", "Carol"]);
+Deno.test("over plaintext, nothing is checked and nothing is remembered", async () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  recorder.meet("Bob", undefined);
+  recorder.meet("Bob", undefined, THIRD);
+  recorder.meet("Carol", undefined);
+  assert.deepEqual(recorder.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
+  assert(!recorder.trust.isImpostor("Bob", undefined));
+  assert.equal(recorder.eventsOf("met").length, 1);
+  assert.deepEqual(await recorder.lookalikes(), []);
+  // A peer that was met without a key is remembered with the first one that it shows.
+  recorder.meet("Carol", THIRD);
+  assert.deepEqual(recorder.eventsOf("met").map(({ name }) => name), ["Bob", "Carol"]);
 });
 
-Deno.test("only a known name with another key is an impostor", () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER);
-  assert(told.trust.isImpostor("Bob", THIRD));
-  assert(!told.trust.isImpostor("Bob", OTHER));
-  assert(!told.trust.isImpostor("Carol", THIRD));
-  assert(!told.trust.isImpostor("bob", THIRD));
-  assert.deepEqual(told.of("impostor"), []);
+Deno.test("a peer is an impostor only if its name is known with another key", () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  assert(recorder.trust.isImpostor("Bob", THIRD));
+  assert(!recorder.trust.isImpostor("Bob", OTHER));
+  assert(!recorder.trust.isImpostor("Carol", THIRD));
+  assert(!recorder.trust.isImpostor("bob", THIRD));
+  assert.deepEqual(recorder.eventsOf("impostor"), []);
 });
 
-Deno.test("a key that is known under other names is told with them", () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER);
-  told.arrive("Bob at work", OTHER);
-  told.arrive("Bobby", OTHER);
-  told.arrive("Carol", THIRD);
-  assert.deepEqual(told.of("met").map(({ name, aliases }) => [name, aliases]), [
+Deno.test("a key that is known under other names is announced with them", () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  recorder.meet("Bob at work", OTHER);
+  recorder.meet("Bobby", OTHER);
+  recorder.meet("Carol", THIRD);
+  assert.deepEqual(recorder.eventsOf("met").map(({ name, aliases }) => [name, aliases]), [
     ["Bob", []],
     ["Bob at work", ["Bob"]],
     ["Bobby", ["Bob", "Bob at work"]],
@@ -289,21 +299,21 @@ Deno.test("a key that is known under other names is told with them", () => {
   ]);
 });
 
-/** Known peers in a file that somebody breaks. */
-async function broken(fn: (told: WatchUpdate, file: string) => void): Promise<void> {
+/** Runs a test with a file of known peers that has been damaged. */
+async function withDamagedFile(fn: (recorder: Recorder, file: string) => void): Promise<void> {
   const home = await Deno.makeTempDir({ prefix: "greet-trust-" });
   try {
-    const told = new WatchUpdate({ known: KnownPeers.in(home) });
-    told.arrive("Bob", OTHER);
-    Deno.writeTextFileSync(told.known.file!, "broken\n", { append: true });
-    fn(told, told.known.file!);
+    const recorder = new Recorder({ known: KnownPeers.in(home) });
+    recorder.meet("Bob", OTHER);
+    Deno.writeTextFileSync(recorder.known.file!, "damaged\n", { append: true });
+    fn(recorder, recorder.known.file!);
   } finally {
     await Deno.remove(home, { recursive: true });
   }
 }
 
-Deno.test("where it cannot be read who is known, nobody is taken for anybody", async () => {
-  await broken(({ trust, troubles, events }) => {
+Deno.test("no peer is accepted while the known peers cannot be read", async () => {
+  await withDamagedFile(({ trust, troubles, events }) => {
     for (const [name, fingerprint] of [["Bob", OTHER], ["Bob", THIRD], ["Carol", THIRD]]) {
       assert.throws(() => trust.check(name, { target: TARGET, fingerprint }), {
         code: "FAILED",
@@ -321,7 +331,7 @@ Deno.test("where it cannot be read who is known, nobody is taken for anybody", a
 
 // ---------------------------------------------------------------- names
 
-/** Names to be warned about, and why. */
+/** Names that look alike, and why. */
 const ALIKE: readonly [name: string, like: string, why: string][] = [
   ["A1ice", "Alice", "one for l"],
   ["AIice", "Alice", "I for l"],
@@ -361,7 +371,7 @@ const ALIKE: readonly [name: string, like: string, why: string][] = [
   ["Bob²", "Bob2", "a superscript"],
 ];
 
-/** Names of people who have nothing to do with each other. */
+/** Names that do not look alike. */
 const DIFFERENT: readonly [name: string, other: string][] = [
   ["Zoë", "Zoe"],
   ["Zoé", "Zoë"],
@@ -379,42 +389,42 @@ const DIFFERENT: readonly [name: string, other: string][] = [
 ];
 
 for (const [name, like, why] of ALIKE) {
-  Deno.test(`${name} is told to look like ${like}: ${why}`, async () => {
-    const told = new WatchUpdate({ name: like });
-    told.trust.meet(name, { target: TARGET, fingerprint: OTHER });
-    assert.deepEqual(await told.lookalikes(), [[name, like]]);
+  Deno.test(`${name} looks like ${like}: ${why}`, async () => {
+    const recorder = new Recorder({ name: like });
+    recorder.trust.meet(name, { target: TARGET, fingerprint: OTHER });
+    assert.deepEqual(await recorder.lookalikes(), [[name, like]]);
     assert.equal(lookalikeOf(like, [name]), name);
   });
 }
 
 for (const [name, other] of DIFFERENT) {
-  Deno.test(`${name} is not taken for ${other}`, async () => {
-    const told = new WatchUpdate({ name: other });
-    told.trust.meet(name, { target: TARGET, fingerprint: OTHER });
-    assert.deepEqual(await told.lookalikes(), []);
+  Deno.test(`${name} does not look like ${other}`, async () => {
+    const recorder = new Recorder({ name: other });
+    recorder.trust.meet(name, { target: TARGET, fingerprint: OTHER });
+    assert.deepEqual(await recorder.lookalikes(), []);
     assert.equal(lookalikeOf(other, [name]), undefined);
   });
 }
 
-Deno.test("nobody looks like themselves, and of several the first is told", () => {
+Deno.test("a name does not look like itself, and the first of several lookalikes is returned", () => {
   assert.equal(lookalikeOf("Alice", ["Alice"]), undefined);
   assert.equal(lookalikeOf("Alice", ["Alice", "A1ice", "AIice"]), "A1ice");
   assert.equal(lookalikeOf("Alice", new Set(["Bob", "AIice", "A1ice"])), "AIice");
   assert.equal(lookalikeOf("Alice", []), undefined);
 });
 
-Deno.test("a new name is compared with our own, with all known ones, and with those met in this run", async () => {
+Deno.test("a new name is compared with our own, with known names, and with those met in this run", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "Carol", fingerprint: THIRD });
-  const told = new WatchUpdate({ known, acquainted: ["Dora"] });
-  told.arrive("A1ice", key(11));
-  told.arrive("Caro1", key(12));
-  told.arrive("D0ra", key(13));
-  told.arrive("Emil", key(14));
-  told.arrive("Emi1", key(15));
-  told.arrive("Goran", undefined);
-  told.arrive("G0ran", undefined);
-  assert.deepEqual(await told.lookalikes(), [
+  const recorder = new Recorder({ known, acquainted: ["Dora"] });
+  recorder.meet("A1ice", key(11));
+  recorder.meet("Caro1", key(12));
+  recorder.meet("D0ra", key(13));
+  recorder.meet("Emil", key(14));
+  recorder.meet("Emi1", key(15));
+  recorder.meet("Goran", undefined);
+  recorder.meet("G0ran", undefined);
+  assert.deepEqual(await recorder.lookalikes(), [
     ["A1ice", "Alice"],
     ["Caro1", "Carol"],
     ["D0ra", "Dora"],
@@ -423,27 +433,27 @@ Deno.test("a new name is compared with our own, with all known ones, and with th
   ]);
 });
 
-Deno.test("a lookalike is told once, and remembered all the same", async () => {
-  const told = new WatchUpdate();
-  for (let i = 0; i < 3; i++) told.arrive("A1ice", OTHER);
-  assert.deepEqual(await told.lookalikes(), [["A1ice", "Alice"]]);
-  assert.equal(told.of("met").length, 1);
-  assert.deepEqual(told.known.keysOf("A1ice"), [OTHER]);
+Deno.test("a lookalike is announced once, and is remembered", async () => {
+  const recorder = new Recorder();
+  for (let i = 0; i < 3; i++) recorder.meet("A1ice", OTHER);
+  assert.deepEqual(await recorder.lookalikes(), [["A1ice", "Alice"]]);
+  assert.equal(recorder.eventsOf("met").length, 1);
+  assert.deepEqual(recorder.known.keysOf("A1ice"), [OTHER]);
 });
 
-Deno.test("names that were known before are not warned about, with a key or without", async () => {
+Deno.test("names that were known before cause no warning, with a key or without", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "A1ice", fingerprint: OTHER });
-  const told = new WatchUpdate({ known, acquainted: ["AIice"] });
-  told.arrive("A1ice", OTHER);
-  told.arrive("AIice", THIRD);
-  assert.deepEqual(await told.lookalikes(), []);
+  const recorder = new Recorder({ known, acquainted: ["AIice"] });
+  recorder.meet("A1ice", OTHER);
+  recorder.meet("AIice", THIRD);
+  assert.deepEqual(await recorder.lookalikes(), []);
 });
 
-Deno.test("an impostor makes nobody look like anybody", async () => {
-  const told = new WatchUpdate();
-  told.arrive("Bob", OTHER);
-  told.refused("Bob", THIRD);
-  told.refused("B0b", THIRD, OTHER);
-  assert.deepEqual(await told.lookalikes(), []);
+Deno.test("an impostor is not compared with other names", async () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  recorder.refuse("Bob", THIRD);
+  recorder.refuse("B0b", THIRD, OTHER);
+  assert.deepEqual(await recorder.lookalikes(), []);
 });

@@ -1,10 +1,10 @@
-/** What happens when a process runs out of file descriptors. */
+/** Running out of file descriptors. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { freePorts, greetCommand, inTime, Program } from "../support/program.ts";
 
-/** Starts `greet` with no more than 200 file descriptors. */
-function starved(args: readonly string[]): Program {
+/** Starts `greet` with at most 200 file descriptors. */
+function startWithFewDescriptors(args: readonly string[]): Program {
   return new Program(["sh", "-c", 'ulimit -n 200; exec "$@"', "sh", ...greetCommand(), ...args]);
 }
 
@@ -17,10 +17,13 @@ async function close(socket: net.Socket): Promise<void> {
   await new Promise((resolve) => socket.once("close", resolve).destroy());
 }
 
-/** What an HTTP/2 client begins with, and no settings. Source: RFC 9113, section 3.4. */
+/**
+ * The opening bytes of an HTTP/2 client: the preface and empty settings. Source: RFC 9113, section
+ * 3.4.
+ */
 const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
 
-/** Whether a new connection is accepted and answered, and not refused or reset. */
+/** Whether a new connection is accepted and answered, not refused or reset. */
 async function isAnswered(port: string): Promise<boolean> {
   const socket = connect(port);
   socket.write(PREFACE);
@@ -41,20 +44,20 @@ const COMMANDS: Record<string, (port: string, other: string) => string[]> = {
 for (const [name, args] of Object.entries(COMMANDS)) {
   Deno.test({
     name:
-      `${name}: out of file descriptors is reported once, and others are served when some are free (needs Linux)`,
-    // Elsewhere there is no such limit, or a port cannot be shared.
+      `${name}: running out of file descriptors is reported once, and clients are served when some are free again (needs Linux)`,
+    // Other systems have no such limit, or cannot share a port.
     ignore: Deno.build.os !== "linux",
     async fn() {
       const [port, other] = freePorts();
-      await using greet = starved(args(port, other));
+      await using greet = startWithFewDescriptors(args(port, other));
       await greet.out.until(/listening|Waiting/);
       const crowd = Array.from({ length: 250 }, () => connect(port));
       await greet.err.until("out of file descriptors");
       await Promise.all(crowd.map(close));
-      const served = async () => {
+      const untilAnswered = async () => {
         while (!await isAnswered(port));
       };
-      await inTime(served(), "an answer");
+      await inTime(untilAnswered(), "an answer");
       assert.equal(greet.err.text.match(/out of file descriptors/g)?.length, 1);
     },
   });

@@ -23,7 +23,7 @@ const TARGETS: readonly [typed: string, address: string, host?: string, port?: n
 ];
 
 for (const [typed, address, host, port] of TARGETS) {
-  Deno.test(`the target ${typed}`, () => {
+  Deno.test(`a target: ${typed}`, () => {
     const endpoint = host === undefined ? undefined : { host, port };
     const target = parseTarget(typed);
     assert.equal(target.address, address);
@@ -31,7 +31,7 @@ for (const [typed, address, host, port] of TARGETS) {
   });
 }
 
-const NO_TARGETS: readonly [typed: string, message: RegExp][] = [
+const INVALID_TARGETS: readonly [typed: string, message: RegExp][] = [
   ["", /not a target/],
   ["0", /no valid port/],
   ["65536", /no valid port/],
@@ -49,8 +49,8 @@ const NO_TARGETS: readonly [typed: string, message: RegExp][] = [
   ["-1", /no port/],
 ];
 
-for (const [typed, message] of NO_TARGETS) {
-  Deno.test(`no target: ${JSON.stringify(typed)}`, () => {
+for (const [typed, message] of INVALID_TARGETS) {
+  Deno.test(`not a target: ${JSON.stringify(typed)}`, () => {
     assert.throws(() => parseTarget(typed), { code: "USAGE", message });
   });
 }
@@ -67,17 +67,17 @@ const NAMED: readonly [typed: string, name: string | undefined, target: string][
 ];
 
 for (const [typed, name, target] of NAMED) {
-  Deno.test(`the name in front of a target: ${typed}`, () => {
+  Deno.test(`a name before a target: ${typed}`, () => {
     assert.deepEqual(splitName(typed), { name, target });
     assert.equal(isTarget(typed), true);
   });
 }
 
-Deno.test("a name with an @ and no port behind it is a name", () => {
+Deno.test("a text with an @ but no port is a name", () => {
   assert.equal(isTarget("bob@home"), false);
 });
 
-Deno.test("ports to listen on", () => {
+Deno.test("a port to listen on is a number from 0 to 65535", () => {
   assert.equal(parsePort("0"), 0);
   assert.equal(parsePort("65535"), 65535);
   for (const typed of ["65536", "-1", "", "1e3", "0x50", "80.5", " 80", "٨٠", "http"]) {
@@ -85,7 +85,7 @@ Deno.test("ports to listen on", () => {
   }
 });
 
-Deno.test("an endpoint is written with brackets where IPv6 needs them", () => {
+Deno.test("IPv6 addresses are formatted with brackets", () => {
   assert.equal(formatEndpoint("127.0.0.1", 80), "127.0.0.1:80");
   assert.equal(formatEndpoint("::1", 80), "[::1]:80");
 });

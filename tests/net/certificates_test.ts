@@ -4,7 +4,7 @@ import { X509Certificate } from "node:crypto";
 import { newIdentity } from "../../mod.ts";
 import { inspectCertificate } from "../../src/net/certificates.ts";
 
-Deno.test("a certificate from a handshake is DER, and text inside it is never read as another one", async () => {
+Deno.test("a certificate from a handshake is read as DER only, even if it contains PEM", async () => {
   const { cert, fingerprint } = await newIdentity("Alice");
   const der = new X509Certificate(Buffer.from(cert)).raw;
   assert.deepEqual(inspectCertificate(der), { fingerprint });

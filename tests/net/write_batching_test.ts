@@ -1,4 +1,4 @@
-/** What is written to a socket in one go leaves in one go, and all of it leaves. */
+/** Small writes to a socket leave together, and none is lost. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import net from "node:net";
@@ -6,7 +6,7 @@ import { setImmediate } from "node:timers";
 import { batchWrites } from "../../src/net/write_batching.ts";
 import { inTime } from "../support/program.ts";
 
-/** Two ends of a connection; what is written to the first is gathered. */
+/** The two ends of a connection; writes to the first are batched. */
 async function connection(): Promise<[net.Socket, net.Socket] & AsyncDisposable> {
   const server = net.createServer();
   await once(server.listen(0, "127.0.0.1"), "listening");
@@ -25,33 +25,32 @@ async function connection(): Promise<[net.Socket, net.Socket] & AsyncDisposable>
   return Object.assign([near, far] as [net.Socket, net.Socket], { [Symbol.asyncDispose]: dispose });
 }
 
-Deno.test("frames that are written one right after the other come in one piece", async () => {
+Deno.test("frames that are written in immediate succession arrive together", async () => {
   await using ends = await connection();
   const [near, far] = ends;
   for (let round = 0; round < 20; round++) {
     const came = once(far, "data");
     near.write("headers,");
     near.write("data,");
-    // As the runtime does with what ends an answer.
+    // The runtime writes the end of an answer one turn later.
     setImmediate(() => near.write("trailers"));
     const [piece] = await inTime(came, "a piece");
     assert.equal(`${piece}`, "headers,data,trailers");
   }
 });
 
-Deno.test("what was written before the end comes before the end", async () => {
+Deno.test("data that was written before the end arrives before the end", async () => {
   await using ends = await connection();
   const [near, far] = ends;
   let text = "";
   far.on("data", (piece) => text += piece);
   near.write("last ");
   near.end("words");
-  // Both ends end by themselves; the test only waits for the far one.
   await inTime(once(far, "end"), "the end");
   assert.equal(text, "last words");
 });
 
-Deno.test("a writer learns when what it wrote has left, in order", async () => {
+Deno.test("write callbacks are called in order", async () => {
   await using ends = await connection();
   const [near, far] = ends;
   far.resume();

@@ -194,7 +194,7 @@ attack(
     const told = (await chat.alice.witness.until("trouble", 2)).map(({ error }) => error.message);
     assert.deepEqual(told, [
       "a caller does not speak TLS, and this side does",
-      "somebody at 127.0.0.1 shows no certificate",
+      "a caller at 127.0.0.1 shows no certificate",
     ]);
   },
 );

@@ -210,7 +210,7 @@ homeTest(
       }
       Deno.chmodSync(known, 0o600);
       Deno.chmodSync(key, mode);
-      await assert.rejects(openIdentity(home, "Alice"), /others can read the private key/);
+      await assert.rejects(openIdentity(home, "Alice"), /other users can read the private key/);
       Deno.chmodSync(key, 0o600);
     }
     open();
