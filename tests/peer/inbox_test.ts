@@ -1,7 +1,8 @@
 /** What is acknowledged is shown, and what is late is told by the journal, not by the clock. */
 import assert from "node:assert/strict";
 import { Inbox } from "../../src/peer/inbox.ts";
-import { type Entry, Journal, type Message } from "../../src/peer/journal.ts";
+import { type Entry, Journal } from "../../src/peer/journal.ts";
+import type { Message } from "../../src/peer/messages.ts";
 import { pause } from "../../src/base/timing.ts";
 import { inTime, temporaryHome } from "../support/program.ts";
 
@@ -62,8 +63,8 @@ Deno.test("a message that comes again is acknowledged only when the first one ma
   let isAcknowledged = false;
   const repeated = alice.inbox.take([message("first")]).then(() => isAcknowledged = true);
   // Two more writes: the repeated message is stored by then, and would have been acknowledged.
-  await alice.journal.take([]);
-  await alice.journal.take([]);
+  await alice.journal.receive([]);
+  await alice.journal.receive([]);
   assert.equal(isAcknowledged, false);
   reader.resolve(true);
   await repeated;
@@ -118,7 +119,7 @@ for (const [what, ms] of [["back", -HOUR_MS], ["forward", HOUR_MS]] as const) {
   Deno.test(`a clock that was set ${what} between two runs does not change what is late`, async () => {
     await using home = temporaryHome();
     using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
-    await journal.take([message("before")]);
+    await journal.receive([message("before")]);
     await clockOffBy(ms, async () => {
       const seen = new Map<string, boolean>();
       await using inbox = new Inbox({

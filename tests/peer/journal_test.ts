@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Journal, journalFile, type Message } from "../../src/peer/journal.ts";
+import { Journal, journalFile } from "../../src/peer/journal.ts";
+import type { Message } from "../../src/peer/messages.ts";
 
 const TARGET = "127.0.0.1:55556";
 const HERE = () => [{ target: TARGET, name: "Bob" }];
@@ -32,9 +33,9 @@ journalTest(
   async (home) => {
     {
       using journal = Journal.open({ home, name: "Alice" });
-      await Promise.all(["1", "2", "3"].map((body) => journal.say(message(body), HERE)));
+      await Promise.all(["1", "2", "3"].map((body) => journal.send(message(body), HERE)));
       const [first] = journal.waitingFor({ name: "Bob" });
-      journal.end("Bob", [first.place], "delivered");
+      journal.endDelivery("Bob", [first.place], "delivered");
     }
     using journal = Journal.open({ home, name: "Alice" });
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["2", "3"]);
@@ -48,8 +49,8 @@ journalTest("text comes back exactly, whatever is in it", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   const texts = ["", "a\0b", "\0", "\uFEFFmark", "👩‍🚀\r\n\x1b[2J", "\u{10FFFF}\uFFFE", "'); --"];
   for (const body of texts) {
-    await journal.say(message(body), HERE);
-    await journal.take([{ ...message(body, "Bob"), id: `${body}-id` }]);
+    await journal.send(message(body), HERE);
+    await journal.receive([{ ...message(body, "Bob"), id: `${body}-id` }]);
   }
   assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), texts);
   const taken = journal.unshown(0);
@@ -59,7 +60,7 @@ journalTest("text comes back exactly, whatever is in it", async (home) => {
 
 journalTest("what waits comes in portions, and one message always fits", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
-  for (const length of [10, 200, 10, 10]) await journal.say(message("x".repeat(length)), HERE);
+  for (const length of [10, 200, 10, 10]) await journal.send(message("x".repeat(length)), HERE);
   const lengths = (messages: number, characters: number) =>
     bodies(journal.waitingFor({ name: "Bob" }, { messages, characters })).map(({ length }) =>
       length
@@ -74,7 +75,7 @@ journalTest(
   "a message to nobody in particular is for who is met there first, and stays theirs",
   async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
-    await journal.say(message("hello?"), () => [{ target: TARGET }]);
+    await journal.send(message("hello?"), () => [{ target: TARGET }]);
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), []);
     journal.meet(TARGET, { name: "Bob" });
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["hello?"]);
@@ -87,7 +88,7 @@ journalTest(
 journalTest("who is met while a message is being stored gets it", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   const there: { name?: string } = {};
-  const said = journal.say(message("hello?"), () => [{ target: TARGET, ...there }]);
+  const said = journal.send(message("hello?"), () => [{ target: TARGET, ...there }]);
   there.name = "Bob";
   journal.meet(TARGET, { name: "Bob" });
   await said;
@@ -104,11 +105,11 @@ journalTest(
     {
       using journal = Journal.open({ home, name: "Alice" });
       const bob = { target: TARGET, name: "Bob", fingerprint: undefined };
-      assert.deepEqual(journal.moveTo([TARGET]), [bob]);
-      await journal.say(message("Bob?"), () => [{ target: TARGET }]);
+      assert.deepEqual(journal.beginRun([TARGET]), [bob]);
+      await journal.send(message("Bob?"), () => [{ target: TARGET }]);
     }
     using journal = Journal.open({ home, name: "Alice" });
-    assert.deepEqual(journal.moveTo(["127.0.0.1:1"]), []);
+    assert.deepEqual(journal.beginRun(["127.0.0.1:1"]), []);
     journal.meet("127.0.0.1:1", { name: "Bob" });
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["Bob?"]);
   },
@@ -120,15 +121,15 @@ journalTest(
     const said = message("once", "Bob");
     {
       using journal = Journal.open({ home, name: "Alice" });
-      assert.equal(await journal.take([said, said]), 1);
-      assert.equal(await journal.take([said]), 1);
+      assert.equal(await journal.receive([said, said]), 1);
+      assert.equal(await journal.receive([said]), 1);
     }
     using journal = Journal.open({ home, name: "Alice" });
-    assert.equal(await journal.take([said]), 1);
+    assert.equal(await journal.receive([said]), 1);
     assert.deepEqual(bodies(journal.unshown(0)), ["once"]);
     // Another sender's ids are their own affair, and no id at all is no promise.
-    assert.equal(await journal.take([{ ...said, from: "Carol" }]), 2);
-    await journal.take([{ ...said, id: "" }, { ...said, id: "" }]);
+    assert.equal(await journal.receive([{ ...said, from: "Carol" }]), 2);
+    await journal.receive([{ ...said, id: "" }, { ...said, id: "" }]);
     assert.equal(journal.unshown(0).length, 4);
   },
 );
@@ -136,7 +137,7 @@ journalTest(
 journalTest("what was shown is not shown again; what was not is", async (home) => {
   {
     using journal = Journal.open({ home, name: "Alice" });
-    await journal.take([message("1", "Bob"), message("2", "Bob")]);
+    await journal.receive([message("1", "Bob"), message("2", "Bob")]);
     journal.markShown(journal.unshown(0)[0].place);
   }
   using journal = Journal.open({ home, name: "Alice" });
@@ -152,14 +153,17 @@ journalTest(
     using journal = Journal.open({ home, name: "Alice" });
     const places: number[] = [];
     const tell = async (body: string, name: string) => {
-      const { place } = await journal.say(message(body), () => [{ target: name, name }]);
+      const { place } = await journal.send(message(body), () => [{ target: name, name }]);
       places.push(place);
       return place;
     };
-    journal.end("Bob", [await tell("to Bob", "Bob")], "delivered");
-    journal.end("Carol", [await tell("to Carol", "Carol")], "delivered");
+    journal.endDelivery("Bob", [await tell("to Bob", "Bob")], "delivered");
+    journal.endDelivery("Carol", [await tell("to Carol", "Carol")], "delivered");
     await tell("not yet", "Bob");
-    const last = await journal.take([message("from Carol", "Carol"), message("from Bob", "Bob")]);
+    const last = await journal.receive([
+      message("from Carol", "Carol"),
+      message("from Bob", "Bob"),
+    ]);
     journal.markShown(last - 1);
     journal.markShown(last);
     const said = (names: string[], limit = 10) =>
@@ -179,11 +183,11 @@ journalTest(
 
 journalTest("what was cancelled is neither delivered nor listed", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
-  const { place } = await journal.say(message("never mind"), HERE);
+  const { place } = await journal.send(message("never mind"), HERE);
   journal.cancel(place);
   assert.deepEqual(journal.waitingFor({ name: "Bob" }), []);
   assert.deepEqual(journal.queue(), []);
-  journal.end("Bob", [place], "delivered");
+  journal.endDelivery("Bob", [place], "delivered");
   assert.deepEqual(journal.history({ names: ["Bob"], targets: [TARGET] }, 10), []);
 });
 
@@ -195,7 +199,7 @@ Deno.test({
     const home = join(parent, "deep", "home");
     {
       using journal = Journal.open({ home, name: "Alice" });
-      await journal.say(message("secret"), HERE);
+      await journal.send(message("secret"), HERE);
       const folder = dirname(journalFile(home, "Alice"));
       for (const path of [home, folder]) assert.equal(Deno.statSync(path).mode! & 0o777, 0o700);
       const files = [...Deno.readDirSync(folder)];
@@ -214,7 +218,7 @@ journalTest(
     const names = ["Alice", "alice", "..", "CON", "a b", "a-b", "💬".repeat(64), "Łukasz"];
     for (const name of names) {
       using journal = Journal.open({ home, name });
-      await journal.say(message(name, name), HERE);
+      await journal.send(message(name, name), HERE);
     }
     for (const name of names) {
       using journal = Journal.open({ home, name });
@@ -246,7 +250,7 @@ journalTest("a damaged file is moved aside, said, and nothing else is lost", asy
     using journal = Journal.open({ home, name: "Alice" });
     const [, aside] = /^The journal was damaged\. It is kept as (\S+);/.exec(journal.notice!)!;
     assert.equal(await Deno.readTextFile(aside), garbage);
-    await journal.say(message("afterwards"), HERE);
+    await journal.send(message("afterwards"), HERE);
   }
   using journal = Journal.open({ home, name: "Alice" });
   assert.equal(journal.notice, undefined);
@@ -258,7 +262,7 @@ journalTest("damage in the middle of a file is noticed when it is opened", async
   const path = journalFile(home, "Alice");
   {
     using journal = Journal.open({ home, name: "Alice" });
-    for (let i = 0; i < 200; i++) await journal.say(message(`${i} ${"x".repeat(500)}`), HERE);
+    for (let i = 0; i < 200; i++) await journal.send(message(`${i} ${"x".repeat(500)}`), HERE);
   }
   {
     using file = await Deno.open(path, { write: true });
@@ -300,9 +304,9 @@ journalTest("a home that cannot be one is said so in one sentence", (home) => {
 Deno.test("a journal in memory forgets what is over, and stays small", async () => {
   using journal = Journal.inMemory();
   assert.equal(journal.durable, false);
-  const waiting = await journal.say(message("still waiting"), HERE);
+  const waiting = await journal.send(message("still waiting"), HERE);
   for (let i = 0; i < 3_000; i++) {
-    const last = await journal.take([message(`${i}`, "Bob")]);
+    const last = await journal.receive([message(`${i}`, "Bob")]);
     journal.markShown(last!);
   }
   const kept = journal.history({ names: ["Bob"], targets: [] }, 1_000_000);

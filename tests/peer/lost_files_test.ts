@@ -1,7 +1,8 @@
 /** Files that are deleted, moved or replaced while a chat uses them, or that others can get at. */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { Journal, journalFile, type Message } from "../../src/peer/journal.ts";
+import { Journal, journalFile } from "../../src/peer/journal.ts";
+import type { Message } from "../../src/peer/messages.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { openIdentity } from "../../src/identity/identity.ts";
 import { Bot, freePorts, homeTest, run, temporaryHome } from "../support/program.ts";
@@ -23,8 +24,8 @@ function message(body: string, from: string): Message {
 /** Says something and takes something, as one does in a chat. */
 function use(journal: Journal, body: string): Promise<unknown>[] {
   return [
-    journal.say(message(body, "Alice"), () => [{ target: "127.0.0.1:1", name: "Bob" }]),
-    journal.take([message(body, "Bob")]),
+    journal.send(message(body, "Alice"), () => [{ target: "127.0.0.1:1", name: "Bob" }]),
+    journal.receive([message(body, "Bob")]),
   ];
 }
 

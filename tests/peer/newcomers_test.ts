@@ -103,7 +103,7 @@ homeTest(
   async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
     const message = { id: "1", from: "Alice", body: "secret", at: new Date() };
-    await journal.say(message, () => [{ target: B, ...BOB }]);
+    await journal.send(message, () => [{ target: B, ...BOB }]);
     const second = { name: "Bob", fingerprint: "SHA256:second" };
     for (const other of [second, { name: "Bob", fingerprint: undefined }]) {
       journal.meet(B, other, other.fingerprint === undefined ? [] : [other.fingerprint]);
@@ -148,14 +148,14 @@ homeTest(
       using journal = Journal.open({ home, name: "Alice" });
       assert.equal(journal.notice, undefined);
       const bob = { target: B, name: "Bob", fingerprint: undefined };
-      assert.deepEqual(journal.moveTo([B]), [bob]);
+      assert.deepEqual(journal.beginRun([B]), [bob]);
       assert.deepEqual(bodies(journal, { name: "Bob" }), ["to the target", "to Bob"]);
     }
     using journal = Journal.open({ home, name: "Alice" });
     journal.meet(B, CAROL);
     journal.meet(C, BOB);
     assert.deepEqual([bodies(journal, CAROL), bodies(journal, BOB).length], [[], 2]);
-    assert.deepEqual(journal.moveTo([B]), [{ target: B, ...CAROL }]);
+    assert.deepEqual(journal.beginRun([B]), [{ target: B, ...CAROL }]);
   },
 );
 
@@ -226,7 +226,7 @@ Deno.test("where the target says who must be there, nobody else is met", async (
   await using carol = await open({ name: "Carol", targets: ["1"] });
   await using alice = await open({ name: "Alice", targets: [`Bob@${carol.peer.port}`] });
   const [{ reason }] = await alice.witness.until("waiting");
-  assert.match(reason, /name is Carol, and not Bob$/);
+  assert.match(reason, /name is Carol, not Bob$/);
   await using other = await open({ name: "Alice", targets: [`Carol@${carol.peer.port}`] });
   assert.equal(await other.peer.joined(), "Carol");
 });

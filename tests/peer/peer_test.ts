@@ -137,7 +137,7 @@ Deno.test("what waits can be cancelled, once", async () => {
   const [, two] = alice.queue();
   alice.cancel(two);
   await alices.until("cancelled");
-  assert.throws(() => alice.cancel(two), { message: "it does not wait any more" });
+  assert.throws(() => alice.cancel(two), { message: "it is no longer waiting" });
   assert.deepEqual(alice.queue().map(({ message }) => message.body), ["one"]);
   await alice[Symbol.asyncDispose]();
   await alices.done;
@@ -224,7 +224,7 @@ const IMPOSSIBLE_OTHERS: readonly [sender: string, reason: RegExp][] = [
   ["", /name is empty/],
   ["a\x1b[2J", /control or invisible/],
   ["x".repeat(65), /longer than 64/],
-  ["Alice", /name is Alice, too/],
+  ["Alice", /name is Alice, which is also ours/],
 ];
 
 for (const [sender, reason] of IMPOSSIBLE_OTHERS) {
@@ -267,6 +267,26 @@ Deno.test("a peer that meets nobody can be left at once, and twice", async () =>
   await alices.until("waiting");
   await Promise.all([alice[Symbol.asyncDispose](), alice[Symbol.asyncDispose]()]);
   await alices.done;
+});
+
+Deno.test("waiting for peers or deliveries ends with CANCELLED when the peer leaves", async () => {
+  const [, portB] = freePorts();
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  for (const options of [{}, { journal }]) {
+    const alice = await Peer.open({ name: "Alice", targets: [portB], ...options });
+    const alices = new Witness(alice);
+    await alices.until("waiting");
+    if (options.journal !== undefined) await alice.send("nobody will get this");
+    const waits = options.journal === undefined
+      ? [alice.joined()]
+      : [alice.joined(), alice.drained()];
+    await alice[Symbol.asyncDispose]();
+    await alices.done;
+    for (const wait of [...waits, alice.joined(), alice.drained()]) {
+      await inTime(assert.rejects(wait, { code: "CANCELLED" }), "the end of the wait");
+    }
+  }
 });
 
 Deno.test("who calls and says on which port it listens does not make us dial anybody else", async () => {

@@ -1,7 +1,7 @@
 /** Who comes and goes, as it is announced. */
 import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
-import type { Presence } from "../../src/peer/link.ts";
+import type { Presence } from "../../src/peer/presence.ts";
 import { Roster, type RosterEvent } from "../../src/peer/roster.ts";
 import { inTime } from "../support/program.ts";
 
