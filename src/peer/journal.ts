@@ -17,6 +17,7 @@ import type { Message } from "./messages.ts";
 export interface Entry {
   /** Its position: later messages have higher places. */
   readonly place: number;
+  /** The message. */
   readonly message: Message;
   /** When it was sent or arrived, by our own clock. */
   readonly taken: Date;
@@ -24,6 +25,7 @@ export interface Entry {
 
 /** A peer that was met. */
 export interface Person {
+  /** Its name. */
   readonly name: string;
   /** The fingerprint of its key, if the chat was encrypted. */
   readonly fingerprint?: string;
@@ -31,11 +33,13 @@ export interface Person {
 
 /** A peer, and the target where it was met. */
 export interface Meeting extends Person {
+  /** Where it was met. */
   readonly target: string;
 }
 
 /** A peer that a message is for: its target and, if known, its name and key. */
 export interface Addressee extends Partial<Person> {
+  /** Where it should be. */
   readonly target: string;
 }
 
@@ -47,13 +51,17 @@ export interface Waiting extends Entry {
 
 /** The peers in a conversation: those with these names, and those at these targets. */
 export interface Participants {
+  /** Peers with these names, wherever they are. */
   readonly names: readonly string[];
+  /** The peers at these targets, whatever their names. */
   readonly targets: readonly string[];
 }
 
 /** How much to read at once. At least one message is read, whatever its length. */
 export interface ReadLimit {
+  /** How many messages at most. */
   readonly messages: number;
+  /** How many characters (UTF-16 code units) at most, in all of them. */
   readonly characters: number;
 }
 
@@ -435,6 +443,7 @@ export class Journal implements Disposable {
 
   // ---------------------------------------------------------------- housekeeping
 
+  /** Writes what is pending and closes the journal. */
   [Symbol.dispose](): void {
     this.#database[Symbol.dispose]();
   }

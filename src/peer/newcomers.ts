@@ -12,7 +12,9 @@ import { RateLimit } from "../base/timing.ts";
 
 /** A peer has answered at a target where another one, `previous`, was last met. */
 export interface NewcomerEvent extends Person {
+  /** What kind of event it is. */
   readonly type: "newcomer";
+  /** The target. */
   readonly target: string;
   /** Another name or, under the same name, another key. */
   readonly previous: Person;

@@ -248,10 +248,10 @@ for (let i = 0; i < SEEDS; i++) {
     const isEnd = () => bob.now.all("message").find(({ body }) => body === "the end");
     await bob.now.program.out.waitFor(isEnd, () => `the end, seed ${seed}`, 60_000);
 
-    const said = new Set(alice.all("queued").map(({ body }) => body));
-    assert(said.size > MESSAGES / 4, `only ${said.size} were sent`);
+    const sent = new Set(alice.all("queued").map(({ body }) => body));
+    assert(sent.size > MESSAGES / 4, `only ${sent.size} were sent`);
     const bodies = bob.received().map(({ body }) => body!);
-    const lost = [...said].filter((body) => !bodies.includes(body!));
+    const lost = [...sent].filter((body) => !bodies.includes(body!));
     assert.deepEqual(lost, [], "lost");
     const numbers = bodies.slice(0, -1).map(Number);
     assert.deepEqual(numbers, numbers.toSorted((x, y) => x - y), "in order");

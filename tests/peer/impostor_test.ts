@@ -146,8 +146,8 @@ attack("a recorded connection that is replayed delivers nothing", async () => {
   again.on("error", () => {}).resume();
   await inTime(ended, "the replay to be refused");
   await alice.peer.send("pay nobody else");
-  const said = (await bob.witness.until("message", 2)).map(({ message }) => message.body);
-  assert.deepEqual(said, ["pay Mallory 100", "pay nobody else"]);
+  const bodies = (await bob.witness.until("message", 2)).map(({ message }) => message.body);
+  assert.deepEqual(bodies, ["pay Mallory 100", "pay nobody else"]);
 });
 
 attack(
@@ -175,8 +175,10 @@ attack(
       });
     }
     await chat.bob.peer.send("the end");
-    const said = (await chat.alice.witness.until("message", 2)).map(({ message }) => message.body);
-    assert.deepEqual(said, ["it is me", "the end"]);
+    const bodies = (await chat.alice.witness.until("message", 2)).map(({ message }) =>
+      message.body
+    );
+    assert.deepEqual(bodies, ["it is me", "the end"]);
   },
 );
 
@@ -193,8 +195,10 @@ attack(
       return true;
     });
     await assert.rejects(bare.call(CHAT, "GetInfo", {}, call), /wants to see a certificate/);
-    const told = (await chat.alice.witness.until("trouble", 2)).map(({ error }) => error.message);
-    assert.deepEqual(told, [
+    const reports = (await chat.alice.witness.until("trouble", 2)).map(({ error }) =>
+      error.message
+    );
+    assert.deepEqual(reports, [
       "a caller does not speak TLS, and this side does",
       "somebody at 127.0.0.1 shows no certificate",
     ]);

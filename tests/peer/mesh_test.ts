@@ -137,13 +137,13 @@ Deno.test("four peers over TLS: each meets the keys of all others and receives a
   const bots = mesh(["Alice", "Bob", "Carol", "Dave"]).map((args) => new Bot([...args, "--tls"]));
   try {
     await Promise.all(bots.map((bot) => bot.until("met", 3)));
-    const said = Array.from({ length: 50 }, (_, i) => `${i}`);
-    await Promise.all(bots.map((bot) => bot.say(...said)));
+    const bodies = Array.from({ length: 50 }, (_, i) => `${i}`);
+    await Promise.all(bots.map((bot) => bot.say(...bodies)));
     for (const bot of bots) {
-      const messages = await bot.until("message", 3 * said.length);
+      const messages = await bot.until("message", 3 * bodies.length);
       const senders = Map.groupBy(messages, ({ from }) => from);
       assert.equal(senders.size, 3);
-      for (const sent of senders.values()) assert.deepEqual(sent.map(({ body }) => body), said);
+      for (const sent of senders.values()) assert.deepEqual(sent.map(({ body }) => body), bodies);
       assert.deepEqual([...bot.all("error"), ...bot.all("impostor")], []);
     }
     const keys = bots.map((bot) => bot.all("met").map(({ fingerprint }) => fingerprint));
