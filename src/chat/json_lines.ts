@@ -9,9 +9,8 @@
  */
 import type { Span } from "../terminal/style.ts";
 import { GreetError } from "../base/errors.ts";
-import type { Addressee } from "../peer/journal.ts";
-import type { Message } from "../peer/messages.ts";
-import type { PeerEvent } from "../peer/event_feed.ts";
+import type { Addressee, Message } from "../peer/journal.ts";
+import type { PeerEvent } from "../peer/peer.ts";
 import { toJson } from "../base/text.ts";
 
 /**

@@ -10,8 +10,7 @@ import { COMMAND_NAMES, type Context, isCommand, runCommand } from "./slash_comm
 import type { Typist } from "../terminal/line_editor.ts";
 import { GreetError } from "../base/errors.ts";
 import { errorLine, parseJsonLine, toJsonLine } from "./json_lines.ts";
-import type { PeerEvent } from "../peer/event_feed.ts";
-import { Peer, type PeerOptions } from "../peer/peer.ts";
+import { Peer, type PeerEvent, type PeerOptions } from "../peer/peer.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { showable, toJson } from "../base/text.ts";
 import { within } from "../base/timing.ts";

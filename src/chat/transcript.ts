@@ -10,12 +10,10 @@
  */
 import { hueOf, paint, type Span } from "../terminal/style.ts";
 import type { GreetError } from "../base/errors.ts";
-import type { Addressee, Entry, Waiting } from "../peer/journal.ts";
-import { LATE_MS, type Message } from "../peer/messages.ts";
+import type { Addressee, Entry, Message, Waiting } from "../peer/journal.ts";
 import type { Held } from "../terminal/layout.ts";
 import type { NewcomerEvent } from "../peer/newcomers.ts";
-import type { PeerEvent } from "../peer/event_feed.ts";
-import type { Peer } from "../peer/peer.ts";
+import type { Peer, PeerEvent } from "../peer/peer.ts";
 import type { RosterEvent } from "../peer/roster.ts";
 import { bodyShowable } from "../terminal/rows.ts";
 import type { Screen } from "../terminal/screen.ts";
@@ -34,6 +32,9 @@ const ON_ITS_WAY_MS = 50;
 
 /** How much of a message is looked at for one row. */
 const GLANCE = 2_000;
+
+/** From when on it is worth telling that something took its time. */
+const LATE_MS = 60_000;
 
 /** Something of our own that somebody has not got yet. */
 interface Pending {

@@ -13,6 +13,8 @@ import { fileNameOf } from "../base/home.ts";
 import { JournalDatabase, type Parameters, type Row } from "./journal_database.ts";
 import type { Message } from "./messages.ts";
 
+export type { Message };
+
 /** A message in a journal. */
 export interface Entry {
   /** Its position: later messages have higher places. */

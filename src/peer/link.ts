@@ -260,6 +260,7 @@ export class Link implements AsyncDisposable {
     this.#acceptsBatches = true;
     this.#conclude(attempt, presence);
     if (presence.state === "here") {
+      // Knocks that came during the dial get its outcome after all: a peer is there.
       this.#dials.next.end(presence);
       this.#change(await this.#watch(channel));
       this.#hasDropped = this.#presence.state === "connecting";

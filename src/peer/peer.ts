@@ -28,6 +28,8 @@ import { leftChat, type Presence } from "./presence.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
 import { Sender } from "./sender.ts";
 
+export type { PeerEvent };
+
 /** Who we are, and whom to chat with. */
 export interface PeerOptions {
   /** Our own name; it is trimmed and normalized. */

@@ -1,8 +1,7 @@
 /** The date, which changes too rarely to wait for it. */
 import assert from "node:assert/strict";
 import { paint, type Styled } from "../../src/terminal/style.ts";
-import type { Entry } from "../../src/peer/journal.ts";
-import type { Message } from "../../src/peer/messages.ts";
+import type { Entry, Message } from "../../src/peer/journal.ts";
 import type { Peer } from "../../src/peer/peer.ts";
 import type { Screen } from "../../src/terminal/screen.ts";
 import { Transcript } from "../../src/chat/transcript.ts";
