@@ -6,25 +6,25 @@
  *
  * @module
  */
-import { GreetError } from "../base/errors.ts";
+import type { GreetError } from "../base/errors.ts";
 import { parseName } from "../base/text.ts";
-import { Pulse, within } from "../base/timing.ts";
+import { within } from "../base/timing.ts";
 import type { Identity } from "../identity/identity.ts";
 import { KnownPeers } from "../identity/known_peers.ts";
 import type { ClaimStatus, Names, Registration } from "../naming/names.ts";
 import { formatEndpoint, LOOPBACK } from "../net/address.ts";
+import { Attendance } from "./attendance.ts";
 import { ChatService } from "./chat_service.ts";
 import type { Contact } from "./contact.ts";
 import { EventFeed, type PeerEvent } from "./event_feed.ts";
 import { Gatekeeper } from "./gatekeeper.ts";
-import { Inbox } from "./inbox.ts";
 import { type Entry, Journal, type Meeting, type Participants, type Waiting } from "./journal.ts";
 import { Link } from "./link.ts";
 import { type ExpectedPeer, followName, locatePeers, type Reach, reachFrom } from "./locator.ts";
-import type { Message } from "./messages.ts";
 import type { NewcomerPolicy } from "./newcomers.ts";
 import { Outbox } from "./outbox.ts";
-import { leftChat, type Presence } from "./presence.ts";
+import type { Presence } from "./presence.ts";
+import { Receiver } from "./receiver.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
 import { Sender } from "./sender.ts";
 
@@ -83,9 +83,6 @@ export interface Other {
 /** How long leaving waits for peers that we have met to call us, in milliseconds. */
 const CALL_BACK_MS = 500;
 
-/** How long a received message waits for the delivery to its sender that is in flight. */
-const OVERTAKEN_MS = 50;
-
 /** How long leaving waits for the calls that we are answering, in milliseconds. */
 const LAST_ANSWERS_MS = 1_000;
 
@@ -122,13 +119,11 @@ export class Peer implements AsyncDisposable {
   readonly #gatekeeper: Gatekeeper;
   readonly #roster: Roster;
   readonly #sender: Sender;
-  readonly #inbox: Inbox;
+  readonly #receiver: Receiver;
   readonly #chatService: ChatService;
   /** Filled as soon as we listen. */
   readonly #contacts: Contact[] = [];
-  /** The names of the peers that are here, by target, in order of arrival. */
-  readonly #here = new Map<string, string>();
-  readonly #arrivals = new Pulse();
+  readonly #attendance = new Attendance();
   readonly #leaving = new AbortController();
   #left: Promise<void> | undefined;
   #registration: Registration | undefined;
@@ -162,17 +157,13 @@ export class Peer implements AsyncDisposable {
       participants: () => this.#participants(),
     });
     this.#roster = new Roster(targets, (event) => this.#announce(event));
-    this.#inbox = new Inbox({
-      journal: this.#journal,
-      show: (entry, late) => this.#show(entry, late),
-      onTrouble: (error) => this.#events.report(error),
-    });
+    this.#receiver = new Receiver({ ...shared, journal: this.#journal });
     this.#chatService = new ChatService({
       name,
       identity,
       trust: this.#gatekeeper.trust,
       links: () => this.#contacts.map(({ link }) => link),
-      take: (messages) => this.#take(messages),
+      take: (messages) => this.#receiver.take(messages),
       onRefused: (error) => this.#events.push({ type: "trouble", error }),
     });
   }
@@ -198,7 +189,7 @@ export class Peer implements AsyncDisposable {
       if (names !== undefined) await peer.#register(names, options.advertise ?? host);
     } catch (error) {
       await peer.#chatService.stop();
-      await peer.#inbox[Symbol.asyncDispose]();
+      await peer.#receiver[Symbol.asyncDispose]();
       await peer.#resources.disposeAsync();
       throw error;
     }
@@ -289,17 +280,7 @@ export class Peer implements AsyncDisposable {
    * ```
    */
   joined(): Promise<string> {
-    return abandonable(this.#joined());
-  }
-
-  async #joined(): Promise<string> {
-    for (;;) {
-      const arrival = this.#arrivals.next;
-      if (this.#leaving.signal.aborted) throw leftChat();
-      const [name] = this.#here.values();
-      if (name !== undefined) return name;
-      await arrival;
-    }
+    return abandonable(this.#attendance.first());
   }
 
   #presenceChanged(address: string, presence: Presence): void {
@@ -308,10 +289,9 @@ export class Peer implements AsyncDisposable {
       const { name, fingerprint } = presence;
       contact.last = { name, fingerprint };
       this.#remember({ target: address, name, fingerprint });
-      this.#here.set(address, name);
-      this.#arrivals.beat();
+      this.#attendance.enter(address, name);
     } else {
-      this.#here.delete(address);
+      this.#attendance.leave(address);
     }
     this.#roster.change(address, presence);
     contact.outbox.linkChanged();
@@ -326,7 +306,7 @@ export class Peer implements AsyncDisposable {
   }
 
   #announce(event: RosterEvent): void {
-    if (event.type === "welcome") this.#inbox.open();
+    if (event.type === "welcome") this.#receiver.open();
     this.#events.push(event);
   }
 
@@ -416,32 +396,6 @@ export class Peer implements AsyncDisposable {
     return { targets, names: [...this.#formerNames, ...this.#roster.met] };
   }
 
-  // ---------------------------------------------------------------- receiving
-
-  async #take(messages: readonly Message[]): Promise<void> {
-    try {
-      await this.#inbox.take(messages);
-    } catch (error) {
-      if ((error as GreetError).code === "FAILED") this.#events.report(error as GreetError);
-      throw new GreetError("UNAVAILABLE", `${this.name} cannot keep messages now`);
-    }
-    this.#events.recovered();
-  }
-
-  async #show({ message, taken }: Entry, late: boolean): Promise<boolean> {
-    if (this.#journal.durable) await this.#letDeliveryEnd(message.from, taken);
-    return await this.#events.push({ type: "message", message, late, taken });
-  }
-
-  /**
-   * A reply may overtake the acknowledgement of the message that it replies to, because the two use
-   * different connections. Our own message is to be reported first.
-   */
-  async #letDeliveryEnd(to: string, begunBy: Date): Promise<void> {
-    const contact = this.#contacts.find(({ link }) => link.name === to);
-    if (contact !== undefined) await within(OVERTAKEN_MS, contact.outbox.settled(begunBy));
-  }
-
   // ---------------------------------------------------------------- leaving
 
   /** Leaves the chat. */
@@ -452,17 +406,17 @@ export class Peer implements AsyncDisposable {
   async #leave(): Promise<void> {
     const outboxes = this.#contacts.map(({ outbox }) => outbox);
     this.#leaving.abort();
-    this.#arrivals.beat();
+    this.#attendance.close();
     const unregistered = this.#registration?.[Symbol.asyncDispose]();
     await this.#sender.stored();
     await within(LAST_MESSAGES_MS, Promise.all(outboxes.map((outbox) => outbox.idle())));
     // A peer that we have met calls us at once. If we left before, it would never notice us.
-    await within(CALL_BACK_MS, this.#chatService.introduced(this.#here.size));
+    await within(CALL_BACK_MS, this.#chatService.introduced(this.#attendance.count));
     this.#roster[Symbol.dispose]();
     await Promise.all(this.#contacts.map(({ link }) => link[Symbol.asyncDispose]()));
-    // The inbox comes after the service, so that everything that was acknowledged is shown.
+    // The receiver comes after the service, so that everything that was acknowledged is reported.
     await this.#chatService.stop(LAST_ANSWERS_MS);
-    await this.#inbox[Symbol.asyncDispose]();
+    await this.#receiver[Symbol.asyncDispose]();
     this.#events.end();
     await Promise.all(outboxes.map((outbox) => outbox[Symbol.asyncDispose]()));
     await Promise.all([unregistered, ...this.#following]);
