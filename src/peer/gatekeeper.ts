@@ -89,7 +89,7 @@ export class Gatekeeper {
 
   /** Why a peer of this name cannot be the one that is expected at a target. */
   #mismatch(name: string, { address, name: expected = name }: ExpectedPeer): string | undefined {
-    if (name === this.#options.name) return `is ${name}, which is also ours`;
+    if (name === this.#options.name) return `is ${name}, the same as ours`;
     if (name !== expected) return `is ${name}, not ${expected}`;
     const namesake = this.#options.contacts.find(({ link }) =>
       link.name === name && link.address !== address

@@ -64,8 +64,8 @@ Deno.test("a second peer of the same name is refused, and every side says so", a
     `${refused.message}`,
     /name is Bob, which is also the name of the peer at 127\.0\.0\.1:\d+$/,
   );
-  assert.match(`${(await bob.until("error"))[0].message}`, /name is Bob, too$/);
-  assert.match(`${(await other.until("error"))[0].message}`, /name is Bob, too$/);
+  assert.match(`${(await bob.until("error"))[0].message}`, /name is Bob, the same as ours$/);
+  assert.match(`${(await other.until("error"))[0].message}`, /name is Bob, the same as ours$/);
   assert.deepEqual([...alice.all("joined"), ...bob.all("joined")], []);
 });
 

@@ -226,7 +226,7 @@ const INVALID_NAMES: readonly [name: string, reason: RegExp][] = [
   ["", /name is empty/],
   ["a\x1b[2J", /control or invisible/],
   ["x".repeat(65), /longer than 64/],
-  ["Alice", /name is Alice, which is also ours/],
+  ["Alice", /name is Alice, the same as ours/],
 ];
 
 for (const [sender, expected] of INVALID_NAMES) {
