@@ -350,6 +350,26 @@ export class Peer implements AsyncDisposable {
    *
    * @returns up to 1,000 of them in the order in which they were sent; none without a journal
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
+   *
+   * @example
+   * ```ts
+   * import { Journal, Peer } from "@greet/greet";
+   * import assert from "node:assert/strict";
+   *
+   * const home = await Deno.makeTempDir();
+   * {
+   *   using journal = Journal.open({ home, name: "Alice" });
+   *   await using alice = await Peer.open({ name: "Alice", targets: ["1"], journal });
+   *   for await (const { type } of alice.events) if (type === "waiting") break;
+   *   await alice.send("Hello?");
+   *   const [entry] = alice.queue();
+   *   assert.equal(entry.message.body, "Hello?");
+   *   alice.cancel(entry);
+   *   await alice.drained(); // nothing waits any longer
+   *   assert.deepEqual(alice.said(1).map(({ message }) => message), [entry.message]);
+   * }
+   * await Deno.remove(home, { recursive: true });
+   * ```
    */
   queue(): Waiting[] {
     return this.#sender.queue();
