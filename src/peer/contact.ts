@@ -19,7 +19,7 @@ export interface Contact {
   last?: Person;
 }
 
-/** The addressee of what is sent to a contact now: the peer that is there, was there, or must be. */
+/** The addressee of a message to a contact now: the peer that is there, was there, or must be. */
 export function addresseeOf({ link, last, expected }: Contact): Addressee {
   return last === undefined
     ? { target: link.address, name: expected }

@@ -12,8 +12,8 @@ import type { NewcomerEvent } from "./newcomers.ts";
 import type { RosterEvent } from "./roster.ts";
 
 /**
- * What happens to a peer. {@link RosterEvent} reports who joins and leaves, {@link TrustEvent} whose
- * key is new or wrong, and {@link NewcomerEvent} that another peer answers at a target.
+ * What happens to a peer. {@link RosterEvent} reports peers that join and leave, {@link TrustEvent}
+ * keys that are new or wrong, and {@link NewcomerEvent} another peer that answers at a target.
  *
  * - `message`: a message arrived; `late` if it took more than a minute or is left over from an
  *   earlier run, `taken` is when it arrived, by our own clock

@@ -71,8 +71,8 @@ export class Inbox implements AsyncDisposable {
     const { journal } = this.#options;
     const last = await journal.receive(messages);
     this.#work.beat();
-    const mayWait = journal.durable && this.#state === "open";
-    await this.#shown(mayWait ? last - BACKLOG : last);
+    const mayLag = journal.durable && this.#state === "open";
+    await this.#shown(mayLag ? last - BACKLOG : last);
     const willBeShown = journal.durable && !this.#isClosed;
     if (!willBeShown && last > this.#shownUpTo) throw readerGone();
   }

@@ -1,5 +1,5 @@
 /**
- * The file of a journal: its permissions, its lock, its version, and what is wrong with it.
+ * The file of a journal: its permissions, its lock, its version, and explanations of failures.
  *
  * One process at a time may open it. A missing file is created, a damaged one moved aside, and one of
  * a newer version left untouched.

@@ -1,5 +1,5 @@
 /**
- * The connection to one other peer: whether it is there, who it is, and deliveries to it.
+ * The connection to one other peer: its presence, its name and key, and deliveries to it.
  *
  * Nothing is polled. A link dials once, and again when the other peer calls us
  * ({@link Link.knock}) or the connection drops; only a connected peer that has gone silent is asked

@@ -1,6 +1,6 @@
 /**
  * Finds out where the other peers listen: at the target that the user typed, or where a naming
- * service has their name registered. Whether a peer at that place is accepted, the gatekeeper decides.
+ * service has their name registered. The gatekeeper decides whether a peer found there is accepted.
  *
  * @module
  */

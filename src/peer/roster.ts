@@ -1,5 +1,5 @@
 /**
- * Turns the ups and downs of links into announcements of who joins and who leaves.
+ * Turns the ups and downs of links into announcements of peers that join and leave.
  *
  * Announcements are damped: a peer that returns within a second has not left, and peers that arrive
  * within a second of the first are welcomed together.
@@ -11,7 +11,7 @@ import type { Presence } from "./presence.ts";
 import { isNobodyThere } from "../rpc/client.ts";
 
 /**
- * Who joins and who leaves.
+ * Peers that join and leave.
  *
  * - `waiting`: the peer at a target is away, and why; again when the reason changes
  * - `welcome`: the first peers are here; once
@@ -48,7 +48,7 @@ interface Member {
   leaving?: ReturnType<typeof setTimeout>;
 }
 
-/** Announces who joins and who leaves, until it is disposed of. */
+/** Announces peers that join and leave, until it is disposed of. */
 export class Roster implements Disposable {
   readonly #members: ReadonlyMap<string, Member>;
   readonly #announce: (event: RosterEvent) => void;

@@ -195,10 +195,8 @@ attack(
       return true;
     });
     await assert.rejects(bare.call(CHAT, "GetInfo", {}, call), /wants to see a certificate/);
-    const reports = (await chat.alice.witness.until("trouble", 2)).map(({ error }) =>
-      error.message
-    );
-    assert.deepEqual(reports, [
+    const told = (await chat.alice.witness.until("trouble", 2)).map(({ error }) => error.message);
+    assert.deepEqual(told, [
       "a caller does not speak TLS, and this side does",
       "somebody at 127.0.0.1 shows no certificate",
     ]);

@@ -1,4 +1,4 @@
-/** Announcements of who joins and who leaves. */
+/** Announcements of peers that join and leave. */
 import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
 import type { Presence } from "../../src/peer/presence.ts";
