@@ -4,21 +4,23 @@
  * @module
  */
 export { Peer } from "./src/peer/peer.ts";
-export type { Other, PeerEvent, PeerOptions } from "./src/peer/peer.ts";
+export type { Other, PeerOptions } from "./src/peer/peer.ts";
+export type { PeerEvent } from "./src/peer/event_feed.ts";
 export type { RosterEvent } from "./src/peer/roster.ts";
 export type { TrustEvent } from "./src/identity/trust.ts";
 export type { NewcomerEvent, NewcomerPolicy } from "./src/peer/newcomers.ts";
-export type { Presence } from "./src/peer/link.ts";
+export type { Presence } from "./src/peer/presence.ts";
+export type { Message } from "./src/peer/messages.ts";
 export { Journal } from "./src/peer/journal.ts";
 export type {
   Addressee,
-  Company,
-  Ending,
+  DeliveryOutcome,
   Entry,
   JournalOptions,
   Meeting,
-  Message,
+  Participants,
   Person,
+  ReadLimit,
   Waiting,
 } from "./src/peer/journal.ts";
 export { type Identity, newIdentity, openIdentity, spokenCode } from "./src/identity/identity.ts";

@@ -1,8 +1,8 @@
 /**
- * How long to wait for one peer's answers, learned from how long earlier answers took.
+ * Adapts the timeout of calls to one peer to how long its earlier answers took.
  *
- * Most peers answer in milliseconds and get the shortest timeout that the caller allows, so that one
- * that has died is noticed soon. A peer that is far away or slow gets more time.
+ * Most peers answer in milliseconds and get the shortest timeout that the caller allows, so a dead
+ * one is detected soon. A peer that is far away or slow gets more time.
  *
  * @module
  */
@@ -13,13 +13,13 @@ export interface TimeoutRange {
   readonly mostMs: number;
 }
 
-/** How many answers to remember: after this many quick ones, a slow one no longer counts. */
+/** How many answers to remember: after this many quick ones, a slow one no longer matters. */
 const REMEMBERED = 3;
 
-/** An answer may take this many times as long as the slowest one that is remembered. */
+/** An answer may take this many times as long as the slowest remembered one. */
 const MARGIN = 2;
 
-/** Timeouts that follow how fast a peer answers. */
+/** Timeouts for one peer. */
 export class AnswerTimeout {
   #recentMs: readonly number[] = [];
   #extension = 1;
@@ -29,13 +29,13 @@ export class AnswerTimeout {
     return Math.min(...this.#recentMs);
   }
 
-  /** An answer came after that many milliseconds. */
+  /** An answer arrived after this many milliseconds. */
   answered(tookMs: number): void {
     this.#recentMs = [tookMs, ...this.#recentMs].slice(0, REMEMBERED);
     this.#extension = 1;
   }
 
-  /** No answer came in time. Until one comes, each expired timeout doubles the next. */
+  /** A timeout expired. Until an answer arrives, each expired timeout doubles the next one. */
   expired(): void {
     this.#extension *= 2;
   }

@@ -1,69 +1,69 @@
 /**
- * The half of a peer that answers: others call it to ask who we are and to bring what they say.
+ * The serving half of a peer: other peers call it to meet us and to deliver messages.
  *
- * Whoever asks is up, so the links that wait for somebody are knocked at. What somebody brings is
- * taken only from those whom a link has found to be who they say; where calls are encrypted,
- * that is decided by the key they were made with and not by what a message claims.
+ * A caller is up, so its call makes the links to absent peers dial again. Messages are accepted only
+ * from peers that one of our links has reached; in an encrypted chat, the key of the call decides,
+ * not the sender that a message names.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
 import type { Identity } from "../identity/identity.ts";
-import type { Message } from "./journal.ts";
-import { fromWire, type Link, toWire } from "./link.ts";
+import type { Link } from "./link.ts";
+import { fromWire, type Message, toWire } from "./messages.ts";
 import type { Caller } from "../rpc/admission.ts";
 import { serve, type Server } from "../rpc/server.ts";
 import { implement, type IncomingCall } from "../rpc/service.ts";
 import { nameProblem } from "../base/text.ts";
-import { RateLimit } from "../base/timing.ts";
+import { Pulse, RateLimit } from "../base/timing.ts";
 import type { Trust } from "../identity/trust.ts";
 import { CHAT, type ChatMessage, LISTENING_PORT, type Nothing } from "../rpc/services.ts";
 
-/** How often it is told that callers cannot be understood, in milliseconds; anybody can cause it. */
+/** How often the same kind of refusal is reported, in milliseconds; anyone can cause them. */
 const REFUSALS_MS = 60_000;
 
 /**
  * How many calls another peer may have open at the same time. It needs two or three, and each may
- * hold a request of four megabytes that never ends.
+ * hold an unfinished request of four megabytes.
  */
 const MAX_CALLS = 10;
 
 /** How many messages another peer may deliver in one call. */
 const MAX_MESSAGES = 1_000;
 
-/** What a reception works with. */
+/** What the service needs. */
 export interface ChatServiceOptions {
   /** Our own name. */
   readonly name: string;
-  /** What we show; without it, nothing is encrypted. */
+  /** Our own certificate; without it, calls are not encrypted. */
   readonly identity: Identity | undefined;
   readonly trust: Trust;
-  /** The links to those whom we chat with. */
+  /** The links to the other peers. */
   readonly links: () => readonly Link[];
   /**
-   * Takes what somebody said; it resolves when that is safe.
+   * Takes messages; resolves when they may be acknowledged.
    *
-   * @throws {GreetError} where it cannot be taken now
+   * @throws {GreetError} if they cannot be taken now
    */
   readonly take: (messages: readonly Message[]) => Promise<void>;
-  /** Gets who cannot be understood, and what would have to change. */
+  /** Called when callers are refused, for example because they do not speak TLS. */
   readonly onRefused: (error: GreetError) => void;
 }
 
-/** Answers others, from {@link ChatService.open} until it is stopped. */
+/** Serves other peers from {@link ChatService.open} until it is stopped. */
 export class ChatService {
   readonly #options: ChatServiceOptions;
   readonly #refusals = new RateLimit<string | undefined>(REFUSALS_MS);
   #server: Server | undefined;
-  #nextCall = Promise.withResolvers<void>();
-  #calls = 0;
+  readonly #introductions = new Pulse();
+  #introduced = 0;
 
-  /** Nothing listens yet. */
+  /** Does not listen yet. */
   constructor(options: ChatServiceOptions) {
     this.#options = options;
   }
 
-  /** Listens. @throws {GreetError} `FAILED` where the port or the host cannot be had */
+  /** Listens. @throws {GreetError} `FAILED` if it cannot listen on this host and port */
   async open(host: string, port: number): Promise<void> {
     const { identity: own, trust, onRefused } = this.#options;
     const chat = implement(CHAT, {
@@ -90,44 +90,42 @@ export class ChatService {
   }
 
   /**
-   * Takes no more calls. Once it resolves, nothing more is answered.
+   * Accepts no more calls, and resolves when the last one has been answered.
    *
-   * @param graceMs how many milliseconds calls in flight may still take
+   * @param graceMs how long calls in flight may still take, in milliseconds
    */
   async stop(graceMs?: number): Promise<void> {
     await this.#server?.stop(graceMs);
   }
 
-  /** Resolves when we were asked that often who we are. */
-  async asked(times: number): Promise<void> {
-    while (this.#calls < times) await this.#nextCall.promise;
+  /** Resolves when `GetInfo` has been called this many times. */
+  async introduced(times: number): Promise<void> {
+    while (this.#introduced < times) await this.#introductions.next;
   }
 
   #introduce(call: IncomingCall): ChatMessage {
-    this.#calls++;
-    this.#nextCall.resolve();
-    this.#nextCall = Promise.withResolvers();
-    // Nobody but the one who knocks needs the outcome.
-    for (const link of this.#calledOver(call)) void link.knock();
+    this.#introduced++;
+    this.#introductions.beat();
+    for (const link of this.#linksToCaller(call)) void link.knock();
     return toWire({ id: "", from: this.#options.name, body: "", at: new Date() });
   }
 
   /**
-   * The links at whose other end the caller may be. If each of many peers made each other one call
-   * everybody whom it waits for, they would do nothing else.
+   * The links that may lead to the caller. In a mesh with an absent member, dialling all absent peers
+   * after each call would make every sign of life cause many more.
    */
-  #calledOver(call: IncomingCall): readonly Link[] {
+  #linksToCaller(call: IncomingCall): readonly Link[] {
     const links = this.#options.links();
     const port = Number(call.header(LISTENING_PORT));
-    const likely = links.filter((link) => link.isToPort(port));
+    const likely = links.filter((link) => link.isForPort(port));
     return likely.length > 0 ? likely : links;
   }
 
-  /** Refuses messages from unknown keys unread: to decode a message costs more than to send it. */
+  /** Refuses unknown keys before the message is decoded, which costs more than sending it. */
   async #admit(call: string, caller: Caller | undefined): Promise<void> {
     if (call === "GetInfo") return;
     const { fingerprint, certifiedName = "" } = caller ?? {};
-    if (await this.#hasLink((link) => link.isToKey(fingerprint))) return;
+    if (await this.#hasLink((link) => link.isWithKey(fingerprint))) return;
     throw new GreetError("PERMISSION_DENIED", this.#whyRefused(certifiedName, fingerprint));
   }
 
@@ -137,21 +135,21 @@ export class ChatService {
       throw new GreetError("RESOURCE_EXHAUSTED", message);
     }
     const senders = new Set(wires.map(({ sender }) => sender));
-    for (const sender of senders) await this.#expect(sender, call.fingerprint);
+    for (const sender of senders) await this.#checkSender(sender, call.fingerprint);
     await this.#options.take(wires.map(fromWire));
     return {};
   }
 
   /**
-   * Makes sure that a sender is somebody we chat with and, where calls are encrypted, has made the
-   * call: what a message says of its sender is no more than a claim.
+   * Makes sure that a sender is a peer that we chat with. If calls are encrypted, it must also have
+   * made the call: anyone can put a name into a message.
    */
-  async #expect(sender: string, fingerprint: string | undefined): Promise<void> {
-    if (await this.#hasLink((link) => link.isTo(sender, fingerprint))) return;
+  async #checkSender(sender: string, fingerprint: string | undefined): Promise<void> {
+    if (await this.#hasLink((link) => link.isWith(sender, fingerprint))) return;
     throw new GreetError("PERMISSION_DENIED", this.#whyRefused(sender, fingerprint));
   }
 
-  /** Whether some link passes a test, now or after it has dialled again. */
+  /** Whether a link passes a test, now or after dialling again. */
   async #hasLink(test: (link: Link) => boolean): Promise<boolean> {
     const links = this.#options.links();
     if (links.some(test)) return true;

@@ -1,24 +1,23 @@
 /**
- * How much to send to one peer in a call, and how long to wait for the answer.
+ * Decides how much to send to one peer in a call, and how long to wait for the acknowledgement.
  *
  * Batches start small, double while the peer handles them fast, and halve when a call times out; the
- * timeout follows how long earlier calls took. So a peer that is slow with each message, or with a
- * single one, still makes progress.
+ * timeout follows how long earlier calls took. So a slow peer still makes progress.
  *
  * @module
  */
 import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
 
-/** How many messages the first batch may have, and the largest. */
+/** How many messages the first batch may have, and the largest one. */
 const BATCH = { first: 16, most: 256 };
 
 /** A batch that keeps the peer busy for longer than this is large enough, in milliseconds. */
 const BUSY_MS = 1_000;
 
-/** How long a call may take, besides the time to transmit it. */
+/** How long a call may take, in addition to its transmission. */
 export const DELIVERY_TIMEOUT: TimeoutRange = { leastMs: 5_000, mostMs: 60_000 };
 
-/** The slowest connection that is given time to transmit what it carries, in characters a second. */
+/** The slowest connection that calls are given time for, in characters a second. */
 const SLOWEST_CHARACTERS_PER_S = 50_000;
 
 /** What one call carries. */
@@ -47,7 +46,7 @@ export class DeliveryPace {
    *
    * @param load what it carried
    * @param tookMs how long it took
-   * @param roundTripMs how much of that was the way there and back, about
+   * @param roundTripMs roughly how much of that was the round trip
    */
   delivered(load: Load, tookMs: number, roundTripMs: number): void {
     this.#timeout.answered(Math.max(0, tookMs - transmissionMs(load)));
@@ -57,7 +56,7 @@ export class DeliveryPace {
     }
   }
 
-  /** A call timed out. A batch can be made smaller; a single message can only be given more time. */
+  /** A call timed out: the next batch is smaller, or a single message gets more time. */
   timedOut({ messages }: Load): void {
     if (messages > 1) this.#batch = Math.ceil(messages / 2);
     else this.#timeout.expired();

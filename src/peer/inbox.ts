@@ -1,80 +1,78 @@
 /**
- * What others said, handed to our reader in order.
+ * Passes received messages to our reader, in order.
  *
- * The journal is the queue: what comes in is stored first and answered, and
- * read from there as fast as the reader takes it. So a flood fills no memory, what
- * a killed process had not shown is shown at its next start, and when the reader is too
- * far behind, answers wait for it, which slows the senders down.
+ * The journal is the queue: a message is stored, acknowledged, and read back as fast as the reader
+ * takes it. When the reader is too far behind, acknowledgements wait for it, which slows the senders
+ * down.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import type { Entry, Journal, Message } from "./journal.ts";
-import { within } from "../base/timing.ts";
+import type { Entry, Journal } from "./journal.ts";
+import { LATE_MS, type Message } from "./messages.ts";
+import { Pulse, within } from "../base/timing.ts";
 
-/** How many stored messages may wait for the reader before answers wait, too. */
+/** How many stored messages may wait for the reader before acknowledgements wait as well. */
 const BACKLOG = 1_000;
 
-/** From when on a message is late. */
-const LATE_MS = 60_000;
-
-/** How long a leaving inbox waits for its reader to take another message before it gives up. */
+/** How long a closing inbox waits for its reader to take another message before it gives up. */
 const STALLED_MS = 1_000;
 
-/** The pause before a journal that cannot be read is read again. */
+/** The pause before a failed attempt to read the journal is repeated. */
 const RETRY_MS = 1_000;
 
-/** How to hand messages over. */
+/** How to pass messages on. */
 export interface InboxOptions {
-  /** What holds the messages. Where it is not durable, every answer waits for the reader. */
+  /** Holds the messages. If it is not durable, every acknowledgement waits for the reader. */
   readonly journal: Journal;
-  /** Hands a message over; resolves to `true` when the reader is done with it, `false` when it is gone. */
+  /** Passes a message on; resolves to `true` when the reader is done with it, `false` if it is gone. */
   readonly show: (entry: Entry, late: boolean) => Promise<boolean>;
-  /** Gets why the journal cannot be used. */
+  /** Called with the reason why the journal cannot be used. */
   readonly onTrouble: (error: GreetError) => void;
 }
 
 /**
- * Takes and hands over. Disposing of it hands over what is left, unless the reader stalls; until
- * then {@link Inbox.take} answers only for what the reader has, and after that for nothing.
+ * Stores messages and passes them on. Disposing of it passes on what is left, unless the reader
+ * stalls. Meanwhile {@link Inbox.take} succeeds only for what the reader has, and afterwards never.
  */
 export class Inbox implements AsyncDisposable {
   readonly #options: InboxOptions;
   readonly #running: Promise<void>;
-  /** The last place that a former run filled. The clock may be set back; places only grow. */
-  readonly #leftBehindUpTo: number;
+  /** The last place of an earlier run. Unlike the clock, places only move forward. */
+  readonly #leftOverUpTo: number;
   readonly #opened = Promise.withResolvers<void>();
-  #woken = Promise.withResolvers<void>();
+  /** There may be something to pass on. */
+  readonly #work = new Pulse();
   #shownUpTo: number;
   #waiters: { place: number; resolve: () => void }[] = [];
   #state: "open" | "closing" | "closed" = "open";
 
-  /** Hands over at once what a former run left behind. */
+  /** Passes on immediately what an earlier run left over. */
   constructor(options: InboxOptions) {
     this.#options = options;
     this.#shownUpTo = options.journal.shownUpTo();
-    this.#leftBehindUpTo = options.journal.lastPlace();
+    this.#leftOverUpTo = options.journal.lastPlace();
     this.#running = this.#run();
   }
 
-  /** From now on, what is taken in this run is handed over, too. */
+  /** Starts to pass on messages of this run as well. */
   open(): void {
     this.#opened.resolve();
   }
 
   /**
-   * Stores what was not stored before.
+   * Stores messages, except those that are stored already.
    *
-   * @returns when it is safe: on disk and going to be shown in this run, or with the reader
-   * @throws {GreetError} `FAILED` where it cannot be stored, `UNAVAILABLE` where the reader is gone
+   * @returns when they may be acknowledged: on disk and to be shown in this run, or with the reader
+   * @throws {GreetError} `FAILED` if they cannot be stored, `UNAVAILABLE` if the reader is gone
    */
   async take(messages: readonly Message[]): Promise<void> {
     if (this.#isClosed) throw readerGone();
     const { journal } = this.#options;
-    const last = await journal.take(messages);
-    this.#woken.resolve();
-    const mayWait = journal.durable && this.#state === "open";
-    await this.#shown(mayWait ? last - BACKLOG : last);
+    const last = await journal.receive(messages);
+    this.#work.beat();
+    const mayLag = journal.durable && this.#state === "open";
+    await this.#shown(mayLag ? last - BACKLOG : last);
     const willBeShown = journal.durable && !this.#isClosed;
     if (!willBeShown && last > this.#shownUpTo) throw readerGone();
   }
@@ -82,7 +80,7 @@ export class Inbox implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#state === "open") this.#state = "closing";
     this.open();
-    this.#woken.resolve();
+    this.#work.beat();
     let before: number;
     do {
       before = this.#shownUpTo;
@@ -97,9 +95,10 @@ export class Inbox implements AsyncDisposable {
 
   #close(): void {
     this.#state = "closed";
-    this.#letGo(Infinity);
+    this.#release(Infinity);
   }
 
+  /** Resolves when everything up to a place has been shown, or nothing more will be. */
   async #shown(place: number): Promise<void> {
     if (place <= this.#shownUpTo || this.#isClosed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -109,23 +108,23 @@ export class Inbox implements AsyncDisposable {
 
   async #run(): Promise<void> {
     while (!this.#isClosed) {
-      const { promise: woken } = this.#woken = Promise.withResolvers();
-      // Seen before looking, so that nothing comes between the last look and the end.
-      const isLeaving = this.#state === "closing";
+      const work = this.#work.next;
+      // Read first, so that nothing can arrive between the last look and the end.
+      const isClosing = this.#state === "closing";
       try {
-        await this.#handOver();
+        await this.#passOn();
       } catch (error) {
         this.#options.onTrouble(error as GreetError);
-        await within(RETRY_MS, woken);
+        await within(RETRY_MS, work);
         continue;
       }
-      if (isLeaving) return this.#close();
-      await woken;
+      if (isClosing) return this.#close();
+      await work;
     }
   }
 
-  /** Hands over what there is. */
-  async #handOver(): Promise<void> {
+  /** Passes on everything that is stored. */
+  async #passOn(): Promise<void> {
     const { journal } = this.#options;
     for (;;) {
       const entries = journal.unshown(this.#shownUpTo);
@@ -134,27 +133,27 @@ export class Inbox implements AsyncDisposable {
     }
   }
 
-  /** Hands one over, and says whether the next one can follow. */
+  /** Passes one message on, and returns whether the next one can follow. */
   async #show(entry: Entry): Promise<boolean> {
     const { place, message, taken } = entry;
-    const isLeftBehind = place <= this.#leftBehindUpTo;
-    if (!isLeftBehind) await this.#opened.promise;
-    const isLate = isLeftBehind || taken.getTime() - message.at.getTime() > LATE_MS;
+    const isLeftOver = place <= this.#leftOverUpTo;
+    if (!isLeftOver) await this.#opened.promise;
+    const isLate = isLeftOver || taken.getTime() - message.at.getTime() > LATE_MS;
     const isRead = await this.#options.show(entry, isLate);
     if (!isRead) this.#close();
     if (this.#isClosed) return false;
-    // Within one run nothing is shown twice, whatever becomes of the mark.
+    // Within one run nothing is shown twice, even if the mark cannot be written.
     this.#shownUpTo = place;
     try {
       this.#options.journal.markShown(place);
     } finally {
-      this.#letGo(place);
+      this.#release(place);
     }
     return true;
   }
 
-  /** Lets those go on who wait until everything up to a place is shown. */
-  #letGo(place: number): void {
+  /** Resolves what waits until everything up to a place is shown. */
+  #release(place: number): void {
     const isDue = (waiter: { place: number }) => waiter.place <= place;
     for (const { resolve } of this.#waiters.filter(isDue)) resolve();
     this.#waiters = this.#waiters.filter((waiter) => !isDue(waiter));
@@ -162,5 +161,5 @@ export class Inbox implements AsyncDisposable {
 }
 
 function readerGone(): GreetError {
-  return new GreetError("UNAVAILABLE", "the reader has left");
+  return new GreetError("UNAVAILABLE", "the reader is gone");
 }

@@ -1,149 +1,100 @@
 /**
- * What was said, and what still waits to be delivered.
+ * The messages of one user: the history, and the queue of what still waits to be delivered.
  *
- * A {@link Journal} is one user's own SQLite database. What it has taken is on
- * the disk, so that a process may be killed at any moment and nothing is lost;
- * what it already has, it does not take twice. It knows no network: who
- * is to get a message is a target, and a name once somebody was met there.
+ * Messages are on disk before they are acknowledged, so nothing is lost when a process is killed,
+ * and a repeated message is stored once. The journal knows nothing of networks: a message is for a
+ * target, and for a name as soon as a peer was met there.
  *
  * @module
  */
 import { join } from "node:path";
-import { DatabaseSync, type SQLOutputValue, type StatementSync } from "node:sqlite";
-import { setImmediate } from "node:timers";
-import { GreetError } from "../base/errors.ts";
+import type { SQLOutputValue } from "node:sqlite";
 import { fileNameOf } from "../base/home.ts";
-import { begin, diskError, type Layout, type OpenFile, openFile } from "./journal_file.ts";
+import { JournalDatabase, type Parameters, type Row } from "./journal_database.ts";
+import type { Message } from "./messages.ts";
 
-/** One thing that was said. */
-export interface Message {
-  /** Made by the sender; empty where the sender is a program that makes none. */
-  readonly id: string;
-  /** The sender's name. */
-  readonly from: string;
-  /** What was said, exactly as it was sent: text from somebody else. */
-  readonly body: string;
-  /** When it was said, by the sender's clock. */
-  readonly at: Date;
-}
+export type { Message };
 
-/** A message and its place in the journal; later ones have higher places. */
+/** A message in a journal. */
 export interface Entry {
+  /** Its position: later messages have higher places. */
   readonly place: number;
+  /** The message. */
   readonly message: Message;
-  /** When the journal took it, by our own clock. */
+  /** When it was sent or arrived, by our own clock. */
   readonly taken: Date;
 }
 
 /** A peer that was met. */
 export interface Person {
+  /** Its name. */
   readonly name: string;
-  /** The fingerprint of its key, where the chat was encrypted. */
+  /** The fingerprint of its key, if the chat was encrypted. */
   readonly fingerprint?: string;
 }
 
-/** A peer, and where it was met. */
+/** A peer, and the target where it was met. */
 export interface Meeting extends Person {
+  /** Where it was met. */
   readonly target: string;
 }
 
-/** Somebody a message is for: where they should be and, once that is known, who they are. */
+/** A peer that a message is for: its target and, if known, its name and key. */
 export interface Addressee extends Partial<Person> {
+  /** Where it should be. */
   readonly target: string;
 }
 
-/** A message that somebody has not got yet. */
+/** A message that has not been delivered to all of its addressees. */
 export interface Waiting extends Entry {
-  /** Who has not got it. */
+  /** The addressees that it has not been delivered to. */
   readonly addressees: readonly Addressee[];
 }
 
-/** Those one talks with: everybody under these names, and whoever is at these targets. */
-export interface Company {
+/** The peers in a conversation: those with these names, and those at these targets. */
+export interface Participants {
+  /** Peers with these names, wherever they are. */
   readonly names: readonly string[];
+  /** The peers at these targets, whatever their names. */
   readonly targets: readonly string[];
 }
 
-/** How much to read at once: so many messages, and so many characters, but at least one message. */
-export interface Portion {
+/** How much to read at once. At least one message is read, whatever its length. */
+export interface ReadLimit {
+  /** How many messages at most. */
   readonly messages: number;
+  /** How many characters (UTF-16 code units) at most, in all of them. */
   readonly characters: number;
 }
 
-/** Enough for one call, and for the memory. */
-const PORTION: Portion = { messages: 256, characters: 100_000 };
+/** Enough to fill one call. */
+const READ_LIMIT: ReadLimit = { messages: 256, characters: 100_000 };
 
 /** How a delivery ended, if it was not cancelled. */
-export type Ending = "delivered" | "failed";
-
-const LAYOUT: Layout = {
-  applicationId: 0x67726574, // "gret"
-  version: 2,
-  upgrades: [
-    `ALTER TABLE delivery ADD COLUMN fingerprint TEXT; ALTER TABLE met ADD COLUMN fingerprint TEXT;`,
-  ],
-  sql: `
-  CREATE TABLE message (
-    place INTEGER PRIMARY KEY,
-    id TEXT NOT NULL,               -- the sender's; '' where it makes none
-    sender TEXT NOT NULL,
-    body TEXT NOT NULL,
-    at INTEGER NOT NULL,            -- ms since 1970, by the sender's clock
-    taken INTEGER NOT NULL,         -- ms since 1970, by our own
-    shown INTEGER NOT NULL          -- 0 until our reader has it
-  ) STRICT;
-  CREATE UNIQUE INDEX message_once ON message (sender, id) WHERE id <> '';
-  CREATE INDEX message_unshown ON message (place) WHERE shown = 0;
-
-  CREATE TABLE delivery (
-    place INTEGER NOT NULL REFERENCES message (place) ON DELETE CASCADE,
-    target TEXT NOT NULL,           -- where the message is to go
-    recipient TEXT,                 -- who it is for, once somebody was met there
-    state TEXT NOT NULL CHECK (state IN ('waiting', 'delivered', 'failed', 'cancelled')),
-    fingerprint TEXT,               -- the recipient's key; NULL where any of that name will do
-    PRIMARY KEY (place, target)
-  ) STRICT, WITHOUT ROWID;
-  CREATE INDEX delivery_waiting ON delivery (recipient, place) WHERE state = 'waiting';
-
-  CREATE TABLE met (                -- who was at a target last
-    target TEXT PRIMARY KEY,
-    name TEXT NOT NULL,
-    fingerprint TEXT
-  ) STRICT, WITHOUT ROWID;
-`,
-};
+export type DeliveryOutcome = "delivered" | "failed";
 
 /**
- * A message's columns, as {@link toEntry} reads them. Text from others may have U+0000 in it, where
- * the runtime would cut it off if it were read as text.
+ * The columns that {@link toEntry} reads. Text from others may contain U+0000, where the runtime
+ * would cut it off if it were not read as bytes.
  */
 const COLUMNS = "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken";
 
-/** How many messages a journal keeps that is not on disk, so that it stays small. */
+/** How many messages a journal in memory keeps. */
 const MEMORY_LIMIT = 1_000;
 
 /** How to open a journal. */
 export interface JournalOptions {
-  /** The folder to keep it in; it is made where it does not exist. */
+  /** The folder to keep it in; it is created if necessary. */
   home: string;
-  /** Whose it is. Each name has a file of its own. */
+  /** The name of its user. Each name has its own file. */
   name: string;
-}
-
-type Row = Record<string, SQLOutputValue>;
-
-interface Work {
-  run(): void;
-  done(): void;
-  failed(error: GreetError): void;
 }
 
 /**
  * One user's journal. Disposing of it closes it.
  *
- * Reading methods and marks throw a {@link GreetError} `FAILED` where the disk
- * fails; so do the promises of {@link Journal.say} and {@link Journal.take}, and
- * then nothing of what they were given was kept.
+ * All methods throw a `GreetError` with the code `FAILED` if the disk fails or the journal is
+ * closed; then nothing of what they were given was stored.
  *
  * @example
  * ```ts
@@ -154,83 +105,78 @@ interface Work {
  * {
  *   using journal = Journal.open({ home, name: "Alice" });
  *   const message = { id: "1", from: "Alice", body: "Bob?", at: new Date() };
- *   await journal.say(message, () => [{ target: "127.0.0.1:55556" }]);
+ *   await journal.send(message, () => [{ target: "127.0.0.1:55556" }]);
  * }
  * {
- *   using journal = Journal.open({ home, name: "Alice" }); // another day
+ *   using journal = Journal.open({ home, name: "Alice" }); // a later run
  *   const bob = { name: "Bob" };
  *   journal.meet("127.0.0.1:55556", bob);
  *   const [{ place, message }] = journal.waitingFor(bob);
  *   assert.equal(message.body, "Bob?");
- *   journal.end("Bob", [place], "delivered");
+ *   journal.endDelivery("Bob", [place], "delivered");
  *   assert.deepEqual(journal.waitingFor(bob), []);
  * }
  * await Deno.remove(home, { recursive: true });
  * ```
  */
 export class Journal implements Disposable {
-  /** Whether what it takes is on disk and outlives the process. */
+  /** Whether its messages are on disk and outlive the process. */
   readonly durable: boolean;
-  /** What the user should know about how it was opened, if anything. */
+  /** A sentence for the user about the file that was opened, for example that it was damaged. */
   readonly notice: string | undefined;
-  /** What the user should be warned about, if anything, although the journal can be used. */
+  /** A warning for the user about the file that was opened, for example that others could read it. */
   readonly warning: string | undefined;
-  readonly #database: DatabaseSync;
-  readonly #file: OpenFile | undefined;
-  readonly #statements = new Map<string, StatementSync>();
-  #pending: Work[] = [];
-  #open = true;
+  readonly #database: JournalDatabase;
 
-  private constructor(database: DatabaseSync, file?: OpenFile) {
+  private constructor(database: JournalDatabase) {
+    const { file } = database;
     this.durable = file !== undefined;
     this.notice = file?.notice;
     if (file?.wasShared) this.warning = "other users could read the journal until now";
     this.#database = database;
-    this.#file = file;
   }
 
   /**
-   * Opens the journal on disk, or begins it.
+   * Opens the journal on disk; begins a new one if there is none.
    *
-   * Folders are made with mode 0700, files with 0600. A damaged file is moved
-   * aside, not deleted, and {@link Journal.notice} says so. A file that other users can read
-   * is made private, and {@link Journal.warning} says so.
+   * Folders are created with mode 0700, files with 0600. A damaged file is moved aside, not deleted,
+   * and {@link Journal.notice} says so. A file that other users can read is made private, and
+   * {@link Journal.warning} says so.
    *
-   * @throws {GreetError} `FAILED` where another process uses it, where it cannot be written, where
-   *   other users can change it, or where a newer version of this program wrote it: then it is not
-   *   touched
+   * @param options where it is, and whose
+   * @throws {GreetError} `FAILED` if another process uses the journal, it cannot be written, other
+   *   users can change it, or a newer version of this program wrote it, in which case it is left
+   *   untouched
    */
   static open({ home, name }: JournalOptions): Journal {
     const path = journalFile(home, name);
     const lockPath = join(home, "locks", `${fileNameOf(name)}.lock`);
-    const file = openFile({ path, lockPath, name }, LAYOUT);
-    return new Journal(file.database, file);
+    return new Journal(JournalDatabase.open({ path, lockPath, name }));
   }
 
-  /** A journal that is not on disk: it ends with the process, and forgets early. */
+  /** A journal in memory, which keeps only about a thousand messages and ends with the process. */
   static inMemory(): Journal {
-    const database = new DatabaseSync(":memory:");
-    begin(database, LAYOUT);
-    return new Journal(database);
+    return new Journal(JournalDatabase.inMemory());
   }
 
-  // ---------------------------------------------------------------- taking
+  // ---------------------------------------------------------------- storing
 
   /**
-   * Takes something of our own that is to be delivered.
+   * Stores a message of our own that is to be delivered.
    *
-   * @param message what is said
-   * @param addressees who is to get it, asked at the moment of writing, so that nobody who is
-   *   met meanwhile is missed
-   * @returns what now waits, when it is on disk. What is said in one go is written in one go
+   * @param message the message
+   * @param addressees returns the peers that it is for. It is called at the moment of writing, so
+   *   that peers met in the meantime are included
+   * @returns the queued message, when it is on disk. Messages of one turn of the event loop are
+   *   written together
    */
-  say(message: Message, addressees: () => readonly Addressee[]): Promise<Waiting> {
+  send(message: Message, addressees: () => readonly Addressee[]): Promise<Waiting> {
     const taken = new Date();
-    return this.#durably(() => {
+    return this.#database.durably(() => {
       const place = this.#insert(message, 1)!;
       const waiting = { place, message, taken, addressees: addressees() };
       for (const { target, name = null, fingerprint = null } of waiting.addressees) {
-        this.#run(
+        this.#database.run(
           "INSERT INTO delivery (place, target, recipient, fingerprint, state) VALUES (?, ?, ?, ?, 'waiting')",
           ...[place, target, name, fingerprint],
         );
@@ -240,13 +186,13 @@ export class Journal implements Disposable {
   }
 
   /**
-   * Takes what somebody else said. What it has already (the same sender, the same
-   * id) is not taken again.
+   * Stores messages from other peers, except those it has already: same sender, same id.
    *
-   * @returns the highest place that any of them has, new or not, once all are on disk; 0 for none
+   * @param messages the messages, in order
+   * @returns the highest place of any of them, new or not, when all are on disk; 0 for none
    */
-  take(messages: readonly Message[]): Promise<number> {
-    return this.#durably(() => {
+  receive(messages: readonly Message[]): Promise<number> {
+    return this.#database.durably(() => {
       let last = 0;
       for (const message of messages) {
         last = Math.max(last, this.#insert(message, 0) ?? this.#placeOf(message));
@@ -256,7 +202,7 @@ export class Journal implements Disposable {
   }
 
   #placeOf({ id, from }: Message): number {
-    const [{ place }] = this.#all(
+    const [{ place }] = this.#database.all(
       "SELECT place FROM message WHERE sender = ? AND id = ? AND id <> ''",
       from,
       id,
@@ -265,7 +211,7 @@ export class Journal implements Disposable {
   }
 
   #insert({ id, from, body, at }: Message, shown: 0 | 1): number | undefined {
-    const { changes, lastInsertRowid } = this.#run(
+    const { changes, lastInsertRowid } = this.#database.run(
       `INSERT INTO message (id, sender, body, at, taken, shown) VALUES (?, ?, ?, ?, ?, ?)
        ON CONFLICT DO NOTHING`,
       id,
@@ -278,60 +224,67 @@ export class Journal implements Disposable {
     return changes === 0 ? undefined : Number(lastInsertRowid);
   }
 
-  // ---------------------------------------------------------------- what others said
+  // ---------------------------------------------------------------- received messages
 
-  /** What our reader has not got yet, after a place, in order: as much as makes a portion. */
-  unshown(after: number, portion: Portion = PORTION): Entry[] {
+  /**
+   * The next messages that have not been shown to our reader.
+   *
+   * @param after only messages after this place
+   * @param limit how many at most
+   */
+  unshown(after: number, limit: ReadLimit = READ_LIMIT): Entry[] {
     const sql = `SELECT ${COLUMNS} FROM message
       WHERE shown = 0 AND place > ? ORDER BY place LIMIT ?`;
-    return this.#portion(portion, sql, after, portion.messages);
+    return this.#read(limit, sql, after, limit.messages);
   }
 
-  /** The place up to which our reader has everything. */
+  /** The place up to which everything has been shown to our reader. */
   shownUpTo(): number {
-    const [{ place }] = this.#all(
+    const [{ place }] = this.#database.all(
       `SELECT coalesce((SELECT min(place) - 1 FROM message WHERE shown = 0),
                        (SELECT max(place) FROM message), 0) AS place`,
     );
     return Number(place);
   }
 
-  /** The place of the newest message, whoever wrote it; 0 if there is none. */
+  /** The place of the newest message, sent or received; 0 if there is none. */
   lastPlace(): number {
-    const [{ place }] = this.#all("SELECT coalesce(max(place), 0) AS place FROM message");
+    const [{ place }] = this.#database.all("SELECT coalesce(max(place), 0) AS place FROM message");
     return Number(place);
   }
 
-  /** Our reader has it. */
+  /** Marks a message as shown to our reader. */
   markShown(place: number): void {
-    this.#run("UPDATE message SET shown = 1 WHERE place = ?", place);
+    this.#database.run("UPDATE message SET shown = 1 WHERE place = ?", place);
     if (!this.durable) this.#forget();
   }
 
-  // ---------------------------------------------------------------- what we said
+  // ---------------------------------------------------------------- deliveries
 
   /**
-   * A peer is at a target. What was to go there, whoever it may be, is now for this peer; so is
-   * what waits for its name without a key, or for another of its keys.
+   * Records that a peer was met at a target. Messages for whichever peer is there are now for this
+   * one, and so are messages for its name without a key, or with another of its keys.
    *
-   * @param keys all keys that a peer of that name may have
+   * @param target where it was met
+   * @param person the peer
+   * @param keys all keys that a peer of this name may have
    */
   meet(target: string, person: Person, keys: readonly string[] = []): void {
     const { name } = person;
     const fingerprint = person.fingerprint ?? null;
-    this.#transaction("NORMAL", () => {
-      this.#run(
+    this.#database.together(() => {
+      this.#database.run(
         `UPDATE delivery SET recipient = ?, fingerprint = ?
          WHERE state = 'waiting' AND recipient IS NULL AND target = ?`,
         ...[name, fingerprint, target],
       );
-      this.#run(
+      this.#database.run(
         `UPDATE delivery SET fingerprint = ?
          WHERE state = 'waiting' AND recipient = ? AND fingerprint IS NOT ?
            AND (fingerprint IS NULL OR fingerprint IN (SELECT value FROM json_each(?)))`,
         ...[fingerprint, name, fingerprint, JSON.stringify(keys)],
       );
-      this.#run(
+      this.#database.run(
         "INSERT OR REPLACE INTO met (target, name, fingerprint) VALUES (?, ?, ?)",
         ...[target, name, fingerprint],
       );
@@ -339,18 +292,19 @@ export class Journal implements Disposable {
   }
 
   /**
-   * A new run begins, with calls at these targets. What is still to go to a target, whoever is
-   * there, is for the peer that was last met there, wherever it is now.
+   * Begins a run. Messages that still wait for whichever peer is at a target are now for the peer
+   * that was last met there, wherever it is.
    *
-   * @returns who was last met at these targets
+   * @param targets the targets of this run
+   * @returns the peers that were last met at these targets
    */
-  moveTo(targets: readonly string[]): Meeting[] {
-    this.#run(
+  beginRun(targets: readonly string[]): Meeting[] {
+    this.#database.run(
       `UPDATE delivery SET (recipient, fingerprint) =
          (SELECT name, fingerprint FROM met WHERE met.target = delivery.target)
        WHERE state = 'waiting' AND recipient IS NULL`,
     );
-    return this.#all(
+    return this.#database.all(
       "SELECT * FROM met WHERE target IN (SELECT value FROM json_each(?))",
       JSON.stringify(targets),
     ).map(({ target, name, fingerprint }) => ({
@@ -360,24 +314,35 @@ export class Journal implements Disposable {
     }));
   }
 
-  /** What somebody has not got yet, in the order in which it was said: as much as makes a portion. */
-  waitingFor(person: Person, portion: Portion = PORTION): Entry[] {
+  /**
+   * The next messages that wait for a peer, in the order in which they were sent.
+   *
+   * @param person the peer, with the key that it has now
+   * @param limit how many at most
+   */
+  waitingFor(person: Person, limit: ReadLimit = READ_LIMIT): Entry[] {
     const { name } = person;
     const fingerprint = person.fingerprint ?? null;
     const sql = `SELECT ${COLUMNS} FROM message WHERE place IN
         (SELECT place FROM delivery WHERE recipient = ? AND fingerprint IS ? AND state = 'waiting'
          ORDER BY place LIMIT ?)
       ORDER BY place`;
-    return this.#portion(portion, sql, name, fingerprint, portion.messages);
+    return this.#read(limit, sql, name, fingerprint, limit.messages);
   }
 
-  /** A delivery to somebody has ended; what has ended already stays as it is. */
-  end(name: string, places: readonly number[], ending: Ending): void {
-    this.#transaction("NORMAL", () => {
+  /**
+   * Records how deliveries to a peer ended. Those that had ended before stay as they are.
+   *
+   * @param name the name of the peer
+   * @param places the messages, by place
+   * @param outcome how they ended
+   */
+  endDelivery(name: string, places: readonly number[], outcome: DeliveryOutcome): void {
+    this.#database.together(() => {
       for (const place of places) {
-        this.#run(
+        this.#database.run(
           "UPDATE delivery SET state = ? WHERE place = ? AND recipient = ? AND state = 'waiting'",
-          ending,
+          outcome,
           place,
           name,
         );
@@ -386,21 +351,22 @@ export class Journal implements Disposable {
     if (!this.durable) this.#forget();
   }
 
-  /** Does not deliver a message to those who have not got it. */
+  /** Cancels the deliveries of a message that still wait. */
   cancel(place: number): void {
-    this.#run(
+    this.#database.run(
       "UPDATE delivery SET state = 'cancelled' WHERE place = ? AND state = 'waiting'",
       place,
     );
   }
 
   /**
-   * Whether something waits for somebody in this company.
+   * Whether a message waits for one of these peers.
    *
-   * @param keys the keys that they may have; what is for another key waits for somebody else
+   * @param participants the peers
+   * @param keys the keys that they may have; messages for another key do not count
    */
-  isWaitingFor({ names, targets }: Company, keys: readonly string[] = []): boolean {
-    return this.#all(
+  isWaitingFor({ names, targets }: Participants, keys: readonly string[] = []): boolean {
+    return this.#database.all(
       `SELECT 1 FROM delivery WHERE state = 'waiting'
        AND (recipient IN (SELECT value FROM json_each(:names))
            AND (fingerprint IS NULL OR fingerprint IN (SELECT value FROM json_each(:keys)))
@@ -414,21 +380,21 @@ export class Journal implements Disposable {
   }
 
   /**
-   * What waits, in the order in which it was said.
+   * All messages that wait, in the order in which they were sent.
    *
    * @param limit how many at most
    */
   queue(limit = 1_000): Waiting[] {
-    return this.#all(
+    return this.#database.all(
       `SELECT ${COLUMNS} FROM message
        WHERE place IN (SELECT place FROM delivery WHERE state = 'waiting') ORDER BY place LIMIT ?`,
       limit,
     ).map((row) => ({ ...toEntry(row), addressees: this.addressees(Number(row.place)) }));
   }
 
-  /** Who has not got a message yet. */
+  /** The peers that a message has not been delivered to yet. */
   addressees(place: number): Addressee[] {
-    return this.#all(
+    return this.#database.all(
       "SELECT target, recipient FROM delivery WHERE place = ? AND state = 'waiting'",
       place,
     ).map(({ target, recipient }) => ({
@@ -437,11 +403,16 @@ export class Journal implements Disposable {
     }));
   }
 
-  // ---------------------------------------------------------------- what was
+  // ---------------------------------------------------------------- history
 
-  /** The last things that were said in some company: by them, or by us and delivered to them. */
-  history({ names, targets }: Company, limit: number): Entry[] {
-    return this.#all(
+  /**
+   * The last messages of a conversation: from these peers, and delivered to them.
+   *
+   * @param participants the peers
+   * @param limit how many at most
+   */
+  history({ names, targets }: Participants, limit: number): Entry[] {
+    return this.#database.all(
       `SELECT ${COLUMNS} FROM message
        WHERE shown = 1 AND (
          sender IN (SELECT value FROM json_each(:names))
@@ -454,9 +425,14 @@ export class Journal implements Disposable {
     ).map(toEntry).reverse();
   }
 
-  /** The last things that we said to some company, whether they were delivered or not. */
-  said({ names, targets }: Company, limit: number): Entry[] {
-    return this.#all(
+  /**
+   * The last messages that we sent to these peers, delivered or not.
+   *
+   * @param participants the peers
+   * @param limit how many at most
+   */
+  said({ names, targets }: Participants, limit: number): Entry[] {
+    return this.#database.all(
       `SELECT ${COLUMNS} FROM message
        WHERE EXISTS (
          SELECT 1 FROM delivery WHERE delivery.place = message.place
@@ -467,71 +443,16 @@ export class Journal implements Disposable {
     ).map(toEntry).reverse();
   }
 
-  // ---------------------------------------------------------------- the database
+  // ---------------------------------------------------------------- housekeeping
 
+  /** Writes what is pending and closes the journal. */
   [Symbol.dispose](): void {
-    if (!this.#open) return;
-    this.#commit();
-    this.#open = false;
-    if (this.#file === undefined) this.#database.close();
-    else this.#file.close();
+    this.#database[Symbol.dispose]();
   }
 
-  /**
-   * Writes together with everything else that is to be written in this turn of
-   * the event loop: waiting for the disk is what costs.
-   */
-  #durably<T>(run: () => T): Promise<T> {
-    const { promise, resolve, reject } = Promise.withResolvers<T>();
-    if (!this.#open) throw new GreetError("FAILED", "the journal is closed");
-    if (this.#pending.length === 0) setImmediate(() => this.#commit());
-    let result: T;
-    this.#pending.push({
-      run: () => void (result = run()),
-      done: () => resolve(result),
-      failed: reject,
-    });
-    return promise;
-  }
-
-  #commit(): void {
-    const works = this.#pending;
-    this.#pending = [];
-    if (works.length === 0) return;
-    try {
-      this.#transaction("FULL", () => {
-        works.forEach((work) => work.run());
-        this.#file?.check();
-      });
-    } catch (error) {
-      works.forEach((work) => work.failed(error as GreetError));
-      return;
-    }
-    works.forEach((work) => work.done());
-  }
-
-  /**
-   * Writes several things or none. `FULL` waits until they are on the disk. `NORMAL` does not:
-   * what was written survives the end of the process, and what a power cut takes back is done
-   * again (delivered twice, taken once). It is what holds outside of transactions, too.
-   */
-  #transaction(synchronous: "FULL" | "NORMAL", run: () => void): void {
-    try {
-      if (synchronous === "FULL") this.#database.exec("PRAGMA synchronous = FULL");
-      this.#database.exec("BEGIN IMMEDIATE");
-      run();
-      this.#database.exec("COMMIT");
-    } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
-      throw diskError(error);
-    } finally {
-      if (synchronous === "FULL") this.#database.exec("PRAGMA synchronous = NORMAL");
-    }
-  }
-
-  /** Messages that have been shown and delivered make room for others. */
+  /** Makes room in memory: forgets old messages that were shown and need no more deliveries. */
   #forget(): void {
-    this.#run(
+    this.#database.run(
       `DELETE FROM message WHERE place <= (SELECT max(place) FROM message) - ? AND shown = 1
        AND NOT EXISTS
          (SELECT 1 FROM delivery WHERE delivery.place = message.place AND state = 'waiting')`,
@@ -539,61 +460,32 @@ export class Journal implements Disposable {
     );
   }
 
-  #prepare(sql: string): StatementSync {
-    let statement = this.#statements.get(sql);
-    if (statement === undefined) {
-      statement = this.#database.prepare(sql);
-      this.#statements.set(sql, statement);
-    }
-    return statement;
-  }
-
-  #run(sql: string, ...values: (string | number | null)[]) {
-    try {
-      return this.#prepare(sql).run(...values);
-    } catch (error) {
-      throw diskError(error);
-    }
-  }
-
-  #portion({ characters }: Portion, sql: string, ...values: (string | number | null)[]): Entry[] {
+  #read({ characters }: ReadLimit, sql: string, ...values: Parameters): Entry[] {
     const entries: Entry[] = [];
     let length = 0;
-    try {
-      for (const row of this.#prepare(sql).iterate(...values) as Iterable<Row>) {
-        const entry = toEntry(row);
-        length += entry.message.body.length;
-        if (length > characters && entries.length > 0) break;
-        entries.push(entry);
-      }
-    } catch (error) {
-      throw diskError(error);
+    for (const row of this.#database.each(sql, ...values)) {
+      const entry = toEntry(row);
+      length += entry.message.body.length;
+      if (length > characters && entries.length > 0) break;
+      entries.push(entry);
     }
     return entries;
-  }
-
-  #all(sql: string, ...values: (string | number | Record<string, string | number>)[]): Row[] {
-    try {
-      return this.#prepare(sql).all(...values as string[]) as Row[];
-    } catch (error) {
-      throw diskError(error);
-    }
   }
 }
 
 function toEntry({ place, id, sender, body, at, taken }: Row): Entry {
   return {
     place: Number(place),
-    message: { id: text(id), from: String(sender), body: text(body), at: new Date(Number(at)) },
+    message: { id: textOf(id), from: String(sender), body: textOf(body), at: new Date(Number(at)) },
     taken: new Date(Number(taken)),
   };
 }
 
-function text(blob: SQLOutputValue): string {
+function textOf(blob: SQLOutputValue): string {
   return new TextDecoder("utf-8", { ignoreBOM: true }).decode(blob as Uint8Array<ArrayBuffer>);
 }
 
-/** The file of one name's journal. */
+/** The path of the journal of one name. */
 export function journalFile(home: string, name: string): string {
   return join(home, "journals", `${fileNameOf(name)}.sqlite`);
 }

@@ -1,65 +1,64 @@
 /**
- * The file that a journal is in.
+ * The file of a journal: its permissions, its lock, its version, and explanations of failures.
  *
- * {@link openFile} lets one process in at a time, makes what is missing, moves aside
- * what is damaged and does not touch what a newer version wrote. What goes
- * wrong with a disk becomes a sentence here.
+ * One process at a time may open it. A missing file is created, a damaged one moved aside, and one of
+ * a newer version left untouched.
  *
  * @module
  */
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { GreetError } from "../base/errors.ts";
+import { GreetError, systemReason } from "../base/errors.ts";
 import { makePrivate, requirePrivateFolder, UnusableFile } from "../base/private_files.ts";
 
-/** What is in the file. */
+/** The tables in the file. */
 export interface Layout {
-  /** Marks the file as ours, in its header. */
+  /** Identifies the file as ours, in its header. */
   readonly applicationId: number;
-  /** A higher number in a file is a newer program's. */
+  /** A file with a higher number was written by a newer version of this program. */
   readonly version: number;
-  /** Makes the tables. */
+  /** Creates the tables. */
   readonly sql: string;
-  /** Brings a file from each version, beginning with 1, to the next one. */
+  /** Upgrades a file from each version to the next, beginning with version 1. */
   readonly upgrades: readonly string[];
 }
 
-/** Where a journal is, and whose. */
+/** Where a journal is, and whose it is. */
 export interface JournalPaths {
   /** The database. */
   readonly path: string;
-  /** The file whose lock keeps other processes out. In another folder it outlives `rm -r journals`. */
+  /** The file whose lock keeps other processes out; in another folder, to survive `rm -r journals`. */
   readonly lockPath: string;
-  /** Whose journal it is. */
+  /** The name of its user. */
   readonly name: string;
 }
 
-/** An open file. */
+/** An open journal file. */
 export interface OpenFile {
   readonly database: DatabaseSync;
-  /** What the user should know about how it was opened, if anything. */
+  /** A sentence for the user about how it was opened, if necessary. */
   readonly notice?: string;
-  /** Whether other users could read it until now. */
+  /** Whether other users could read it until it was opened. */
   readonly wasShared: boolean;
   /**
-   * Makes sure that what is written still ends up where the next process will look for it.
+   * Makes sure that writes still end up where the next process will look for them.
    *
-   * @throws {GreetError} `FAILED` where the files that were opened are no longer at their paths,
-   *   or were truncated
+   * @throws {GreetError} `FAILED` if the files that were opened are no longer at their paths, or
+   *   were truncated
    */
   check(): void;
-  /** Closes the database and lets other processes in. */
+  /** Closes the database and releases the lock. */
   close(): void;
 }
 
 /**
- * Opens the file, or begins it.
+ * Opens the file; creates it if there is none.
  *
- * Folders are made with mode 0700, files with 0600. Writing does not wait for the disk
+ * Folders are created with mode 0700, files with 0600. Writing does not wait for the disk
  * (`synchronous = NORMAL`) unless a transaction asks for it.
  *
- * @throws {GreetError} `FAILED` where another process has it, where it cannot be written, where
- *   other users can change it, or where a newer version wrote it
+ * @throws {GreetError} `FAILED` if another process uses it, it cannot be written, other users can
+ *   change it, or a newer version wrote it
  */
 export function openFile({ path, lockPath, name }: JournalPaths, layout: Layout): OpenFile {
   try {
@@ -82,8 +81,8 @@ function makeFolder(folder: string): void {
   requirePrivateFolder(folder);
 }
 
-/** Where symbolic links lead: SQLite keeps its further files there. */
-function followed(path: string): string {
+/** Resolves symbolic links, because SQLite puts its other files next to their target. */
+function resolved(path: string): string {
   try {
     return Deno.realPathSync(path);
   } catch (error) {
@@ -92,11 +91,11 @@ function followed(path: string): string {
   }
 }
 
-/** What SQLite adds to the path of a database. */
+/** What SQLite appends to the path of a database for its other files. */
 const SUFFIXES = ["", "-wal", "-shm", "-journal"];
 
 function openLocked({ path, lockPath }: JournalPaths, lock: Deno.FsFile, layout: Layout): OpenFile {
-  const real = followed(path);
+  const real = resolved(path);
   const wasShared = SUFFIXES.map((suffix) => makePrivate(real + suffix)).includes(true);
   checkVersion(path, versionInHeader(real, layout), layout);
   const { database, notice } = openOrReplace(real, layout);
@@ -106,7 +105,7 @@ function openLocked({ path, lockPath }: JournalPaths, lock: Deno.FsFile, layout:
     notice,
     wasShared,
     check() {
-      if (!areUnchanged()) throw gone(path);
+      if (!areUnchanged()) throw replaced(path);
     },
     close() {
       database.close();
@@ -115,7 +114,7 @@ function openLocked({ path, lockPath }: JournalPaths, lock: Deno.FsFile, layout:
   };
 }
 
-/** @returns what tells whether each path still leads to the same file, and none of them shrank */
+/** @returns a function that checks that each path leads to the same file, and none has shrunk */
 function trackFiles(paths: readonly string[]): () => boolean {
   let before = paths.map(fileAt);
   return () => {
@@ -126,7 +125,7 @@ function trackFiles(paths: readonly string[]): () => boolean {
   };
 }
 
-/** What tells a file from every other, and its size; no `id` where the path leads to none. */
+/** The identity and size of a file; no `id` if there is none. */
 function fileAt(path: string): { id?: string; size: number } {
   try {
     const { dev, ino, size } = Deno.statSync(path);
@@ -136,14 +135,14 @@ function fileAt(path: string): { id?: string; size: number } {
   }
 }
 
-function gone(path: string): GreetError {
+function replaced(path: string): GreetError {
   return new GreetError(
     "FAILED",
     `the journal cannot be used: ${path} was deleted, moved, or overwritten; put it back or restart`,
   );
 }
 
-/** Keeps other processes away; the system lets go when this one ends, however it ends. */
+/** Keeps other processes out. The system releases the lock when this process ends, however it ends. */
 function takeLock(path: string, name: string): Deno.FsFile {
   makePrivate(path);
   const file = Deno.openSync(path, { create: true, write: true, mode: 0o600 });
@@ -154,7 +153,7 @@ function takeLock(path: string, name: string): Deno.FsFile {
   });
 }
 
-/** The version that SQLite's file header gives; reading it so does not touch the file. */
+/** The version in SQLite's file header, read without opening, and thereby changing, the database. */
 function versionInHeader(path: string, { applicationId }: Layout): number {
   using file = openExisting(path);
   if (file === undefined) return 0;
@@ -196,7 +195,7 @@ function openOrReplace(
 }
 
 function openDatabase(path: string, layout: Layout): DatabaseSync {
-  // SQLite would make it readable for everybody; its further files take after it.
+  // SQLite would make it readable for everyone; its other files get the same mode.
   Deno.openSync(path, { create: true, write: true, mode: 0o600 }).close();
   const database = new DatabaseSync(path);
   try {
@@ -216,21 +215,21 @@ function openDatabase(path: string, layout: Layout): DatabaseSync {
   }
 }
 
-/** Lays out a new database: all of it or nothing. */
+/** Creates the tables of a new database: all or none. */
 export function begin(database: DatabaseSync, { applicationId, version, sql }: Layout): void {
   database.exec(
     `BEGIN; ${sql} PRAGMA application_id = ${applicationId}; PRAGMA user_version = ${version}; COMMIT`,
   );
 }
 
-/** Brings a database of an older version to the present one: all the way or not at all. */
+/** Upgrades a database of an older version: completely or not at all. */
 function upgrade(database: DatabaseSync, from: number, { version, upgrades }: Layout): void {
   if (from === version) return;
   const sql = upgrades.slice(from - 1).join("\n");
   database.exec(`BEGIN; ${sql} PRAGMA user_version = ${version}; COMMIT`);
 }
 
-/** A database that can be opened but not trusted. */
+/** A database that can be opened but fails its integrity check. */
 class Damage extends Error {}
 
 function isDamaged(error: unknown): boolean {
@@ -253,8 +252,8 @@ function moveAside(path: string): string {
 // ---------------------------------------------------------------- errors
 
 /**
- * What SQLite says, and what that means. The texts are those of `sqlite3_errstr`;
- * result codes (https://www.sqlite.org/rescode.html) would be better, but `exec` gives none.
+ * Explanations of SQLite's messages, which are those of `sqlite3_errstr`. Result codes
+ * (https://www.sqlite.org/rescode.html) would be better, but `exec` provides none.
  */
 const SQLITE_REASONS: readonly [RegExp, string][] = [
   [/disk is full/, "the disk is full"],
@@ -268,11 +267,10 @@ const SQLITE_REASONS: readonly [RegExp, string][] = [
 function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   const known = SQLITE_REASONS.find(([pattern]) => pattern.test(message));
-  // Deno's own errors end in: (os error 30): mkdir '/home/bob'
-  return known?.[1] ?? message.replace(/ \(os error.*/s, "");
+  return known?.[1] ?? systemReason(error);
 }
 
-/** What a failure of the disk, or of SQLite, is to a user. */
+/** Explains a failure of the disk, or of SQLite, to the user. */
 export function diskError(cause: unknown): GreetError {
   if (cause instanceof GreetError) return cause;
   return new GreetError("FAILED", `the journal cannot be used: ${reasonOf(cause)}`, { cause });
@@ -283,7 +281,7 @@ function cannotKeep(path: string, cause: unknown): GreetError {
   const hint = cause instanceof UnusableFile ? cause.hint : undefined;
   return new GreetError("FAILED", `cannot keep a journal in ${path}: ${reasonOf(cause)}`, {
     hint: hint ??
-      "name another folder with --home DIR or GREET_HOME, or keep nothing: --no-journal",
+      "choose another folder with --home DIR or GREET_HOME, or keep nothing: --no-journal",
     cause,
   });
 }

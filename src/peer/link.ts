@@ -1,37 +1,35 @@
 /**
- * The link to one other peer: whether it is there, who it is, and calls to it.
+ * The connection to one other peer: its presence, its name and key, and deliveries to it.
  *
- * Nothing is polled. A link calls `GetInfo` once at the start; after that it
- * waits to be {@link Link.knock | knocked} at, because whoever calls us is up,
- * or for its connection to drop. While the other side is there but silent it is
- * asked every few seconds whether it still is; while it is not, a slow back-off
- * stays underneath, for networks that heal without anybody calling.
+ * Nothing is polled. A link dials once, and again when the other peer calls us
+ * ({@link Link.knock}) or the connection drops; only a connected peer that has gone silent is asked
+ * whether it is still there.
  *
  * @module
  */
 import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
 import type { KeyPair } from "../net/certificates.ts";
 import { DELIVERY_TIMEOUT, DeliveryPace, type Load } from "./delivery_pace.ts";
+import { type Attempt, DialSchedule } from "./dial_schedule.ts";
 import { GreetError } from "../base/errors.ts";
-import type { Message, Person } from "./journal.ts";
+import type { Person } from "./journal.ts";
+import { type Message, toWire } from "./messages.ts";
+import { leftChat, type Place, type Presence, type Whereabouts } from "./presence.ts";
 import { isNobodyThere } from "../rpc/call_errors.ts";
 import { type Channel, dial } from "../rpc/client.ts";
-import type { Target } from "../net/address.ts";
-import { pause, within } from "../base/timing.ts";
-import { CHAT, type ChatMessage, LISTENING_PORT } from "../rpc/services.ts";
+import { Pulse, within } from "../base/timing.ts";
+import { CHAT, LISTENING_PORT } from "../rpc/services.ts";
 
 /**
- * How long a peer may take to say who it is when we dial. That includes connecting: several round
- * trips before any of them can be measured, so each dial that times out gives the next one longer.
+ * How long a peer may take to introduce itself when dialled. That includes connecting, which takes
+ * several round trips before any can be measured, so each dial that times out extends the next.
  */
 const DIAL_TIMEOUT = { leastMs: 5_000, mostMs: 20_000 };
 
 /**
- * A peer that was stopped, or whose cable was pulled, says nothing, and the
- * connection to it stays. So after that much silence it is asked, with `GetInfo`,
- * and has so long to answer. HTTP/2's own pings would do, but servers in Go and
- * C++ by default hang up on clients that ping more than once in 5 minutes
- * (grpc/grpc `doc/keepalive.md`).
+ * A peer that was suspended, or whose cable was pulled, keeps its connection but says nothing. After
+ * this much silence it is sent `GetInfo`. HTTP/2's own pings would do, but servers in Go and
+ * C++ hang up on clients that ping more than once in 5 minutes (grpc/grpc `doc/keepalive.md`).
  */
 const SILENCE_MS = 5_000;
 const SIGN_OF_LIFE_TIMEOUT = { leastMs: 3_000, mostMs: 20_000 };
@@ -39,106 +37,56 @@ const SIGN_OF_LIFE_TIMEOUT = { leastMs: 3_000, mostMs: 20_000 };
 /** How large an answer may be, in bytes: it holds a name at most. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
-/**
- * The pauses between dials while nobody listens there: the first, the longest, and how
- * they grow. Source: grpc/grpc `doc/connection-backoff.md`, but slower: who
- * comes to listen there will call us.
- */
-const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
-
-/** Where something else is wrong, dials begin this far apart: when a network heals, nobody need call. */
-const UNREACHABLE_EVERY_MS = 5_000;
-
-/**
- * The least time between two dials. Somebody who floods us with calls must not
- * make us flood somebody else.
- */
-const DIAL_PAUSE_MS = 50;
-
-/** What is known of the other peer. */
-export type Presence =
-  | { readonly state: "connecting" }
-  | { readonly state: "here" } & Person
-  | { readonly state: "away"; readonly error: GreetError };
-
-/** Where a peer listens. */
-export interface Place extends Target {
-  /** The fingerprint of its key, where somebody has said so. */
-  readonly fingerprint?: string;
-}
-
-/** Where a peer listens, or why that is not known. */
-export type Whereabouts = Place | GreetError;
-
-/** How the next dial ends, and a way to ask for it. */
-class Attempt {
-  readonly #wanted = Promise.withResolvers<void>();
-  readonly #outcome = Promise.withResolvers<Presence>();
-
-  get wanted(): Promise<void> {
-    return this.#wanted.promise;
-  }
-
-  get outcome(): Promise<Presence> {
-    return this.#outcome.promise;
-  }
-
-  want(): void {
-    this.#wanted.resolve();
-  }
-
-  end(presence: Presence): void {
-    this.#outcome.resolve(presence);
-  }
-}
-
-/** Decides about a peer by its name, its key, and where it is. */
-type Judge = (name: string, fingerprint: string | undefined, place: Place) => void;
+/** Accepts a peer at a place, or throws a {@link GreetError} that says why not. */
+type Check = (peer: Person, place: Place) => void;
 
 /** How to open a link. */
 export interface LinkOptions {
-  /** What the other peer goes by, for as long as there is no name to call it by. */
+  /** What identifies the other peer to the user until its name is known. */
   readonly address: string;
-  /** Where it listens, or why that is not known; {@link Link.moveTo} tells it later. */
+  /** Where it listens, or why that is not known; {@link Link.moveTo} changes it. */
   readonly whereabouts: Whereabouts;
-  /** The port that we listen on, which the other side gets to know. */
+  /** The port that we listen on, which is sent to the other side. */
   readonly port: number;
-  /** What we show, to speak TLS; without it, nothing is encrypted. */
+  /** Our own certificate, for mutual TLS; without it, the link is not encrypted. */
   readonly own?: KeyPair;
-  /** Throws a {@link GreetError} where the peer at a place may no longer be talked to. */
-  readonly check: Judge;
+  /** Checks a peer that is connected already. */
+  readonly check: Check;
   /**
-   * Admits a peer, or throws a {@link GreetError}. {@link LinkOptions.onChange} follows in the same
-   * synchronous step, so what is decided here still holds when the link shows the peer.
+   * Checks and admits a peer. {@link LinkOptions.onChange} follows in the same synchronous step, so
+   * the decision still holds when the presence changes.
    */
-  readonly admit: Judge;
-  /** Gets every change of presence. */
+  readonly admit: Check;
+  /** Called with every change of presence. */
   readonly onChange: (presence: Presence) => void;
 }
 
 /** The link to one other peer. Disposing of it closes the connection. */
 export class Link implements AsyncDisposable {
-  /** What the other peer goes by. */
+  /** What identifies the other peer to the user until its name is known. */
   readonly address: string;
   readonly #options: LinkOptions;
   readonly #running: Promise<void>;
-  #whereabouts: Whereabouts;
-  /** Where the present connection goes, or the last one went. */
-  #place: Place | undefined;
-  #presence: Presence = { state: "connecting" };
-  #next = new Attempt();
-  #channel: Channel | undefined;
-  #takesSeveral = true;
-  #hasDropped = false;
-  #lastSign = 0;
+  readonly #dials = new DialSchedule();
   readonly #timeout = new AnswerTimeout();
   readonly #pace = new DeliveryPace();
-  /** By how much the call under way may take longer than usual: the peer may be busy with it. */
+  #whereabouts: Whereabouts;
+  /** Where the current connection leads, or the last one led. */
+  #place: Place | undefined;
+  #presence: Presence = { state: "connecting" };
+  #channel: Channel | undefined;
+  /** Whether the other side is believed to implement `SendMessages`. */
+  #acceptsBatches = true;
+  /** Whether the last connection dropped without a reason. */
+  #hasDropped = false;
+  /** When the peer last answered; `-Infinity` if that is to be verified now. */
+  #lastAnswer = 0;
+  readonly #doubts = new Pulse();
+  /** Extra time for the next sign of life: the peer may be busy with a large delivery. */
   #extraMs = 0;
-  #doubted = Promise.withResolvers<void>();
   #closed = false;
 
-  /** Dials at once. We must be listening by now: the other side calls back. */
+  /** Dials immediately. We must be listening already, because the other side calls back. */
   constructor(options: LinkOptions) {
     this.address = options.address;
     this.#whereabouts = options.whereabouts;
@@ -146,104 +94,104 @@ export class Link implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** What is known of the other peer now. */
+  /** Whether the other peer is there. */
   get presence(): Presence {
     return this.#presence;
   }
 
-  /** The name of the other peer, while it is there. */
+  /** The name of the other peer while it is there. */
   get name(): string | undefined {
     return this.peer?.name;
   }
 
-  /** The other peer, while it is there. */
+  /** The other peer while it is there. */
   get peer(): Person | undefined {
     const presence = this.#presence;
     if (presence.state !== "here") return undefined;
     return { name: presence.name, fingerprint: presence.fingerprint };
   }
 
-  /** Whether the other peer is there, and is who has that name and that key. */
-  isTo(name: string, fingerprint: string | undefined): boolean {
+  /** Whether the other peer is there and has this name and this key. */
+  isWith(name: string, fingerprint: string | undefined): boolean {
     const presence = this.#presence;
     return presence.state === "here" && presence.name === name &&
       presence.fingerprint === fingerprint;
   }
 
-  /** Whether the other peer is there, and has that key. */
-  isToKey(fingerprint: string | undefined): boolean {
+  /** Whether the other peer is there and has this key. */
+  isWithKey(fingerprint: string | undefined): boolean {
     return this.#presence.state === "here" && this.#presence.fingerprint === fingerprint;
   }
 
-  /** Whether the other peer is expected on that port, on whatever machine. */
-  isToPort(port: number): boolean {
+  /** Whether the other peer is expected on this port, on any machine. */
+  isForPort(port: number): boolean {
     const whereabouts = this.#whereabouts;
     return !(whereabouts instanceof GreetError) && whereabouts.endpoint?.port === port;
   }
 
-  /** How many messages the other side can be expected to handle in one call. */
+  /** How many messages the other side is expected to handle in one call. */
   get batch(): number {
-    return this.#takesSeveral ? this.#pace.batch : 1;
+    return this.#acceptsBatches ? this.#pace.batch : 1;
   }
 
   /**
-   * Somebody called us, perhaps the one we wait for: dial.
+   * Dials a peer that is away, because a call to us may have come from it.
    *
-   * @returns who is there, as found by a dial that began after this call, or
-   *   by the connection that there is
+   * @returns the presence after a dial that began later than this call, or of the current
+   *   connection
    */
   knock(): Promise<Presence> {
     if (this.#presence.state === "here") return Promise.resolve(this.#presence);
-    this.#next.want();
-    return this.#next.outcome;
+    this.#dials.next.request();
+    return this.#dials.next.outcome;
   }
 
   /**
-   * The other peer is to be found somewhere else from now on, or nobody knows where. Who is
-   * there already stays there until the connection drops: those who have met need nobody else.
+   * Looks for the peer at another place from now on. If its place is no longer known, a connection
+   * that exists is kept until it drops.
    */
   moveTo(whereabouts: Whereabouts): void {
     this.#whereabouts = whereabouts;
     const isKnown = !(whereabouts instanceof GreetError);
     if (isKnown && whereabouts.address !== this.#place?.address) this.#channel?.[Symbol.dispose]();
-    this.#next.want();
+    this.#dials.next.request();
   }
 
-  /** Resolves once it is known whether the other peer is there. */
+  /** Resolves when it is known whether the other peer is there. */
   async settled(): Promise<Presence> {
     return this.#presence.state === "connecting" ? await this.knock() : this.#presence;
   }
 
   /**
-   * Delivers messages, in order: in one call, or as many as the other side takes in one.
+   * Delivers messages in order, as many as the other side accepts in one call.
    *
-   * @param to who is to get them, and nobody else
+   * @param to the peer that they are for; no other peer gets them
    * @param messages at least one, and at most {@link Link.batch}
-   * @returns how many of them, from the first, were delivered
-   * @throws {GreetError} where none was, because the other side is away or refuses it
+   * @returns how many of them were delivered, counted from the first
+   * @throws {GreetError} if none was, because the other side is away or refuses it
    */
   async deliver(to: Person, messages: readonly Message[]): Promise<number> {
     const channel = await this.#channelTo(to);
-    if (this.#takesSeveral && messages.length > 1) {
+    if (this.#acceptsBatches && messages.length > 1) {
       try {
         await this.#send(channel, "SendMessages", { messages: messages.map(toWire) }, messages);
         return messages.length;
       } catch (error) {
         if (!isTooMuch(error)) throw error;
-        this.#takesSeveral = false;
+        this.#acceptsBatches = false;
       }
     }
     await this.#send(channel, "SendMessage", toWire(messages[0]), messages.slice(0, 1));
     return 1;
   }
 
-  /** The channel to somebody, and not to somebody else in their place. */
+  /** The channel to this peer; throws if it is away or another peer has taken its place. */
   async #channelTo({ name, fingerprint }: Person): Promise<Channel> {
     const presence = await this.settled();
     if (presence.state === "away") throw presence.error;
-    if (presence.state === "connecting") throw new GreetError("CANCELLED", "we left");
-    if (this.isTo(name, fingerprint)) return this.#channel!;
-    throw new GreetError("UNAVAILABLE", `${name} has left, and ${presence.name} is there`);
+    if (presence.state === "connecting") throw leftChat();
+    if (this.isWith(name, fingerprint)) return this.#channel!;
+    throw new GreetError("UNAVAILABLE", `${name} has left, and ${presence.name} is there instead`);
   }
 
   async #send<Name extends "SendMessage" | "SendMessages">(
@@ -259,8 +207,8 @@ export class Link implements AsyncDisposable {
     const began = performance.now();
     try {
       await channel.call(CHAT, name, request, { timeoutMs });
-      this.#lastSign = performance.now();
-      this.#pace.delivered(load, this.#lastSign - began, this.#timeout.quickestMs);
+      this.#lastAnswer = performance.now();
+      this.#pace.delivered(load, this.#lastAnswer - began, this.#timeout.quickestMs);
     } catch (error) {
       if (isExpired(error)) this.#doubt(load);
       throw error;
@@ -271,95 +219,80 @@ export class Link implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    this.#next.want();
-    this.#next.end(this.#presence);
+    this.#dials.next.request();
+    this.#dials.next.end(this.#presence);
     this.#channel?.[Symbol.dispose]();
     await this.#running;
   }
 
   async #run(): Promise<void> {
-    let backOffMs = BACK_OFF.firstMs;
-    // Nothing is told before whoever made the link has it.
+    // No change is reported before the caller of the constructor has the link.
     await Promise.resolve();
     while (!this.#closed) {
-      const paused = pause(DIAL_PAUSE_MS);
-      const began = performance.now();
-      // Who knocks from here on wants a dial that begins later than this one.
-      const attempt = this.#next;
-      this.#next = new Attempt();
+      const attempt = this.#dials.begin();
       const whereabouts = this.#whereabouts;
-      const presence = whereabouts instanceof GreetError
-        ? this.#miss(whereabouts, attempt)
-        : await this.#dial(whereabouts, attempt);
       if (whereabouts instanceof GreetError) {
-        await this.#next.wanted;
-      } else if (presence.state === "away" && isNobodyThere(presence.error)) {
-        await within(backOffMs, this.#next.wanted);
-        backOffMs = Math.min(backOffMs * BACK_OFF.factor, BACK_OFF.maxMs);
+        this.#conclude(attempt, { state: "away", error: whereabouts });
+        await this.#dials.requested();
       } else {
-        const restMs = Math.max(0, UNREACHABLE_EVERY_MS - (performance.now() - began));
-        if (presence.state === "away") await within(restMs, this.#next.wanted);
-        backOffMs = BACK_OFF.firstMs;
+        await this.#dials.due(await this.#dial(whereabouts, attempt));
       }
-      await paused;
     }
   }
 
-  /** There is nowhere to dial. */
-  #miss(error: GreetError, attempt: Attempt): Presence {
-    const presence: Presence = { state: "away", error };
+  #conclude(attempt: Attempt, presence: Presence): void {
     this.#change(presence);
     attempt.end(presence);
-    return presence;
   }
 
-  /** Dials once and, where somebody is there, waits until that is over. */
+  /** Dials once and, if a peer is there, waits until it is gone. */
   async #dial(place: Place, attempt: Attempt): Promise<Presence> {
     this.#place = place;
     const { own, admit } = this.#options;
     const options = { own, maxAnswerBytes: MAX_ANSWER_BYTES };
     using first = this.#channel = dial(place, options);
-    let presence = this.#judge(await this.#ask(first, DIAL_TIMEOUT), admit);
-    // A process that is ending may still take a connection, and drop it: that tells nothing.
-    const isTelling = !this.#hasDropped || presence.state !== "away" ||
+    let presence = this.#checked(await this.#ask(first, DIAL_TIMEOUT), admit);
+    // A process that is exiting may still accept a connection and drop it, which proves nothing.
+    const isConclusive = !this.#hasDropped || presence.state !== "away" ||
       isNobodyThere(presence.error);
-    using channel = this.#channel = isTelling ? first : dial(place, options);
-    if (!isTelling) presence = this.#judge(await this.#ask(channel, DIAL_TIMEOUT), admit);
+    using channel = this.#channel = isConclusive ? first : dial(place, options);
+    if (!isConclusive) presence = this.#checked(await this.#ask(channel, DIAL_TIMEOUT), admit);
     this.#hasDropped = false;
-    this.#takesSeveral = true;
-    this.#change(presence);
-    attempt.end(presence);
+    this.#acceptsBatches = true;
+    this.#conclude(attempt, presence);
     if (presence.state === "here") {
-      this.#next.end(presence);
+      // Knocks that came during the dial get its outcome after all: a peer is there.
+      this.#dials.next.end(presence);
       this.#change(await this.#watch(channel));
       this.#hasDropped = this.#presence.state === "connecting";
     }
     return presence;
   }
 
-  /** Waits until the connection drops or nobody answers on it any more. */
+  /** Waits until the connection drops or the peer no longer answers on it. */
   async #watch(channel: Channel): Promise<Presence> {
     let isOpen = true;
     const dropped = channel.dropped().then(() => void (isOpen = false));
     for (;;) {
-      const silenceMs = performance.now() - this.#lastSign;
-      await within(SILENCE_MS - silenceMs, Promise.race([dropped, this.#doubted.promise]));
-      // The connection is gone; whether the peer is, the next dial tells.
+      const doubted = this.#doubts.next;
+      const silenceMs = performance.now() - this.#lastAnswer;
+      await within(SILENCE_MS - silenceMs, Promise.race([dropped, doubted]));
+      // The next dial will show whether the peer is gone as well.
       if (!isOpen || this.#closed) return { state: "connecting" };
-      if (performance.now() - this.#lastSign < SILENCE_MS) continue;
+      if (performance.now() - this.#lastAnswer < SILENCE_MS) continue;
       const answer = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
-      const presence = this.#judge(answer, this.#options.check);
+      const presence = this.#checked(answer, this.#options.check);
       if (presence.state !== "here") return isOpen ? presence : { state: "connecting" };
-      // A peer that has changed its name has to be admitted again.
+      // A peer with another name has to be admitted again.
       if (presence.name !== this.name) return { state: "connecting" };
     }
   }
 
-  /** A delivery was not answered in time: ask at once whether the peer is still there. */
+  /** A delivery timed out: verify immediately that the peer is still there. */
   #doubt(load: Load): void {
     this.#pace.timedOut(load);
-    this.#lastSign = -Infinity;
-    this.#doubted.resolve();
+    this.#lastAnswer = -Infinity;
+    this.#doubts.beat();
   }
 
   async #ask(channel: Channel, range: TimeoutRange): Promise<Presence> {
@@ -368,9 +301,8 @@ export class Link implements AsyncDisposable {
     try {
       const headers = { [LISTENING_PORT]: `${this.#options.port}` };
       const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs, headers });
-      this.#lastSign = performance.now();
-      this.#timeout.answered(this.#lastSign - began);
-      this.#doubted = Promise.withResolvers();
+      this.#lastAnswer = performance.now();
+      this.#timeout.answered(this.#lastAnswer - began);
       return { state: "here", name: sender, fingerprint: channel.fingerprint };
     } catch (error) {
       if (isExpired(error)) this.#timeout.expired();
@@ -378,11 +310,12 @@ export class Link implements AsyncDisposable {
     }
   }
 
-  /** The presence as it is once a peer that is not accepted counts as away. */
-  #judge(presence: Presence, judge: Judge): Presence {
+  /** A peer that is not accepted counts as away. */
+  #checked(presence: Presence, check: Check): Presence {
     if (presence.state !== "here") return presence;
+    const { name, fingerprint } = presence;
     try {
-      judge(presence.name, presence.fingerprint, this.#place!);
+      check({ name, fingerprint }, this.#place!);
       return presence;
     } catch (error) {
       return { state: "away", error: GreetError.from(error) };
@@ -400,22 +333,8 @@ function isExpired(error: unknown): boolean {
   return GreetError.from(error).code === "DEADLINE_EXCEEDED";
 }
 
-/** Whether several messages in one call are more than the other side can take. */
+/** Whether the other side cannot handle several messages in one call. */
 function isTooMuch(error: unknown): boolean {
   const { code } = GreetError.from(error);
   return code === "UNIMPLEMENTED" || code === "RESOURCE_EXHAUSTED";
-}
-
-/** A message as it goes over the wire. */
-export function toWire({ id, from, body, at }: Message): ChatMessage {
-  const ms = at.getTime();
-  const seconds = Math.floor(ms / 1000);
-  return { id, sender: from, body, timestamp: { seconds, nanos: (ms - seconds * 1000) * 1e6 } };
-}
-
-/** What came over the wire as a message. */
-export function fromWire({ id, sender, body, timestamp }: ChatMessage): Message {
-  const at = new Date(timestamp ? timestamp.seconds * 1000 + timestamp.nanos / 1e6 : NaN);
-  // A sender may leave the time out, or send one that no calendar knows.
-  return { id, from: sender, body, at: Number.isNaN(at.getTime()) ? new Date() : at };
 }

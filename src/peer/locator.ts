@@ -1,45 +1,43 @@
 /**
- * Where those are whom we chat with: at the place that was typed, or where a naming
- * service says.
- *
- * A naming service is asked only for those who are known by name, and only until they are
- * met: its news move links that have nobody at their other end, or that are called to another
- * place.
+ * Finds out where the other peers listen: at the target that the user typed, or where a naming
+ * service has their name registered. The gatekeeper decides whether a peer found there is accepted.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import type { Link, Place, Whereabouts } from "./link.ts";
+import type { Link } from "./link.ts";
+import type { Place, Whereabouts } from "./presence.ts";
 import type { Names } from "../naming/names.ts";
 import { type NamedEntry, notRegistered } from "../naming/naming_service.ts";
 import { isLocal, isLoopback, isTarget, parseTarget, splitName } from "../net/address.ts";
 import { parseName } from "../base/text.ts";
 
-/** Another peer, as we were told of it. */
-export interface Expected {
-  /** What we call it by. */
+/** Another peer, as the user specified it. */
+export interface ExpectedPeer {
+  /** What identifies it to the user: its target, or its name in a naming service. */
   readonly address: string;
   readonly whereabouts: Whereabouts;
-  /** Who it must be; where it is only known by where it is, it may be anybody. */
+  /** The name that it must have; without one, any peer at the target will do. */
   readonly name?: string;
 }
 
-/** How far a chat reaches: what is not encrypted stays on this machine, unless that is asked for. */
+/** How far a chat may reach: without encryption it stays on this machine, unless told otherwise. */
 export type Reach = "everywhere" | "this machine";
 
 /**
- * Whom we are to chat with.
+ * Parses the targets that the user typed.
  *
- * @param targets ports, addresses, each of them with `NAME@` in front or without, and, where there is a naming service, names
- * @throws {GreetError} `USAGE` for a target or name that is none or out of reach, and for none at all
+ * @param targets ports and addresses, optionally with `NAME@` in front; with a naming service, also
+ *   names
+ * @throws {GreetError} `USAGE` if a target is invalid, out of reach or repeated, or if there is none
  */
-export function expectedOf(
+export function locatePeers(
   targets: readonly string[],
   names: Names | undefined,
   reach: Reach,
-): Expected[] {
-  if (targets.length === 0) throw new GreetError("USAGE", "a chat needs somebody to chat with");
-  const others = targets.map((text): Expected => {
+): ExpectedPeer[] {
+  if (targets.length === 0) throw new GreetError("USAGE", "a chat needs at least one other peer");
+  const others = targets.map((text): ExpectedPeer => {
     if (names === undefined || isTarget(text)) {
       const typed = splitName(text);
       const target = parseTarget(typed.target);
@@ -48,23 +46,23 @@ export function expectedOf(
       return { address: target.address, whereabouts: target, name };
     }
     const name = parseName(text);
-    return { address: name, name, whereabouts: asking(name, names.address) };
+    return { address: name, name, whereabouts: lookingUp(name, names.address) };
   });
   const addresses = others.map(({ address }) => address);
-  const twice = addresses.find((address, i) => addresses.indexOf(address) !== i);
-  if (twice !== undefined) throw new GreetError("USAGE", `${twice} is given twice`);
+  const repeated = addresses.find((address, i) => addresses.indexOf(address) !== i);
+  if (repeated !== undefined) throw new GreetError("USAGE", `${repeated} is given twice`);
   return others;
 }
 
 /**
- * How far a chat reaches.
+ * How far a chat may reach.
  *
- * @param host where it listens
- * @param isFree whether it may leave this machine, because it is encrypted or that was asked for
- * @throws {GreetError} `USAGE` where it may not, and listens beyond this machine
+ * @param host the address that we listen on
+ * @param mayLeave whether the chat may leave this machine: it is encrypted, or the user insists
+ * @throws {GreetError} `USAGE` if it may not, but listens beyond this machine
  */
-export function reachFrom(host: string, isFree: boolean): Reach {
-  if (isFree) return "everywhere";
+export function reachFrom(host: string, mayLeave: boolean): Reach {
+  if (mayLeave) return "everywhere";
   if (isLoopback(host)) return "this machine";
   throw outOfReach("USAGE", host);
 }
@@ -75,19 +73,17 @@ function isWithin(reach: Reach, place: Place): boolean {
 
 function outOfReach(code: "USAGE" | "FAILED_PRECONDITION", where: string): GreetError {
   const message = `${where} is beyond this machine, and this chat is not encrypted`;
-  return new GreetError(code, message, { hint: "encrypt it, --tls; or say --plaintext" });
+  return new GreetError(code, message, {
+    hint: "encrypt it with --tls, or insist with --plaintext",
+  });
 }
 
-/** Where somebody is, before the naming service has answered. */
-function asking(name: string, address: string): GreetError {
+/** The whereabouts of a name before the naming service has answered. */
+function lookingUp(name: string, address: string): GreetError {
   return new GreetError("NOT_FOUND", `asking ${address} where ${name} is`);
 }
 
-/**
- * Tells a link where somebody is, and again whenever that changes, until the signal is aborted.
- *
- * @param name who is to be found
- */
+/** Moves a link to where a name is registered, and whenever that changes, until aborted. */
 export async function followName(
   names: Names,
   name: string,

@@ -1,8 +1,8 @@
 /**
- * Notices when a peer answers at a target where another one was met before.
+ * Detects newcomers: peers that answer at a target where another one was met before.
  *
- * What was said to a target belongs to the peer that was last met there. So a newcomer is
- * announced or, where nobody would read that in time, refused.
+ * The user may believe that the earlier peer is still there, so a newcomer is announced or, if
+ * nobody would read that in time, refused.
  *
  * @module
  */
@@ -10,40 +10,42 @@ import { GreetError } from "../base/errors.ts";
 import type { Meeting, Person } from "./journal.ts";
 import { RateLimit } from "../base/timing.ts";
 
-/** A peer answers at a target where `previous` was last met. */
+/** A peer has answered at a target where another one, `previous`, was last met. */
 export interface NewcomerEvent extends Person {
+  /** What kind of event it is. */
   readonly type: "newcomer";
+  /** The target. */
   readonly target: string;
   /** Another name or, under the same name, another key. */
   readonly previous: Person;
-  /** Why the newcomer is refused; missing where it is admitted. */
+  /** Why the newcomer is refused; missing if it is admitted. */
   readonly error?: GreetError;
 }
 
-/** What to do about newcomers. */
+/** What to do with newcomers. */
 export type NewcomerPolicy = "admit" | "refuse";
 
-/** What is needed to notice newcomers. */
+/** How to detect newcomers, and what to do with them. */
 export interface NewcomersOptions {
   /** Who was last met at which target, before this run. */
   readonly meetings: readonly Meeting[];
   readonly policy: NewcomerPolicy;
-  /** Gives the keys that a name may have. */
+  /** The keys that a peer of this name may have. */
   readonly keysOf: (name: string) => readonly string[];
   readonly announce: (event: NewcomerEvent) => void;
 }
 
-/** How often newcomers that are refused at the same target are announced, in milliseconds. */
+/** How often a refusal at the same target is announced, in milliseconds. */
 const ANNOUNCEMENT_MS = 60_000;
 
-/** How many newcomers are admitted at the same target in one run: names are cheap. */
+/** How many newcomers are admitted at the same target in one run: new names cost nothing. */
 const MAX_NEWCOMERS = 10;
 
-/** Notices newcomers. */
+/** Detects newcomers. */
 export class Newcomers {
   readonly #options: NewcomersOptions;
   readonly #lastMet: Map<string, Person>;
-  /** Everyone met in this chat. They may change places. */
+  /** Every peer that was met in this chat; they may move from target to target. */
   readonly #acquainted: Person[];
   readonly #admitted = new Map<string, number>();
   readonly #announcements = new RateLimit<string>(ANNOUNCEMENT_MS);
@@ -57,9 +59,9 @@ export class Newcomers {
   /**
    * Makes sure that a peer may be at a target.
    *
-   * @param expected the name that the user has given the peer at this target, if any
-   * @throws {GreetError} `FAILED_PRECONDITION` where newcomers are refused, unless one was
-   *   expected; `RESOURCE_EXHAUSTED` where too many were admitted at the target
+   * @param expected the name that the user expects at this target, if any
+   * @throws {GreetError} `FAILED_PRECONDITION` if newcomers are refused and no name is expected,
+   *   `RESOURCE_EXHAUSTED` if too many were admitted at this target
    */
   check(target: string, person: Person, expected?: string): void {
     const previous = this.#previous(target, person);
@@ -68,12 +70,12 @@ export class Newcomers {
       throw this.#refuse(target, person, previous);
     }
     if ((this.#admitted.get(target) ?? 0) >= MAX_NEWCOMERS) {
-      const message = `${target}: ${MAX_NEWCOMERS} peers have taken each other's place there`;
+      const message = `${target}: ${MAX_NEWCOMERS} peers have already replaced each other there`;
       throw new GreetError("RESOURCE_EXHAUSTED", message);
     }
   }
 
-  /** From now on, this is the peer that was last met at the target. Announces a newcomer. */
+  /** Records that a peer was met at a target, and announces it if it is a newcomer. */
   meet(target: string, person: Person): void {
     const previous = this.#previous(target, person);
     this.#lastMet.set(target, person);
@@ -83,7 +85,7 @@ export class Newcomers {
     this.#options.announce({ type: "newcomer", ...person, target, previous });
   }
 
-  /** Whom a newcomer replaces; nobody, if it is none. */
+  /** The peer that a newcomer replaces; nothing if it is not a newcomer. */
   #previous(target: string, person: Person): Person | undefined {
     return this.#isAcquainted(person) ? undefined : this.#lastMet.get(target);
   }
@@ -97,7 +99,7 @@ export class Newcomers {
     );
   }
 
-  /** The message does not name the newcomer, which could try one name after the other. */
+  /** The message does not name the newcomer, which could try one name after another. */
   #refuse(target: string, person: Person, previous: Person): GreetError {
     const message = `${target}: not the peer that was last met there, ${previous.name}`;
     const hint = `to talk to another peer there, put its name in front: NAME@${target}`;

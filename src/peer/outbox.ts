@@ -1,49 +1,47 @@
 /**
- * What waits for one peer, delivered in order over its link.
+ * Delivers the messages for one peer over its link, in order.
  *
- * One call is under way at a time, which is what keeps the order: what
- * was not answered is sent again before anything that was said later. When many
- * messages wait, one call carries many. What cannot be delivered now waits in
- * the journal for the next time that the peer is there.
+ * Only one call is in flight at a time, and a message that was not acknowledged is sent again before
+ * any later one. The journal holds what cannot be delivered now.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import type { Ending, Entry, Journal, Person } from "./journal.ts";
+import type { Entry, Journal, Person } from "./journal.ts";
 import type { Link } from "./link.ts";
-import { within } from "../base/timing.ts";
+import { BackOff, Pulse, within } from "../base/timing.ts";
 
-/** The pauses before what was refused is tried again: the first, the longest, and how they grow. */
+/** The pauses before a refused message is sent again. */
 const RETRY = { firstMs: 1_000, maxMs: 5_000, factor: 2 };
 
 /** How to deliver. */
 export interface OutboxOptions {
   readonly link: Link;
-  /** What holds the messages. Where it is not durable, nothing waits: what cannot be delivered fails. */
+  /** Holds the messages. If it is not durable, messages that cannot be delivered fail. */
   readonly journal: Journal;
-  /** Gets how deliveries ended; the next one waits for it. */
-  readonly onEnd: (
-    entries: readonly Entry[],
-    name: string,
-    ending: Ending,
-    error?: GreetError,
-  ) => Promise<void>;
-  /** Gets why something waits although the peer is there. */
+  /** Called after a delivery to a peer of this name; the next one waits for it. */
+  readonly onDelivered: (entries: readonly Entry[], name: string) => Promise<void>;
+  /** Called when a message cannot be delivered to a peer of this name; the next one waits for it. */
+  readonly onFailed: (entry: Entry, name: string, error: GreetError) => Promise<void>;
+  /** Called with the reason why messages wait although the peer is there. */
   readonly onTrouble: (error: GreetError) => void;
 }
 
-/** Delivers to one peer. Disposing of it ends that; the link must be closed before. */
+/** Delivers to one peer until it is disposed of. Its link must be closed first. */
 export class Outbox implements AsyncDisposable {
   readonly #options: OutboxOptions;
   readonly #running: Promise<void>;
-  /** Who was there last. */
+  readonly #backOff = new BackOff(RETRY);
+  /** There may be something to deliver. */
+  readonly #work = new Pulse();
+  /** There is nothing left that could be delivered now. */
+  readonly #idle = new Pulse();
+  readonly #linkChanges = new Pulse();
+  /** The peer that was there last. */
   #recipient: Person = { name: "" };
-  #underway: readonly Entry[] = [];
-  /** When what is on its way set out, and when it is known whether it has arrived. */
+  #inFlight: readonly Entry[] = [];
+  /** When the current or last delivery began, and a promise for its end. */
   #delivery = { began: Infinity, ended: Promise.withResolvers<void>() };
-  #woken = Promise.withResolvers<void>();
-  #resters: (() => void)[] = [];
-  #linkChanged = Promise.withResolvers<void>();
   #closed = false;
 
   constructor(options: OutboxOptions) {
@@ -51,96 +49,94 @@ export class Outbox implements AsyncDisposable {
     this.#running = this.#run();
   }
 
-  /** There is something new to deliver. */
+  /** Looks for something to deliver. */
   wake(): void {
-    this.#woken.resolve();
+    this.#work.beat();
   }
 
-  /** The peer has come, or gone. */
+  /** The peer has come or gone. */
   linkChanged(): void {
-    this.#linkChanged.resolve();
-    this.#linkChanged = Promise.withResolvers();
+    this.#linkChanges.beat();
     this.wake();
   }
 
-  /** Whether a message is on its way at this moment. */
-  isUnderway(place: number): boolean {
-    return this.#underway.some((entry) => entry.place === place);
+  /** Whether a message is being delivered at this moment. */
+  isInFlight(place: number): boolean {
+    return this.#inFlight.some((entry) => entry.place === place);
   }
 
-  /** Resolves when what set out before that moment has arrived, or has not; at once where nothing did. */
+  /** Resolves when a delivery that began by this time has ended, successfully or not. */
   async settled(by: Date): Promise<void> {
     if (this.#delivery.began <= by.getTime()) await this.#delivery.ended.promise;
   }
 
   /** Resolves when there is nothing left that could be delivered now. */
-  rested(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#resters.push(resolve);
+  idle(): Promise<void> {
+    const idle = this.#idle.next;
     this.wake();
-    return promise;
+    return idle;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.linkChanged();
     await this.#running;
-    this.#letRest();
+    this.#idle.beat();
   }
 
   async #run(): Promise<void> {
-    let pauseMs = RETRY.firstMs;
-    const { link, journal } = this.#options;
     while (!this.#closed) {
-      this.#woken = Promise.withResolvers();
+      const work = this.#work.next;
       try {
-        this.#recipient = link.peer ?? this.#recipient;
-        const isReachable = link.name !== undefined || !journal.durable;
-        const entries = isReachable ? journal.waitingFor(this.#recipient) : [];
-        if (entries.length > 0) {
-          await this.#deliver(this.#recipient, entries.slice(0, link.batch));
-        } else {
-          this.#letRest();
-          await this.#woken.promise;
+        if (!await this.#deliverSome()) {
+          this.#idle.beat();
+          await work;
         }
-        pauseMs = RETRY.firstMs;
+        this.#backOff.reset();
       } catch (error) {
-        if (this.#closed || link.name === undefined) continue;
+        if (this.#closed || this.#options.link.name === undefined) continue;
         this.#options.onTrouble(GreetError.from(error));
-        await within(pauseMs, this.#linkChanged.promise);
-        pauseMs = Math.min(pauseMs * RETRY.factor, RETRY.maxMs);
+        await within(this.#backOff.next(), this.#linkChanges.next);
       }
     }
   }
 
-  #letRest(): void {
-    for (const resolve of this.#resters.splice(0)) resolve();
+  /** Delivers as much as fits into one call, and returns whether there was anything. */
+  async #deliverSome(): Promise<boolean> {
+    const { link, journal } = this.#options;
+    this.#recipient = link.peer ?? this.#recipient;
+    // What cannot be kept is delivered or fails now, whether the peer is there or not.
+    if (link.name === undefined && journal.durable) return false;
+    const entries = journal.waitingFor(this.#recipient);
+    if (entries.length === 0) return false;
+    await this.#deliver(this.#recipient, entries.slice(0, link.batch));
+    return true;
   }
 
   async #deliver(to: Person, entries: readonly Entry[]): Promise<void> {
-    const { link, journal, onEnd } = this.#options;
+    const { link, journal, onDelivered, onFailed } = this.#options;
     const { name } = to;
-    this.#underway = entries;
+    this.#inFlight = entries;
     const { ended } = this.#delivery = { began: Date.now(), ended: Promise.withResolvers() };
     try {
       const count = await link.deliver(to, entries.map(({ message }) => message));
       const delivered = entries.slice(0, count);
-      journal.end(name, delivered.map(({ place }) => place), "delivered");
-      await onEnd(delivered, name, "delivered");
+      journal.endDelivery(name, delivered.map(({ place }) => place), "delivered");
+      await onDelivered(delivered, name);
     } catch (cause) {
       const error = GreetError.from(cause);
       if (journal.durable && !isFinal(error)) throw error;
       const [first] = entries;
-      journal.end(name, [first.place], "failed");
-      await onEnd([first], name, "failed", error);
+      journal.endDelivery(name, [first.place], "failed");
+      await onFailed(first, name, error);
     } finally {
-      this.#underway = [];
+      this.#inFlight = [];
       ended.resolve();
     }
   }
 }
 
-/** Whether trying again would be of no use: it is the message that is refused. */
+/** Whether a retry is pointless, because the message itself is refused. */
 function isFinal({ code }: GreetError): boolean {
   return code === "RESOURCE_EXHAUSTED" || code === "INVALID_ARGUMENT" ||
     code === "OUT_OF_RANGE" || code === "UNIMPLEMENTED";

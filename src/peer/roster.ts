@@ -1,25 +1,22 @@
 /**
- * Who is here, as it is announced.
+ * Turns the ups and downs of links into announcements of peers that join and leave.
  *
- * Links go up and down; people want to know who came and who left. A
- * {@link Roster} makes one out of the other: it waits a second before it
- * says that somebody left, because they may be back by then, and welcomes
- * those who come at the same time together.
+ * Announcements are damped: a peer that returns within a second has not left, and peers that arrive
+ * within a second of the first are welcomed together.
  *
  * @module
  */
 import type { GreetError } from "../base/errors.ts";
-import type { Presence } from "./link.ts";
+import type { Presence } from "./presence.ts";
 import { isNobodyThere } from "../rpc/call_errors.ts";
 
 /**
- * What is announced.
+ * Peers that join and leave.
  *
- * - `waiting`: somebody is not there, and why; again when the reason changes.
- *   `nobodyThere` says that it is the ordinary reason: nobody listens there (yet)
- * - `welcome`: the first are here; once
- * - `joined`: somebody else is here; `back` where they have been before
- * - `left`: they are gone
+ * - `waiting`: the peer at a target is away, and why; again when the reason changes
+ * - `welcome`: the first peers are here; once
+ * - `joined`: another peer is here; `back` if it was here before
+ * - `left`: a peer has been gone for a second
  */
 export type RosterEvent =
   | {
@@ -28,77 +25,78 @@ export type RosterEvent =
     readonly reason: string;
     /** What can be done about it, if anything. */
     readonly hint: string | undefined;
+    /** Whether it is the ordinary reason: nothing listens there (yet), or the name is not registered. */
     readonly nobodyThere: boolean;
   }
   | { readonly type: "welcome"; readonly names: readonly string[] }
   | { readonly type: "joined"; readonly name: string; readonly back: boolean }
   | { readonly type: "left"; readonly name: string };
 
-/** How long somebody must be gone before it is said, and the welcome waits for the others. */
+/** How long a peer must be gone before it has left, and the welcome waits for more peers. */
 const DAMPING_MS = 1_000;
 
-/** A place at the table: what is announced of one link. */
-interface Seat {
+/** What is announced of one link. */
+interface Member {
   readonly target: string;
-  /** Who is here, as it was announced or will be. */
+  /** The peer that is here, announced or about to be. */
   name?: string;
-  /** Why nobody is, as it was announced. */
+  /** The announced reason why no peer is here. */
   reason?: string;
-  /** Why they seem to be gone, as far as is known now. */
+  /** Why the peer seems to be gone, according to the last change. */
   why?: GreetError;
-  /** They seem to be gone, which is announced when this timer ends. */
+  /** The peer seems to be gone, which is announced when this timer ends. */
   leaving?: ReturnType<typeof setTimeout>;
 }
 
-/** Who is here. Disposing of it ends the announcements. */
+/** Announces peers that join and leave, until it is disposed of. */
 export class Roster implements Disposable {
-  readonly #seats: ReadonlyMap<string, Seat>;
+  readonly #members: ReadonlyMap<string, Member>;
   readonly #announce: (event: RosterEvent) => void;
-  /** Everybody who was ever announced. */
+  /** All peers that were ever announced. */
   readonly met = new Set<string>();
   #welcoming: ReturnType<typeof setTimeout> | undefined;
   #welcomed = false;
 
   /**
-   * @param targets where people are expected
-   * @param announce gets what is to be announced
+   * @param targets the targets of all links
+   * @param announce called with each announcement
    */
   constructor(targets: readonly string[], announce: (event: RosterEvent) => void) {
-    this.#seats = new Map(targets.map((target) => [target, { target }]));
+    this.#members = new Map(targets.map((target) => [target, { target }]));
     this.#announce = announce;
   }
 
-  /** Who is here, in the order of the targets. */
+  /** The peers that are here, in the order of the targets. */
   get names(): string[] {
-    return [...this.#seats.values()].flatMap(({ name }) => name ?? []);
+    return [...this.#members.values()].flatMap(({ name }) => name ?? []);
   }
 
-  /** Tells what became of a link. */
+  /** The presence at a target has changed. */
   change(target: string, presence: Presence): void {
-    const seat = this.#seats.get(target)!;
-    if (presence.state === "here") this.#take(seat, presence.name);
-    if (presence.state === "away") this.#lose(seat, presence.error);
+    const member = this.#members.get(target)!;
+    if (presence.state === "here") this.#arrive(member, presence.name);
+    if (presence.state === "away") this.#depart(member, presence.error);
   }
 
-  #take(seat: Seat, name: string): void {
-    seat.reason = undefined;
-    clearTimeout(seat.leaving);
-    seat.leaving = undefined;
-    if (seat.name === name) return;
-    if (seat.name !== undefined) this.#leave(seat);
-    const former = [...this.#seats.values()].find((other) => other.name === name);
-    seat.name = name;
-    if (former === undefined) return this.#arrive(name);
-    // They only moved, from one target to another.
+  #arrive(member: Member, name: string): void {
+    member.reason = undefined;
+    clearTimeout(member.leaving);
+    member.leaving = undefined;
+    if (member.name === name) return;
+    if (member.name !== undefined) this.#leave(member);
+    const former = [...this.#members.values()].find((other) => other.name === name);
+    member.name = name;
+    if (former === undefined) return this.#announceArrival(name);
+    // The peer has only moved from one target to another.
     clearTimeout(former.leaving);
     former.name = former.leaving = undefined;
   }
 
-  #arrive(name: string): void {
+  #announceArrival(name: string): void {
     if (this.#welcomed) {
       this.#announce({ type: "joined", name, back: this.met.has(name) });
       this.met.add(name);
-    } else if (this.names.length === this.#seats.size) {
+    } else if (this.names.length === this.#members.size) {
       this.#welcome();
     } else {
       this.#welcoming ??= setTimeout(() => this.#welcome(), DAMPING_MS);
@@ -115,31 +113,31 @@ export class Roster implements Disposable {
     this.#announce({ type: "welcome", names });
   }
 
-  #lose(seat: Seat, error: GreetError): void {
-    if (seat.name === undefined) return this.#explain(seat, error);
-    seat.why = error;
-    seat.leaving ??= setTimeout(() => {
-      this.#leave(seat);
-      this.#explain(seat, seat.why!);
+  #depart(member: Member, error: GreetError): void {
+    if (member.name === undefined) return this.#explain(member, error);
+    member.why = error;
+    member.leaving ??= setTimeout(() => {
+      this.#leave(member);
+      this.#explain(member, member.why!);
     }, DAMPING_MS);
   }
 
-  #leave(seat: Seat): void {
-    const name = seat.name!;
-    seat.name = seat.leaving = undefined;
+  #leave(member: Member): void {
+    const name = member.name!;
+    member.name = member.leaving = undefined;
     if (this.met.has(name)) this.#announce({ type: "left", name });
   }
 
-  #explain(seat: Seat, error: GreetError): void {
-    if (error.message === seat.reason) return;
-    seat.reason = error.message;
-    const { target } = seat;
+  #explain(member: Member, error: GreetError): void {
+    if (error.message === member.reason) return;
+    member.reason = error.message;
+    const { target } = member;
     const { message: reason, hint } = error;
     this.#announce({ type: "waiting", target, reason, hint, nobodyThere: isNobodyThere(error) });
   }
 
   [Symbol.dispose](): void {
     clearTimeout(this.#welcoming);
-    for (const { leaving } of this.#seats.values()) clearTimeout(leaving);
+    for (const { leaving } of this.#members.values()) clearTimeout(leaving);
   }
 }

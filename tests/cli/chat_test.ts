@@ -156,7 +156,7 @@ Deno.test("5 MB in one line are reported as not delivered; the chat goes on; exi
   assert.equal(await alice.code(), 72);
   assert.match(
     alice.out.text,
-    /y \(not delivered: the message has 5000000 bytes; it may have 4000000\)/,
+    /y \(not delivered: the message has 5000000 bytes; the limit is 4000000\)/,
   );
   assert.match(bob.out.text, /Alice> x{1000000}\n/);
   assert.doesNotMatch(bob.out.text, /yy/);

@@ -143,7 +143,7 @@ Deno.test("who is at the registered place, but is somebody else, is not taken fo
   await using _bob = await names.register({ name: "Bob", address: `127.0.0.1:${mallory.port}` });
   await using alice = new Bot(["Alice", "Bob", "--names", `${server.port}`]);
   const [{ message }] = await alice.until("error");
-  assert.equal(message, `127.0.0.1:${mallory.port}: the other side's name is Mallory, and not Bob`);
+  assert.equal(message, `127.0.0.1:${mallory.port}: the other side's name is Mallory, not Bob`);
 });
 
 Deno.test("what was said for a name before it was ever met is its own, whoever comes first", async () => {

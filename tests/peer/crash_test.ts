@@ -1,17 +1,17 @@
-/** A chat that dies inside a write, or runs out of memory: what it acknowledged stays, once and in order. */
+/** A chat that is killed in a write, or runs out of memory, loses nothing that it acknowledged. */
 import assert from "node:assert/strict";
 import { freePorts, Immortal } from "../support/program.ts";
 
 /** More messages than it takes to reach any of the writes below. */
 const MOST = 200;
 
-/** Messages of 300 kB: each takes several times its size on its way. */
+/** The number of messages of 300 kB, each of which takes several times its size in memory. */
 const MANY = 100;
 
-/** What a process ends with that was killed by SIGKILL: 128 + 9. */
+/** The exit code of a process killed by SIGKILL: 128 + 9. */
 const KILLED = 137;
 
-/** Makes the chat fail in one of its system calls. `-D` keeps the chat our own child. */
+/** A wrapper that injects a fault into a system call. `-D` keeps the chat our own child. */
 function strace(call: string, fault: string): string[] {
   const quiet = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
   return ["strace", ...quiet, "-e", `inject=${call}:${fault}`, "--"];
@@ -23,11 +23,11 @@ const canTrace = await new Deno.Command("strace", {
   stderr: "null",
 }).output().then(({ success }) => success, () => false);
 
-/** Everything that Alice has said was received by Bob once, in order. */
+/** Asserts that Bob received all of Alice's messages once, in order. */
 function assertNothingLost(alice: Immortal, bob: Immortal): void {
-  const said = new Set(alice.all("queued").map(({ body }) => body));
+  const sent = new Set(alice.all("queued").map(({ body }) => body));
   const received = bob.received().map(({ body }) => body!);
-  assert.deepEqual([...said].filter((body) => !received.includes(body!)), [], "lost");
+  assert.deepEqual([...sent].filter((body) => !received.includes(body!)), [], "lost");
   assert.equal(new Set(received).size, received.length, "received twice");
   const numbers = received.filter((body) => body !== "the end").map(Number);
   assert.deepEqual(numbers, numbers.toSorted((a, b) => a - b), "in order");
@@ -48,11 +48,11 @@ for (const [victim, stored] of [["the sender", "queued"], ["the receiver", "mess
         for (const when of [1, 4, 9]) {
           await dying.killAndStart(strace(call, `signal=KILL:when=${when}`));
           const { out } = dying.now.program;
-          for (let said = 1; !out.isOver && said <= MOST; said++) {
+          for (let sent = 1; !out.isOver && sent <= MOST; sent++) {
             await alice.now.say(`${next++}`).catch(() => {});
-            // One by one, so that each is a write of its own.
-            const isStored = () => out.isOver || dying.now.all(stored).length >= said || undefined;
-            await out.waitFor(isStored, () => `${said} messages stored`);
+            // One by one, so that each message is a separate write.
+            const isStored = () => out.isOver || dying.now.all(stored).length >= sent || undefined;
+            await out.waitFor(isStored, () => `${sent} messages stored`);
           }
           assert.equal(await dying.now.program.code(), KILLED);
           await dying.killAndStart();
@@ -66,7 +66,7 @@ for (const [victim, stored] of [["the sender", "queued"], ["the receiver", "mess
   }
 }
 
-/** A control group with little memory, or nothing where we may not make one. */
+/** A control group with limited memory; nothing if we may not create one. */
 function limitedMemory(bytes: number): { wrapper: string[] } & Disposable | undefined {
   // Version 1 and version 2 of control groups.
   for (const [root, limit] of [["memory/", "memory.limit_in_bytes"], ["", "memory.max"]]) {
@@ -102,10 +102,10 @@ Deno.test({
     const filler = " ".repeat(300_000);
     for (let i = 0; i < MANY; i++) await alice.now.say(`${i}${filler}`);
     await alice.now.until("queued", MANY);
-    // Usually it is killed; if it gets by with what it has, that is fine as well.
+    // Usually Bob is killed, but he may get by with the memory that he has.
     const { out } = bob.now.program;
     const isOver = () => out.isOver || bob.now.all("message").length === MANY || undefined;
-    await out.waitFor(isOver, () => `an end, or ${MANY} messages`);
+    await out.waitFor(isOver, () => `the end of Bob, or ${MANY} messages`);
     await bob.killAndStart();
     await alice.now.say("the end");
     const isEnd = () => bob.now.all("message").find(({ body }) => body === "the end");

@@ -1,4 +1,4 @@
-/** Batches and timeouts that follow how fast a peer is. */
+/** Batches and timeouts adapt to the speed of a peer. */
 import assert from "node:assert/strict";
 import { AnswerTimeout } from "../../src/peer/answer_timeout.ts";
 import { DELIVERY_TIMEOUT, DeliveryPace } from "../../src/peer/delivery_pace.ts";
@@ -12,7 +12,7 @@ Deno.test("a fast peer gets the shortest timeout", () => {
   assert.equal(timeout.within(RANGE), 3_000);
 });
 
-Deno.test("a slow peer gets twice the time that its slowest answer took, until it is fast again", () => {
+Deno.test("a slow peer gets twice the time of its slowest answer until it is fast again", () => {
   const timeout = new AnswerTimeout();
   timeout.answered(4_100);
   timeout.answered(3_000);
@@ -21,7 +21,7 @@ Deno.test("a slow peer gets twice the time that its slowest answer took, until i
   assert.equal(timeout.within(RANGE), 3_000);
 });
 
-Deno.test("each timeout that expires doubles the next, up to a limit; an answer ends that", () => {
+Deno.test("each expired timeout doubles the next, up to a limit and until an answer arrives", () => {
   const timeout = new AnswerTimeout();
   const given = Array.from({ length: 5 }, () => {
     const ms = timeout.within(RANGE);
@@ -33,12 +33,12 @@ Deno.test("each timeout that expires doubles the next, up to a limit; an answer 
   assert.equal(timeout.within(RANGE), 3_000);
 });
 
-/** A peer that takes so long for each message and each round trip; calls that take too long fail. */
+/** A peer with a given time for each message and each round trip; calls that take too long fail. */
 class SimulatedPeer {
   readonly pace = new DeliveryPace();
   readonly #perMessageMs: number;
   readonly #roundTripMs: number;
-  /** How much time has gone by. */
+  /** The simulated time, in milliseconds. */
   ms = 0;
   delivered = 0;
 
@@ -47,7 +47,7 @@ class SimulatedPeer {
     this.#roundTripMs = roundTripMs;
   }
 
-  /** Delivers so many messages, or as many as it can in an hour. */
+  /** Delivers a number of messages, or as many as it can in an hour. */
   deliver(count: number): void {
     const end = this.delivered + count;
     while (this.delivered < end && this.ms < 3_600_000) {
@@ -67,7 +67,7 @@ class SimulatedPeer {
 }
 
 for (const perMessageMs of [25, 300, 1_000, 6_000, 25_000]) {
-  Deno.test(`a peer that takes ${perMessageMs} ms for each message gets them all, about that fast`, () => {
+  Deno.test(`a peer that takes ${perMessageMs} ms for each message gets all of them at about that pace`, () => {
     const peer = new SimulatedPeer(perMessageMs);
     peer.deliver(100);
     assert.equal(peer.delivered, 100);
@@ -75,7 +75,7 @@ for (const perMessageMs of [25, 300, 1_000, 6_000, 25_000]) {
   });
 }
 
-Deno.test("a fast peer gets large batches, also from far away", () => {
+Deno.test("a fast peer gets large batches, even if it is far away", () => {
   for (const roundTripMs of [1, 3_000]) {
     const peer = new SimulatedPeer(0.1, roundTripMs);
     peer.deliver(1_000);
@@ -91,7 +91,7 @@ Deno.test("a peer that was busy for a while gets large batches again", () => {
   assert.equal(pace.batch, 256);
 });
 
-Deno.test("a large message is given time to be transmitted, and that does not count as slow", () => {
+Deno.test("a large message gets time for its transmission, which does not count as slowness", () => {
   const pace = new DeliveryPace();
   const large = { messages: 1, characters: 1_000_000 };
   assert.equal(pace.timeoutMs(large), DELIVERY_TIMEOUT.leastMs + 20_000);

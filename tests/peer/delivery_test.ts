@@ -1,4 +1,4 @@
-/** Nothing said is lost: processes that are killed, stopped and started again. */
+/** No message is lost or repeated when processes are killed, suspended and restarted. */
 import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
 import { dial } from "../../src/rpc/client.ts";
@@ -20,11 +20,11 @@ import {
   temporaryHome,
 } from "../support/program.ts";
 
-/** How many rounds of random kills; more of them find rarer faults. */
+/** How many rounds of random kills; more rounds find rarer faults. */
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);
 const MESSAGES = 2_000;
 
-Deno.test("what is said to somebody absent waits, and is delivered when they come", async () => {
+Deno.test("a message to an absent peer waits, and is delivered when the peer comes", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);
   await alice.write("are you there?\n");
@@ -37,7 +37,7 @@ Deno.test("what is said to somebody absent waits, and is delivered when they com
   assert.equal(bob.out.text.match(/are you there\?/g)?.length, 1);
 });
 
-Deno.test("what waits when one leaves is kept, said, and delivered at the next start, on any port", async () => {
+Deno.test("messages that wait when a chat is left are reported, kept, and delivered in the next run, on any port", async () => {
   const [a, b, elsewhere] = freePorts(3);
   await using home = temporaryHome();
   {
@@ -63,7 +63,7 @@ Deno.test("what waits when one leaves is kept, said, and delivered at the next s
   await alice.until("delivered", 2);
 });
 
-Deno.test("last words are delivered, when somebody is there to hear them", async () => {
+Deno.test("messages sent just before /quit are delivered if the other peer is there", async () => {
   const [a, b] = freePorts();
   await using bob = new Bot(["Bob", b, a]);
   for (let i = 0; i < 5; i++) {
@@ -77,7 +77,7 @@ Deno.test("last words are delivered, when somebody is there to hear them", async
   assert.equal((await bob.until("message", 5)).length, 5);
 });
 
-Deno.test("the end of input waits for delivery; --linger gives up after a while, with 78 and what is kept", async () => {
+Deno.test("the end of input waits for delivery; --linger limits that, with exit code 78", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   {
@@ -91,7 +91,7 @@ Deno.test("the end of input waits for delivery; --linger gives up after a while,
     );
   }
   {
-    // What waits for others is not what this input waits for.
+    // Messages for peers outside this chat are not waited for.
     const [c] = freePorts();
     await using alice = new Bot(["Alice", a, c, "--linger", "0"], home);
     await alice.program.end();
@@ -104,7 +104,7 @@ Deno.test("the end of input waits for delivery; --linger gives up after a while,
   assert.equal(await alice.program.code(), 0);
 });
 
-Deno.test("without a journal nothing is written, and what cannot be delivered is said so", async () => {
+Deno.test("without a journal nothing is written to disk, and what cannot be delivered is reported", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   await using alice = new Bot(["Alice", a, b, "--no-journal"], home);
@@ -121,7 +121,7 @@ Deno.test("without a journal nothing is written, and what cannot be delivered is
   assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
 });
 
-Deno.test("when two pipes end at the same moment, what one calls delivered the other has shown", async () => {
+Deno.test("when two pipes end at the same moment, every delivered message has been shown", async () => {
   for (let round = 0; round < 15; round++) {
     const [a, b] = freePorts();
     await using alice = new Bot(["Alice", a, b]);
@@ -138,8 +138,8 @@ Deno.test("when two pipes end at the same moment, what one calls delivered the o
   }
 });
 
-/** A peer written elsewhere, Bob, which answers each message as it likes and takes one at a time. */
-async function foreignPeer(answer: (body: string) => void) {
+/** Bob in another language: he takes one message at a time, and may refuse each of them. */
+async function foreignBob(accept: (body: string) => void) {
   const received: string[] = [];
   const server = await serve({
     host: "127.0.0.1",
@@ -147,7 +147,7 @@ async function foreignPeer(answer: (body: string) => void) {
     services: [implement(CHAT, {
       GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
       SendMessage({ body }) {
-        answer(body);
+        accept(body);
         received.push(body);
         return {};
       },
@@ -159,8 +159,8 @@ async function foreignPeer(answer: (body: string) => void) {
   return { port: `${server.port}`, received, [Symbol.asyncDispose]: () => server.stop() };
 }
 
-Deno.test("what the other side will never take fails, is said so, and holds nothing up", async () => {
-  await using bob = await foreignPeer((body) => {
+Deno.test("a message that the other side will never accept fails, is reported, and blocks no others", async () => {
+  await using bob = await foreignBob((body) => {
     if (body === "bad") throw new GreetError("INVALID_ARGUMENT", "no such words here");
   });
   await using alice = new Bot(["Alice", "0", bob.port]);
@@ -174,9 +174,9 @@ Deno.test("what the other side will never take fails, is said so, and holds noth
   assert.match(`${error.message}`, /no such words here$/);
 });
 
-Deno.test("what the other side cannot take now is tried again, in order", async () => {
+Deno.test("a message that the other side cannot accept now is sent again, in order", async () => {
   let refusals = 2;
-  await using bob = await foreignPeer((body) => {
+  await using bob = await foreignBob((body) => {
     if (body === "two" && refusals-- > 0) throw new GreetError("UNAVAILABLE", "not now");
   });
   await using alice = new Bot(["Alice", "0", bob.port]);
@@ -184,10 +184,10 @@ Deno.test("what the other side cannot take now is tried again, in order", async 
   await alice.program.end();
   assert.equal(await alice.program.code(), 0);
   assert.deepEqual(bob.received, ["one", "two", "three"]);
-  assert.equal(alice.all("error").length, 1, "said once");
+  assert.equal(alice.all("error").length, 1, "reported once");
 });
 
-Deno.test("a repeated message is answered and not shown again, also after the receiver was killed", async () => {
+Deno.test("a repeated message is acknowledged but not shown again, even after the receiver was killed", async () => {
   const [a] = freePorts();
   await using home = temporaryHome();
   await using bob = await serve({
@@ -225,7 +225,7 @@ Deno.test("a repeated message is answered and not shown again, also after the re
 
 for (let i = 0; i < SEEDS; i++) {
   const seed = SEEDS === 3 ? i + 1 : Math.floor(Math.random() * 2 ** 32);
-  Deno.test(`${MESSAGES} messages under fire: none lost, none twice, in order (seed ${seed})`, async () => {
+  Deno.test(`${MESSAGES} messages between processes that are killed: none lost, none twice, in order (seed ${seed})`, async () => {
     const random = randomNumbers(seed);
     const [a, b] = freePorts();
     await using alice = new Immortal("Alice", a, b);
@@ -234,12 +234,12 @@ for (let i = 0; i < SEEDS; i++) {
     while (next < MESSAGES) {
       const count = Math.min(MESSAGES - next, 1 + Math.floor(random() * 400));
       const heard = bob.now.all("message").length;
-      // What was written to a process that is then killed may or may not have been said.
+      // A killed process may or may not have read all of its input.
       await alice.now.say(...Array.from({ length: count }, (_, k) => `${next + k}`));
       next += count;
-      const [share, witness, victim] = [random(), random(), random()];
+      const [share, watched, victim] = [random(), random(), random()];
       const some = Math.ceil(count * share);
-      if (witness < 0.3) await alice.now.until("queued", some, 60_000);
+      if (watched < 0.3) await alice.now.until("queued", some, 60_000);
       else await bob.now.until("message", heard + some, 60_000);
       if (victim < 0.4) await bob.killAndStart();
       else if (victim < 0.7) await alice.killAndStart();
@@ -249,18 +249,18 @@ for (let i = 0; i < SEEDS; i++) {
     const isEnd = () => bob.now.all("message").find(({ body }) => body === "the end");
     await bob.now.program.out.waitFor(isEnd, () => `the end, seed ${seed}`, 60_000);
 
-    const said = new Set(alice.all("queued").map(({ body }) => body));
-    assert(said.size > MESSAGES / 4, `only ${said.size} were said`);
+    const sent = new Set(alice.all("queued").map(({ body }) => body));
+    assert(sent.size > MESSAGES / 4, `only ${sent.size} were sent`);
     const bodies = bob.received().map(({ body }) => body!);
-    const lost = [...said].filter((body) => !bodies.includes(body!));
+    const lost = [...sent].filter((body) => !bodies.includes(body!));
     assert.deepEqual(lost, [], "lost");
     const numbers = bodies.slice(0, -1).map(Number);
     assert.deepEqual(numbers, numbers.toSorted((x, y) => x - y), "in order");
-    assert.equal(new Set(bodies).size, bodies.length, "said once, received twice");
+    assert.equal(new Set(bodies).size, bodies.length, "sent once, received twice");
   });
 }
 
-Deno.test("what was stored and not shown when the receiver died is shown at its next start, as late", async () => {
+Deno.test("messages that the receiver had stored but not shown when it was killed are shown as late in its next run", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   const [command, ...args] = [...greetCommand(), "chat", "Bob", b, a, "--json"];
@@ -270,7 +270,7 @@ Deno.test("what was stored and not shown when the receiver died is shown at its 
   await alice.until("welcome");
   const bodies = Array.from({ length: 200 }, (_, i) => `${i} ${"x".repeat(1_000)}`);
   await alice.say(...bodies);
-  // Bob's output is not read: a pipe of it is shown, everything is stored.
+  // Bob's output is not read: only what fits into the pipe is shown, but everything is stored.
   await alice.until("delivered", bodies.length);
   bob.kill("SIGKILL");
   const out = new Printed(bob.stdout);
@@ -286,12 +286,12 @@ Deno.test("what was stored and not shown when the receiver died is shown at its 
   assert.equal(last.late, undefined);
   const late = again.all("message").slice(0, -1);
   assert(late.length > 0 && late.every((message) => message.late === true));
-  // The one that was being printed may have come through.
+  // The message that was being printed when he was killed may appear twice.
   const both = new Map([...first, ...late].map(({ id, body }) => [id, body]));
   assert.deepEqual([...both.values()], bodies);
 });
 
-Deno.test("a stopped peer is missed within 10 s, and back when it goes on; nothing is lost", async () => {
+Deno.test("a suspended peer is missed within 10 s and back when it resumes; nothing is lost", async () => {
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b]);
   await using bob = new Bot(["Bob", b, a]);
@@ -305,7 +305,7 @@ Deno.test("a stopped peer is missed within 10 s, and back when it goes on; nothi
   assert.deepEqual((await bob.until("message")).map(({ body }) => body), ["into the silence"]);
 });
 
-Deno.test("after a restart on the same port it goes on by itself", async () => {
+Deno.test("after a restart on the same port, deliveries resume by themselves", async () => {
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b]);
   await using bob = new Immortal("Bob", b, a);
@@ -319,7 +319,7 @@ Deno.test("after a restart on the same port it goes on by itself", async () => {
   assert.deepEqual(bob.received().map(({ body }) => body), ["1", "2", "3", "4", "5"]);
 });
 
-Deno.test("a reader that is slow does not fill the receiver: what is far ahead stays with the sender", async () => {
+Deno.test("a slow reader does not fill the receiver's memory: the backlog stays with the sender", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   const [command, ...args] = [...greetCommand(), "chat", "Bob", b, a];
@@ -336,7 +336,7 @@ Deno.test("a reader that is slow does not fill the receiver: what is far ahead s
   await alice.say(...bodies);
   await alice.until("queued", bodies.length, 60_000);
   await alice.until("delivered", 800, 60_000);
-  // Bob's output is not read yet: a pipe of it is shown, a thousand wait, and a call is under way.
+  // Bob's output is not read yet: a pipe full is shown, a thousand wait, and one call is in flight.
   await run(["greet", b, "Nobody"]);
   const { length } = alice.all("delivered");
   assert(length < 2_000, `${length} were delivered`);

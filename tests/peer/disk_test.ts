@@ -1,9 +1,9 @@
-/** A disk that is full, or cannot be written: one clear line, and nothing is lost. */
+/** A disk that is full or cannot be written: one clear line, and nothing is lost. */
 import assert from "node:assert/strict";
 import { journalFile } from "../../src/peer/journal.ts";
 import { Bot, freePorts, greetCommand, Program, run, temporaryHome } from "../support/program.ts";
 
-/** A namespace of our own, in which anybody may mount. */
+/** Runs a command in a namespace in which any user may mount. */
 const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"];
 
 const canMount = await new Deno.Command(UNSHARE[0], {
@@ -13,13 +13,13 @@ const canMount = await new Deno.Command(UNSHARE[0], {
 
 Deno.test({
   name:
-    "a full disk: one line says so, others keep what they say, and it works again later (needs unshare)",
+    "a full disk is reported once, senders keep their messages, and it works again later (needs unshare)",
   ignore: !canMount,
   async fn() {
     const [a, b] = freePorts();
     await using home = temporaryHome();
     const { GREET_HOME } = home.env;
-    // A disk of 1 MB, and a way to fill it and to make room again from outside.
+    // A disk of 1 MB that can be filled and emptied from outside.
     const script = `
       mount -t tmpfs -o size=1m tmpfs "$GREET_HOME"
       (read fill; head -c 2000000 /dev/zero >"$GREET_HOME/filler" 2>/dev/null; echo filled >&2
@@ -61,8 +61,7 @@ Deno.test({
 });
 
 Deno.test({
-  name:
-    "a home that cannot be written: one line and a hint, and --no-journal goes on (needs unshare)",
+  name: "a read-only home: one line and a hint, and --no-journal works (needs unshare)",
   ignore: !canMount,
   async fn() {
     const [a, b] = freePorts();
@@ -98,13 +97,13 @@ Deno.test({
   },
 });
 
-/** Runs a command to its end, and tells whether it succeeded. */
+/** Runs a command, and returns whether it succeeded. */
 async function succeeds(...[command, ...args]: string[]): Promise<boolean> {
   const run = new Deno.Command(command, { args, stdout: "null", stderr: "null" });
   return await run.output().then(({ success }) => success, () => false);
 }
 
-/** A small disk of its own, mounted at a folder; nothing where that is not allowed. */
+/** A small disk mounted at a folder; nothing if that is not allowed. */
 async function mountedDisk(folder: string): Promise<AsyncDisposable | undefined> {
   const image = await Deno.makeTempFile();
   await Deno.truncate(image, 4_000_000);
@@ -128,7 +127,7 @@ const canMountDisk = await (async () => {
 
 Deno.test({
   name:
-    "a disk that becomes read-only in the middle of a chat: said once, and nothing is lost (needs mount)",
+    "a disk that becomes read-only during a chat: it is reported once, and nothing is lost (needs mount)",
   ignore: !canMountDisk,
   async fn() {
     const [a, b] = freePorts();
@@ -141,7 +140,7 @@ Deno.test({
       await Promise.all([alice.until("welcome"), bob.until("welcome")]);
       await alice.say("before");
       await bob.until("message");
-      // What the kernel does by itself after an error, with files open for writing.
+      // The kernel does the same after an error, even if files are open for writing.
       assert(await succeeds("mount", "-o", "remount,abort", GREET_HOME));
       await bob.say("one", "two");
       await alice.until("error");
@@ -162,11 +161,11 @@ Deno.test({
 });
 
 Deno.test({
-  name: "a disk with no room for another file: one line says so, exit 1 (needs unshare)",
+  name: "a disk without room for another file: one line says so, exit code 1 (needs unshare)",
   ignore: !canMount,
   async fn() {
     const [a, b] = freePorts();
-    // The root folder, the folders and the lock take inodes, too.
+    // The root folder, the other folders and the lock take inodes as well.
     for (const inodes of [1, 2, 3, 4, 5, 6]) {
       await using home = temporaryHome();
       const script = `mount -t tmpfs -o nr_inodes=${inodes} tmpfs "$GREET_HOME"; exec "$@"`;
@@ -183,7 +182,7 @@ Deno.test({
 
 Deno.test({
   name:
-    "a disk that runs out of files in an encrypted chat: said once, and it goes on (needs unshare)",
+    "a disk that runs out of inodes during an encrypted chat: it is reported once, and the chat goes on (needs unshare)",
   ignore: !canMount,
   async fn() {
     const [a, b] = freePorts();
@@ -218,7 +217,7 @@ Deno.test({
   },
 });
 
-Deno.test("a home that is no folder, a name that is taken: one line and a hint, exit 1", async () => {
+Deno.test("a home that is not a folder, or a name in use: one line and a hint, exit code 1", async () => {
   const [a, b, c] = freePorts(3);
   await using home = temporaryHome();
   const file = `${home.env.GREET_HOME}/file`;
@@ -240,7 +239,7 @@ Deno.test("a home that is no folder, a name that is taken: one line and a hint, 
   await Promise.all([alice.out.until("Welcome"), bob.out.until("Welcome")]);
 });
 
-Deno.test("a damaged journal is moved aside and said; the chat goes on with a new one", async () => {
+Deno.test("a damaged journal is moved aside with a notice, and the chat goes on with a new one", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   const path = journalFile(home.env.GREET_HOME, "Alice");

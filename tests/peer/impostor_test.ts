@@ -1,4 +1,4 @@
-/** Mallory tries to read, forge, replay, downgrade and to be somebody else. */
+/** Mallory tries to read, forge, replay and downgrade, and to pose as others. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import tls from "node:tls";
@@ -26,14 +26,14 @@ import { Witness } from "../support/witness.ts";
 const [ALICE, BOB, MALLORY] = await Promise.all(["Alice", "Bob", "Mallory"].map(newIdentity));
 
 /**
- * A channel that is closed in the middle of a handshake leaves a timer of grpc-js behind, of 250 ms and
- * of no consequence (load-balancer-pick-first.js does not clear it when it is destroyed).
+ * A test without sanitizers: a channel that is closed during a handshake leaves a harmless 250 ms
+ * timer of grpc-js behind (load-balancer-pick-first.js does not clear it).
  */
 function attack(name: string, fn: () => Promise<void>, ignore = false): void {
   Deno.test({ name, fn, ignore, sanitizeOps: false, sanitizeResources: false });
 }
 
-/** A peer that is watched. */
+/** A peer, and its events. */
 async function open(options: PeerOptions) {
   const peer = await Peer.open(options);
   const witness = new Witness(peer);
@@ -47,14 +47,14 @@ async function open(options: PeerOptions) {
   };
 }
 
-/** Somebody whose answers to the calls of a chat are made up. */
-async function pretend(
+/** A peer that claims to have a name, and collects the messages that it gets. */
+async function claimant(
   { name, port, identity, got = [], answer = () => {} }: {
     name: string;
     port: number;
     identity?: Identity;
     got?: ChatMessage[];
-    /** Runs before each answer to the question who is there. */
+    /** Called before each answer to `GetInfo`. */
     answer?: () => void | Promise<void>;
   },
 ): Promise<Server> {
@@ -77,8 +77,8 @@ function message(sender: string, body: string, id = crypto.randomUUID()): ChatMe
   return { id, sender, body, timestamp: { seconds: 1, nanos: 0 } };
 }
 
-/** Sends a message with a key, whoever's it says to be. */
-async function say(port: string, own: Identity, message: ChatMessage): Promise<void> {
+/** Sends a message in a call made with a key, whatever sender the message names. */
+async function sendAs(port: string, own: Identity, message: ChatMessage): Promise<void> {
   using channel = dial(parseTarget(port), { own });
   await channel.call(CHAT, "SendMessage", message, { timeoutMs: 5_000 });
 }
@@ -101,34 +101,37 @@ async function couple(overrides: Partial<PeerOptions> = {}) {
   };
 }
 
-attack("whoever listens on the way reads nothing; without encryption, everything", async () => {
-  const secret = "the treasure is under the old oak";
-  for (const isSecret of [true, false]) {
-    const [a, b] = freePorts();
-    await using toAlice = await WireTap.open(0, () => Number(a));
-    await using toBob = await WireTap.open(0, () => Number(b));
-    const [alices, bobs] = isSecret ? [{ identity: ALICE }, { identity: BOB }] : [{}, {}];
-    const targets = { alice: [`${toBob.port}`], bob: [`${toAlice.port}`] };
-    await using alice = await open({
-      name: "Alice",
-      port: Number(a),
-      targets: targets.alice,
-      ...alices,
-    });
-    await using bob = await open({ name: "Bob", port: Number(b), targets: targets.bob, ...bobs });
-    await alice.peer.joined();
-    await alice.peer.send(secret);
-    const [{ message }] = await bob.witness.until("message");
-    assert.equal(message.body, secret);
-    assert(toAlice.passed.length > 0 && toBob.passed.length > 0);
-    assert.equal(toBob.saw(secret), !isSecret);
-    // Not even who it is that talks.
-    assert.equal(toAlice.saw("Alice"), !isSecret);
-    assert.equal(toBob.saw("Bob"), !isSecret);
-  }
-});
+attack(
+  "an eavesdropper reads nothing of an encrypted chat, and all of an unencrypted one",
+  async () => {
+    const secret = "the treasure is under the old oak";
+    for (const isSecret of [true, false]) {
+      const [a, b] = freePorts();
+      await using toAlice = await WireTap.open(0, () => Number(a));
+      await using toBob = await WireTap.open(0, () => Number(b));
+      const [alices, bobs] = isSecret ? [{ identity: ALICE }, { identity: BOB }] : [{}, {}];
+      const targets = { alice: [`${toBob.port}`], bob: [`${toAlice.port}`] };
+      await using alice = await open({
+        name: "Alice",
+        port: Number(a),
+        targets: targets.alice,
+        ...alices,
+      });
+      await using bob = await open({ name: "Bob", port: Number(b), targets: targets.bob, ...bobs });
+      await alice.peer.joined();
+      await alice.peer.send(secret);
+      const [{ message }] = await bob.witness.until("message");
+      assert.equal(message.body, secret);
+      assert(toAlice.passed.length > 0 && toBob.passed.length > 0);
+      assert.equal(toBob.saw(secret), !isSecret);
+      // Not even the names.
+      assert.equal(toAlice.saw("Alice"), !isSecret);
+      assert.equal(toBob.saw("Bob"), !isSecret);
+    }
+  },
+);
 
-attack("what was recorded on the way and is sent once more is not said once more", async () => {
+attack("a recorded connection that is replayed delivers nothing", async () => {
   const [a, b] = freePorts();
   await using toBob = await WireTap.open(0, () => Number(b));
   const targets = [`${toBob.port}`];
@@ -142,18 +145,18 @@ attack("what was recorded on the way and is sent once more is not said once more
   const ended = new Promise<void>((resolve) => again.once("close", () => resolve()));
   for (const piece of recorded) again.write(piece);
   again.on("error", () => {}).resume();
-  await inTime(ended, "the end of what makes no sense");
+  await inTime(ended, "the replay to be refused");
   await alice.peer.send("pay nobody else");
-  const said = (await bob.witness.until("message", 2)).map(({ message }) => message.body);
-  assert.deepEqual(said, ["pay Mallory 100", "pay nobody else"]);
+  const bodies = (await bob.witness.until("message", 2)).map(({ message }) => message.body);
+  assert.deepEqual(bodies, ["pay Mallory 100", "pay nobody else"]);
 });
 
 attack(
-  "a message is from the owner of the key, whatever it says; all others are refused",
+  "a message is accepted only if the key of its call belongs to its sender",
   async () => {
     await using chat = await couple();
     const id = crypto.randomUUID();
-    await say(chat.a, BOB, message("Bob", "it is me", id));
+    await sendAs(chat.a, BOB, message("Bob", "it is me", id));
     const forged: [Identity, ChatMessage][] = [
       [MALLORY, message("Bob", "I am Bob")],
       [MALLORY, message("Bob", "it is me", id)],
@@ -163,23 +166,25 @@ attack(
       [BOB, message("Alice", "I am you")],
       [BOB, message("Mallory", "I am Mallory")],
     ];
-    for (const [who, what] of forged) {
-      const error = await say(chat.a, who, what).catch((error) => error);
-      assert.equal(error.code, "PERMISSION_DENIED", JSON.stringify(what));
-      using channel = dial(parseTarget(chat.a), { own: who });
-      const several = { messages: [message("Bob", "first"), what] };
+    for (const [caller, forgery] of forged) {
+      const error = await sendAs(chat.a, caller, forgery).catch((error) => error);
+      assert.equal(error.code, "PERMISSION_DENIED", JSON.stringify(forgery));
+      using channel = dial(parseTarget(chat.a), { own: caller });
+      const several = { messages: [message("Bob", "first"), forgery] };
       await assert.rejects(channel.call(CHAT, "SendMessages", several, { timeoutMs: 5_000 }), {
         code: "PERMISSION_DENIED",
       });
     }
     await chat.bob.peer.send("the end");
-    const said = (await chat.alice.witness.until("message", 2)).map(({ message }) => message.body);
-    assert.deepEqual(said, ["it is me", "the end"]);
+    const bodies = (await chat.alice.witness.until("message", 2)).map(({ message }) =>
+      message.body
+    );
+    assert.deepEqual(bodies, ["it is me", "the end"]);
   },
 );
 
 attack(
-  "nobody gets in without a certificate, or in plaintext, and both sides are told",
+  "callers without a certificate or in plaintext are refused, and both sides learn why",
   async () => {
     await using chat = await couple();
     using plain = dial(parseTarget(chat.a));
@@ -200,7 +205,7 @@ attack(
 );
 
 attack(
-  "who comes with another key is refused, loudly, until somebody says that it is right",
+  "a peer with another key is refused with an alarm until the user accepts the key",
   async () => {
     await using home = temporaryHome();
     const { GREET_HOME } = home.env;
@@ -224,13 +229,13 @@ attack(
     await alice.peer.send("for Bob's eyes only");
     const stolen: ChatMessage[] = [];
     {
-      await using _mallory = await pretend({
+      await using _mallory = await claimant({
         name: "Bob",
         port: Number(b),
         identity: MALLORY,
         got: stolen,
       });
-      await assert.rejects(say(a, MALLORY, message("Bob", "open the door")), {
+      await assert.rejects(sendAs(a, MALLORY, message("Bob", "open the door")), {
         code: "PERMISSION_DENIED",
         message: /Alice is not chatting with Mallory/,
       });
@@ -246,12 +251,12 @@ attack(
     assert.deepEqual(stolen, []);
     assert.equal(alice.witness.seen.filter(({ type }) => type === "message").length, 0);
     {
-      // The real one is still known, and gets it.
+      // The real Bob is still known, and gets the message.
       await using bob = await open({ name: "Bob", port: Number(b), targets: [a], identity: BOB });
       const [{ message }] = await bob.witness.until("message");
       assert.equal(message.body, "for Bob's eyes only");
     }
-    // Bob has told Alice of a new key: she removes the line, and chats on with the new one.
+    // Bob has told Alice about a new key: she removes the old one, and they chat on.
     const text = await Deno.readTextFile(known.file!);
     await Deno.writeTextFile(known.file!, text.replace(/^SHA256.*\n/m, ""));
     const renewed = await newIdentity("Bob");
@@ -263,9 +268,9 @@ attack(
 );
 
 attack(
-  "a peer is shown in the step in which it is admitted, so nothing comes in between",
+  "a peer is admitted and shown in one synchronous step",
   async () => {
-    await using bob = await pretend({ name: "Bob", port: 0 });
+    await using bob = await claimant({ name: "Bob", port: 0 });
     const steps: string[] = [];
     const target = parseTarget(`${bob.port}`);
     await using link = new Link({
@@ -285,7 +290,7 @@ attack(
 );
 
 attack(
-  "of two that answer as Bob at the same moment, one is Bob and the other gets nothing",
+  "of two peers that answer as Bob at the same moment, one is Bob and the other gets nothing",
   async () => {
     for (let round = 0; round < 4; round++) {
       const got: ChatMessage[] = [];
@@ -295,11 +300,11 @@ attack(
         if (++asked === 2) bothAsked.resolve();
         await bothAsked.promise;
       };
-      const pretenders = await Promise.all(
-        [BOB, MALLORY].map((identity) => pretend({ name: "Bob", port: 0, identity, got, answer })),
+      const claimants = await Promise.all(
+        [BOB, MALLORY].map((identity) => claimant({ name: "Bob", port: 0, identity, got, answer })),
       );
       {
-        const targets = pretenders.map(({ port }) => `${port}`);
+        const targets = claimants.map(({ port }) => `${port}`);
         await using alice = await open({ name: "Alice", targets, identity: ALICE });
         const [[met], [impostor]] = await Promise.all([
           alice.witness.until("met"),
@@ -309,18 +314,18 @@ attack(
         await alice.peer.send("for one Bob");
       }
       assert.deepEqual(got.map(({ body }) => body), ["for one Bob"], `round ${round}`);
-      await Promise.all(pretenders.map((pretender) => pretender.stop()));
+      await Promise.all(claimants.map((each) => each.stop()));
     }
   },
 );
 
 attack(
-  "whose key is not the one that is registered is refused, also at the first meeting",
+  "a peer whose key is not the registered one is refused, even at the first meeting",
   async () => {
     const { openNames, serveNames } = await import("../../mod.ts");
     await using server = await serveNames({ port: 0 });
     await using names = openNames(`${server.port}`);
-    await using mallory = await pretend({ name: "Bob", port: 0, identity: MALLORY });
+    await using mallory = await claimant({ name: "Bob", port: 0, identity: MALLORY });
     const address = `127.0.0.1:${mallory.port}`;
     await using _registered = await names.register({
       name: "Bob",
@@ -334,10 +339,10 @@ attack(
   },
 );
 
-attack("a connection that is made anew goes to nobody but whom it went to before", async () => {
-  const first = await pretend({ name: "Bob", port: 0, identity: BOB });
+attack("a channel that reconnects to another key sends nothing", async () => {
+  const first = await claimant({ name: "Bob", port: 0, identity: BOB });
   const { port } = first;
-  // As a channel is that connects again by itself.
+  // A channel that reconnects by itself.
   const backOff = { firstMs: 1, maxMs: 1 };
   using channel = dial(parseTarget(`${port}`), { own: ALICE, backOff });
   const call = { timeoutMs: 5_000 };
@@ -345,19 +350,19 @@ attack("a connection that is made anew goes to nobody but whom it went to before
   assert.equal(channel.fingerprint, BOB.fingerprint);
   await first.stop();
   const got: ChatMessage[] = [];
-  await using _mallory = await pretend({ name: "Bob", port, identity: MALLORY, got });
+  await using _mallory = await claimant({ name: "Bob", port, identity: MALLORY, got });
   const sent = channel.call(CHAT, "SendMessage", message("Alice", "for Bob"), call);
   await assert.rejects(sent, /the other side shows a different key than a moment ago/);
   assert.deepEqual([got, channel.fingerprint], [[], BOB.fingerprint]);
 });
 
-attack("a chat that is not encrypted does not follow anybody to another machine", async () => {
+attack("an unencrypted chat does not follow a name to another machine", async () => {
   const { openNames, serveNames } = await import("../../mod.ts");
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);
   await using _registered = await names.register({ name: "Bob", address: "192.0.2.1:55555" });
   await using alice = await open({ name: "Alice", targets: ["Bob"], names });
-  // First it asks where he is.
+  // The first event says that it is asking where he is.
   const [, { reason, hint }] = await alice.witness.until("waiting", 2);
   assert.match(
     reason,
@@ -372,7 +377,7 @@ attack("a chat that is not encrypted does not follow anybody to another machine"
   }
 });
 
-attack("who expects TLS says nothing to those who offer less", async () => {
+attack("a peer that expects TLS sends nothing in plaintext", async () => {
   const [a, b] = freePorts();
   const heard: Uint8Array[] = [];
   const connections = new Set<net.Socket>();
@@ -380,7 +385,7 @@ attack("who expects TLS says nothing to those who offer less", async () => {
     connections.add(
       socket.on("data", (piece: Uint8Array) => heard.push(piece)).on("error", () => {}),
     );
-    // Such as a server answers that speaks HTTP/2, and nothing else.
+    // The SETTINGS frame of a plaintext HTTP/2 server.
     socket.write(Uint8Array.of(0, 0, 0, 4, 0, 0, 0, 0, 0));
   });
   await new Promise<void>((resolve) => listener.listen(Number(b), "127.0.0.1", () => resolve()));
@@ -395,11 +400,11 @@ attack("who expects TLS says nothing to those who offer less", async () => {
   await new Promise<void>((resolve) => listener.close(() => resolve()));
 });
 
-attack("who offers only TLS 1.2, where names could be read on the way, is refused", async () => {
+attack("TLS 1.2, where names can be read on the way, is refused on either side", async () => {
   const [a, b] = freePorts();
   const pair = { cert: Buffer.from(BOB.cert), key: Buffer.from(BOB.key) };
   const old = tls.createServer({ ...pair, maxVersion: "TLSv1.2", ALPNProtocols: ["h2"] });
-  // Alice looks what it is that they speak, and says nothing.
+  // Alice probes which version it speaks, and sends nothing.
   old.on("secureConnection", (socket) => {
     socket.on("data", () => assert.fail("TLS 1.2 was accepted"));
   });
@@ -418,18 +423,22 @@ attack("who offers only TLS 1.2, where names could be read on the way, is refuse
     caller.once("secureConnect", () => resolve("accepted"));
     caller.once("error", ({ message }) => resolve(message));
   });
-  assert.match(await inTime(ended, "an end"), /protocol/i);
+  assert.match(await inTime(ended, "the handshake to end"), /protocol/i);
   caller.destroy();
   await new Promise<void>((resolve) => old.close(() => resolve()));
 });
 
 attack(
-  "somebody in between is found by comparing codes, and after the first meeting at once",
+  "a man in the middle is exposed by comparing codes",
   async () => {
     const [a, b, between] = freePorts(3);
-    // Mallory is Bob to Alice, with a key of her own.
+    // To Alice, Mallory is Bob, with a key of her own.
     await using _bob = await open({ name: "Bob", port: Number(b), targets: [a], identity: BOB });
-    await using _mallory = await pretend({ name: "Bob", port: Number(between), identity: MALLORY });
+    await using _mallory = await claimant({
+      name: "Bob",
+      port: Number(between),
+      identity: MALLORY,
+    });
     await using alice = await open({
       name: "Alice",
       port: Number(a),
@@ -446,7 +455,7 @@ attack(
 const STOLEN = new URL("./stolen_certificate.go", import.meta.url).pathname;
 
 attack(
-  "a certificate is worth nothing without its key, on either side (needs go)",
+  "a certificate without its key is refused on either side (needs go)",
   async () => {
     const folder = await Deno.makeTempDir({ prefix: "greet-stolen-" });
     const built = await new Deno.Command("go", {
@@ -457,11 +466,11 @@ attack(
     await Deno.writeFile(`${folder}/bob.pem`, BOB.cert);
     await Deno.writeFile(`${folder}/mallory.key`, MALLORY.key);
     await Deno.writeFile(`${folder}/mallory.pem`, MALLORY.cert);
-    const stolen = (what: string, address: string, certificate: string) =>
-      new Program([`${folder}/stolen`, what, address, certificate, `${folder}/mallory.key`]);
+    const stolen = (mode: string, address: string, certificate: string) =>
+      new Program([`${folder}/stolen`, mode, address, certificate, `${folder}/mallory.key`]);
 
     await using chat = await couple();
-    // With the certificate that goes with the key, the same program gets through.
+    // With the right certificate for the key, the same program is accepted.
     await using honest = stolen("call", `127.0.0.1:${chat.a}`, `${folder}/mallory.pem`);
     await honest.out.until("ended: <nil>");
     await using thief = stolen("call", `127.0.0.1:${chat.a}`, `${folder}/bob.pem`);
@@ -471,7 +480,7 @@ attack(
     const [, port] = await server.out.until(/listening (\d+)/);
     await using alice = await open({ name: "Alice", targets: [port], identity: ALICE });
     const [{ reason, hint }] = await alice.witness.until("waiting");
-    // No reason to trust the certificate, or to do without one.
+    // The hint must not suggest trusting the certificate, or doing without one.
     assert.match(reason, /: the other side shows a certificate whose key it does not have$/);
     assert.equal(hint, undefined);
     await server.out.until(/ended: .*(decrypt|bad certificate|illegal|reset|EOF)/);

@@ -1,7 +1,8 @@
-/** What is acknowledged is shown, and what is late is told by the journal, not by the clock. */
+/** Acknowledged messages are shown, and lateness does not depend on clocks that are set. */
 import assert from "node:assert/strict";
 import { Inbox } from "../../src/peer/inbox.ts";
-import { type Entry, Journal, type Message } from "../../src/peer/journal.ts";
+import { type Entry, Journal } from "../../src/peer/journal.ts";
+import type { Message } from "../../src/peer/messages.ts";
 import { pause } from "../../src/base/timing.ts";
 import { inTime, temporaryHome } from "../support/program.ts";
 
@@ -11,7 +12,7 @@ function message(body: string): Message {
   return { id: `id of ${body}`, from: "Bob", body, at: new Date() };
 }
 
-/** An inbox that is open, on a journal on disk, and what its reader was shown. */
+/** An open inbox on a journal on disk, and the messages that its reader was shown. */
 function openInbox(read: (entry: Entry) => boolean | Promise<boolean> = () => true) {
   const home = temporaryHome();
   const journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
@@ -54,16 +55,16 @@ Deno.test("a closed inbox stores nothing", async () => {
   assert.equal(alice.journal.lastPlace(), 0);
 });
 
-Deno.test("a message that comes again is acknowledged only when the first one may be", async () => {
+Deno.test("a repeated message is acknowledged no earlier than the first one may be", async () => {
   const reader = Promise.withResolvers<boolean>();
   await using alice = openInbox(() => reader.promise);
   await alice.inbox.take([message("first")]);
   const closed = alice.inbox[Symbol.asyncDispose]();
   let isAcknowledged = false;
   const repeated = alice.inbox.take([message("first")]).then(() => isAcknowledged = true);
-  // Two more writes: the repeated message is stored by then, and would have been acknowledged.
-  await alice.journal.take([]);
-  await alice.journal.take([]);
+  // After two more writes the repeated message is stored, and could have been acknowledged.
+  await alice.journal.receive([]);
+  await alice.journal.receive([]);
   assert.equal(isAcknowledged, false);
   reader.resolve(true);
   await repeated;
@@ -71,9 +72,9 @@ Deno.test("a message that comes again is acknowledged only when the first one ma
   assert.deepEqual(alice.shown, ["first"]);
 });
 
-Deno.test("nothing is acknowledged once the reader is gone", async () => {
+Deno.test("nothing is acknowledged when the reader is gone", async () => {
   await using alice = openInbox(() => false);
-  await alice.inbox.take([message("acknowledged before anyone knew")]);
+  await alice.inbox.take([message("acknowledged before that is known")]);
   await inTime(
     assert.rejects(
       async () => {
@@ -85,7 +86,7 @@ Deno.test("nothing is acknowledged once the reader is gone", async () => {
   );
 });
 
-Deno.test("a slow reader gets everything that was acknowledged before we leave", async () => {
+Deno.test("closing waits until a slow reader has everything that was acknowledged", async () => {
   await using alice = openInbox(async () => {
     await pause(400);
     return true;
@@ -96,14 +97,14 @@ Deno.test("a slow reader gets everything that was acknowledged before we leave",
   assert.deepEqual(alice.shown, bodies);
 });
 
-Deno.test("a reader that has stalled does not keep us from leaving, and keeps its messages", async () => {
+Deno.test("a stalled reader does not prevent closing, and its messages are kept", async () => {
   await using alice = openInbox(() => Promise.withResolvers<boolean>().promise);
-  await alice.inbox.take([message("for the next start")]);
+  await alice.inbox.take([message("for the next run")]);
   await inTime(alice.inbox[Symbol.asyncDispose](), "the end", 5_000);
   assert.equal(alice.journal.unshown(0).length, 1);
 });
 
-/** Runs with a clock that is off by so much. */
+/** Runs a function with a clock that is off by some milliseconds. */
 async function clockOffBy<T>(ms: number, run: () => Promise<T>): Promise<T> {
   const { now } = Date;
   Date.now = () => now() + ms;
@@ -114,11 +115,11 @@ async function clockOffBy<T>(ms: number, run: () => Promise<T>): Promise<T> {
   }
 }
 
-for (const [what, ms] of [["back", -HOUR_MS], ["forward", HOUR_MS]] as const) {
-  Deno.test(`a clock that was set ${what} between two runs does not change what is late`, async () => {
+for (const [direction, ms] of [["back", -HOUR_MS], ["forward", HOUR_MS]] as const) {
+  Deno.test(`a clock that was set ${direction} between two runs does not change what is late`, async () => {
     await using home = temporaryHome();
     using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
-    await journal.take([message("before")]);
+    await journal.receive([message("before")]);
     await clockOffBy(ms, async () => {
       const seen = new Map<string, boolean>();
       await using inbox = new Inbox({
@@ -152,7 +153,7 @@ Deno.test("a clock that is set back during a run makes nothing late", async () =
   });
   inbox.open();
   await clockOffBy(-HOUR_MS, async () => {
-    await inbox.take([message("said by a clock that was not set back")]);
+    await inbox.take([message("sent by a clock that was not set back")]);
     await inbox[Symbol.asyncDispose]();
   });
   assert.deepEqual(seen, [false]);

@@ -1,11 +1,12 @@
-/** What a journal keeps, whatever becomes of the process and the file. */
+/** What a journal keeps across processes, upgrades and damage. */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Journal, journalFile, type Message } from "../../src/peer/journal.ts";
+import { Journal, journalFile } from "../../src/peer/journal.ts";
+import type { Message } from "../../src/peer/messages.ts";
 
 const TARGET = "127.0.0.1:55556";
-const HERE = () => [{ target: TARGET, name: "Bob" }];
+const FOR_BOB = () => [{ target: TARGET, name: "Bob" }];
 
 function message(body: string, from = "Alice"): Message {
   return { id: crypto.randomUUID(), from, body, at: new Date() };
@@ -15,7 +16,7 @@ function bodies(entries: readonly { message: Message }[]): string[] {
   return entries.map(({ message }) => message.body);
 }
 
-/** A test with a home of its own. */
+/** A test with its own home. */
 function journalTest(name: string, fn: (home: string) => void | Promise<void>): void {
   Deno.test(name, async () => {
     const home = await Deno.makeTempDir({ prefix: "greet-home-" });
@@ -28,28 +29,28 @@ function journalTest(name: string, fn: (home: string) => void | Promise<void>): 
 }
 
 journalTest(
-  "what is said waits, in order, until it is delivered, also in another process",
+  "messages wait in order until they are delivered, also in a later process",
   async (home) => {
     {
       using journal = Journal.open({ home, name: "Alice" });
-      await Promise.all(["1", "2", "3"].map((body) => journal.say(message(body), HERE)));
+      await Promise.all(["1", "2", "3"].map((body) => journal.send(message(body), FOR_BOB)));
       const [first] = journal.waitingFor({ name: "Bob" });
-      journal.end("Bob", [first.place], "delivered");
+      journal.endDelivery("Bob", [first.place], "delivered");
     }
     using journal = Journal.open({ home, name: "Alice" });
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["2", "3"]);
     assert.deepEqual(bodies(journal.waitingFor({ name: "Carol" })), []);
     assert.deepEqual(bodies(journal.queue()), ["2", "3"]);
-    assert.deepEqual(journal.queue()[0].addressees, HERE());
+    assert.deepEqual(journal.queue()[0].addressees, FOR_BOB());
   },
 );
 
-journalTest("text comes back exactly, whatever is in it", async (home) => {
+journalTest("any text is read back unchanged", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   const texts = ["", "a\0b", "\0", "\uFEFFmark", "👩‍🚀\r\n\x1b[2J", "\u{10FFFF}\uFFFE", "'); --"];
   for (const body of texts) {
-    await journal.say(message(body), HERE);
-    await journal.take([{ ...message(body, "Bob"), id: `${body}-id` }]);
+    await journal.send(message(body), FOR_BOB);
+    await journal.receive([{ ...message(body, "Bob"), id: `${body}-id` }]);
   }
   assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), texts);
   const taken = journal.unshown(0);
@@ -57,9 +58,9 @@ journalTest("text comes back exactly, whatever is in it", async (home) => {
   assert.deepEqual(taken.map(({ message }) => message.id), texts.map((text) => `${text}-id`));
 });
 
-journalTest("what waits comes in portions, and one message always fits", async (home) => {
+journalTest("waiting messages are read up to a limit, but at least one at a time", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
-  for (const length of [10, 200, 10, 10]) await journal.say(message("x".repeat(length)), HERE);
+  for (const length of [10, 200, 10, 10]) await journal.send(message("x".repeat(length)), FOR_BOB);
   const lengths = (messages: number, characters: number) =>
     bodies(journal.waitingFor({ name: "Bob" }, { messages, characters })).map(({ length }) =>
       length
@@ -71,10 +72,10 @@ journalTest("what waits comes in portions, and one message always fits", async (
 });
 
 journalTest(
-  "a message to nobody in particular is for who is met there first, and stays theirs",
+  "a message for a target is for the first peer that is met there, and stays so",
   async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
-    await journal.say(message("hello?"), () => [{ target: TARGET }]);
+    await journal.send(message("hello?"), () => [{ target: TARGET }]);
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), []);
     journal.meet(TARGET, { name: "Bob" });
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["hello?"]);
@@ -84,18 +85,18 @@ journalTest(
   },
 );
 
-journalTest("who is met while a message is being stored gets it", async (home) => {
+journalTest("a peer that is met while a message is being stored gets it", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
-  const there: { name?: string } = {};
-  const said = journal.say(message("hello?"), () => [{ target: TARGET, ...there }]);
-  there.name = "Bob";
+  const met: { name?: string } = {};
+  const sent = journal.send(message("hello?"), () => [{ target: TARGET, ...met }]);
+  met.name = "Bob";
   journal.meet(TARGET, { name: "Bob" });
-  await said;
+  await sent;
   assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["hello?"]);
 });
 
 journalTest(
-  "who was last at a target gets what was for that target, at another target",
+  "messages for a target follow the peer that was last met there to another target",
   async (home) => {
     {
       using journal = Journal.open({ home, name: "Alice" });
@@ -104,39 +105,39 @@ journalTest(
     {
       using journal = Journal.open({ home, name: "Alice" });
       const bob = { target: TARGET, name: "Bob", fingerprint: undefined };
-      assert.deepEqual(journal.moveTo([TARGET]), [bob]);
-      await journal.say(message("Bob?"), () => [{ target: TARGET }]);
+      assert.deepEqual(journal.beginRun([TARGET]), [bob]);
+      await journal.send(message("Bob?"), () => [{ target: TARGET }]);
     }
     using journal = Journal.open({ home, name: "Alice" });
-    assert.deepEqual(journal.moveTo(["127.0.0.1:1"]), []);
+    assert.deepEqual(journal.beginRun(["127.0.0.1:1"]), []);
     journal.meet("127.0.0.1:1", { name: "Bob" });
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["Bob?"]);
   },
 );
 
 journalTest(
-  "the same id from the same sender is taken once, also after a restart",
+  "the same id from the same sender is stored once, even after a restart",
   async (home) => {
-    const said = message("once", "Bob");
+    const repeated = message("once", "Bob");
     {
       using journal = Journal.open({ home, name: "Alice" });
-      assert.equal(await journal.take([said, said]), 1);
-      assert.equal(await journal.take([said]), 1);
+      assert.equal(await journal.receive([repeated, repeated]), 1);
+      assert.equal(await journal.receive([repeated]), 1);
     }
     using journal = Journal.open({ home, name: "Alice" });
-    assert.equal(await journal.take([said]), 1);
+    assert.equal(await journal.receive([repeated]), 1);
     assert.deepEqual(bodies(journal.unshown(0)), ["once"]);
-    // Another sender's ids are their own affair, and no id at all is no promise.
-    assert.equal(await journal.take([{ ...said, from: "Carol" }]), 2);
-    await journal.take([{ ...said, id: "" }, { ...said, id: "" }]);
+    // Ids of different senders are unrelated, and messages without an id are all different.
+    assert.equal(await journal.receive([{ ...repeated, from: "Carol" }]), 2);
+    await journal.receive([{ ...repeated, id: "" }, { ...repeated, id: "" }]);
     assert.equal(journal.unshown(0).length, 4);
   },
 );
 
-journalTest("what was shown is not shown again; what was not is", async (home) => {
+journalTest("messages that were shown are not shown again; the others are", async (home) => {
   {
     using journal = Journal.open({ home, name: "Alice" });
-    await journal.take([message("1", "Bob"), message("2", "Bob")]);
+    await journal.receive([message("1", "Bob"), message("2", "Bob")]);
     journal.markShown(journal.unshown(0)[0].place);
   }
   using journal = Journal.open({ home, name: "Alice" });
@@ -147,55 +148,58 @@ journalTest("what was shown is not shown again; what was not is", async (home) =
 });
 
 journalTest(
-  "the history is that of a company: what they said, and what they were told",
+  "the history has the messages from its participants and those delivered to them",
   async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
     const places: number[] = [];
-    const tell = async (body: string, name: string) => {
-      const { place } = await journal.say(message(body), () => [{ target: name, name }]);
+    const send = async (body: string, name: string) => {
+      const { place } = await journal.send(message(body), () => [{ target: name, name }]);
       places.push(place);
       return place;
     };
-    journal.end("Bob", [await tell("to Bob", "Bob")], "delivered");
-    journal.end("Carol", [await tell("to Carol", "Carol")], "delivered");
-    await tell("not yet", "Bob");
-    const last = await journal.take([message("from Carol", "Carol"), message("from Bob", "Bob")]);
+    journal.endDelivery("Bob", [await send("to Bob", "Bob")], "delivered");
+    journal.endDelivery("Carol", [await send("to Carol", "Carol")], "delivered");
+    await send("not yet", "Bob");
+    const last = await journal.receive([
+      message("from Carol", "Carol"),
+      message("from Bob", "Bob"),
+    ]);
     journal.markShown(last - 1);
     journal.markShown(last);
-    const said = (names: string[], limit = 10) =>
+    const history = (names: string[], limit = 10) =>
       bodies(journal.history({ names, targets: [] }, limit));
-    assert.deepEqual(said(["Bob"]), ["to Bob", "from Bob"]);
-    assert.deepEqual(said(["Bob"], 1), ["from Bob"]);
-    assert.deepEqual(said(["Bob", "Carol"]), ["to Bob", "to Carol", "from Carol", "from Bob"]);
-    assert.deepEqual(said(["Mallory"]), []);
-    const ours = (names: string[], targets: string[]) =>
+    assert.deepEqual(history(["Bob"]), ["to Bob", "from Bob"]);
+    assert.deepEqual(history(["Bob"], 1), ["from Bob"]);
+    assert.deepEqual(history(["Bob", "Carol"]), ["to Bob", "to Carol", "from Carol", "from Bob"]);
+    assert.deepEqual(history(["Mallory"]), []);
+    const sent = (names: string[], targets: string[]) =>
       bodies(journal.said({ names, targets }, 2));
-    assert.deepEqual(ours(["Bob"], []), ["to Bob", "not yet"]);
-    assert.deepEqual(ours([], ["Carol"]), ["to Carol"]);
-    assert.deepEqual(ours(["Bob"], ["Carol"]), ["to Carol", "not yet"]);
-    assert.deepEqual(ours(["Mallory"], []), []);
+    assert.deepEqual(sent(["Bob"], []), ["to Bob", "not yet"]);
+    assert.deepEqual(sent([], ["Carol"]), ["to Carol"]);
+    assert.deepEqual(sent(["Bob"], ["Carol"]), ["to Carol", "not yet"]);
+    assert.deepEqual(sent(["Mallory"], []), []);
   },
 );
 
-journalTest("what was cancelled is neither delivered nor listed", async (home) => {
+journalTest("a cancelled message is neither delivered nor listed", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
-  const { place } = await journal.say(message("never mind"), HERE);
+  const { place } = await journal.send(message("never mind"), FOR_BOB);
   journal.cancel(place);
   assert.deepEqual(journal.waitingFor({ name: "Bob" }), []);
   assert.deepEqual(journal.queue(), []);
-  journal.end("Bob", [place], "delivered");
+  journal.endDelivery("Bob", [place], "delivered");
   assert.deepEqual(journal.history({ names: ["Bob"], targets: [TARGET] }, 10), []);
 });
 
 Deno.test({
-  name: "folders are for their owner only, and so are files (needs POSIX)",
+  name: "folders and files are private to their owner (needs POSIX)",
   ignore: Deno.build.os === "windows",
   async fn() {
     const parent = await Deno.makeTempDir();
     const home = join(parent, "deep", "home");
     {
       using journal = Journal.open({ home, name: "Alice" });
-      await journal.say(message("secret"), HERE);
+      await journal.send(message("secret"), FOR_BOB);
       const folder = dirname(journalFile(home, "Alice"));
       for (const path of [home, folder]) assert.equal(Deno.statSync(path).mode! & 0o777, 0o700);
       const files = [...Deno.readDirSync(folder)];
@@ -209,12 +213,12 @@ Deno.test({
 });
 
 journalTest(
-  "names that differ in case only, or that no file could have, are kept apart",
+  "names that differ only in case, or cannot be file names, have separate journals",
   async (home) => {
     const names = ["Alice", "alice", "..", "CON", "a b", "a-b", "💬".repeat(64), "Łukasz"];
     for (const name of names) {
       using journal = Journal.open({ home, name });
-      await journal.say(message(name, name), HERE);
+      await journal.send(message(name, name), FOR_BOB);
     }
     for (const name of names) {
       using journal = Journal.open({ home, name });
@@ -224,7 +228,7 @@ journalTest(
 );
 
 journalTest(
-  "two of the same name are one too many; when the first ends, there is room",
+  "only one process at a time can open the journal of a name",
   (home) => {
     const first = Journal.open({ home, name: "Alice" });
     assert.throws(() => Journal.open({ home, name: "Alice" }), {
@@ -237,28 +241,31 @@ journalTest(
   },
 );
 
-journalTest("a damaged file is moved aside, said, and nothing else is lost", async (home) => {
-  Journal.open({ home, name: "Bob" })[Symbol.dispose]();
-  const path = journalFile(home, "Alice");
-  const garbage = "not a database, ".repeat(1_000);
-  await Deno.writeTextFile(path, garbage, { mode: 0o600 });
-  {
+journalTest(
+  "a damaged file is moved aside with a notice, and other journals are not affected",
+  async (home) => {
+    Journal.open({ home, name: "Bob" })[Symbol.dispose]();
+    const path = journalFile(home, "Alice");
+    const garbage = "not a database, ".repeat(1_000);
+    await Deno.writeTextFile(path, garbage, { mode: 0o600 });
+    {
+      using journal = Journal.open({ home, name: "Alice" });
+      const [, aside] = /^The journal was damaged\. It is kept as (\S+);/.exec(journal.notice!)!;
+      assert.equal(await Deno.readTextFile(aside), garbage);
+      await journal.send(message("afterwards"), FOR_BOB);
+    }
     using journal = Journal.open({ home, name: "Alice" });
-    const [, aside] = /^The journal was damaged\. It is kept as (\S+);/.exec(journal.notice!)!;
-    assert.equal(await Deno.readTextFile(aside), garbage);
-    await journal.say(message("afterwards"), HERE);
-  }
-  using journal = Journal.open({ home, name: "Alice" });
-  assert.equal(journal.notice, undefined);
-  assert.deepEqual(bodies(journal.queue()), ["afterwards"]);
-  Journal.open({ home, name: "Bob" })[Symbol.dispose]();
-});
+    assert.equal(journal.notice, undefined);
+    assert.deepEqual(bodies(journal.queue()), ["afterwards"]);
+    Journal.open({ home, name: "Bob" })[Symbol.dispose]();
+  },
+);
 
-journalTest("damage in the middle of a file is noticed when it is opened", async (home) => {
+journalTest("damage in the middle of a file is detected when it is opened", async (home) => {
   const path = journalFile(home, "Alice");
   {
     using journal = Journal.open({ home, name: "Alice" });
-    for (let i = 0; i < 200; i++) await journal.say(message(`${i} ${"x".repeat(500)}`), HERE);
+    for (let i = 0; i < 200; i++) await journal.send(message(`${i} ${"x".repeat(500)}`), FOR_BOB);
   }
   {
     using file = await Deno.open(path, { write: true });
@@ -270,7 +277,7 @@ journalTest("damage in the middle of a file is noticed when it is opened", async
   assert.deepEqual(journal.queue(), []);
 });
 
-journalTest("a newer version's journal is refused, and not touched", async (home) => {
+journalTest("a journal of a newer version is refused and left untouched", async (home) => {
   const path = journalFile(home, "Alice");
   Journal.open({ home, name: "Alice" })[Symbol.dispose]();
   const database = new DatabaseSync(path);
@@ -288,7 +295,7 @@ journalTest("a newer version's journal is refused, and not touched", async (home
   assert.deepEqual(files(), before.files);
 });
 
-journalTest("a home that cannot be one is said so in one sentence", (home) => {
+journalTest("a home that is a file is refused with one sentence", (home) => {
   const file = join(home, "file");
   Deno.writeTextFileSync(file, "");
   assert.throws(() => Journal.open({ home: file, name: "Alice" }), (error: Error) => {
@@ -297,12 +304,12 @@ journalTest("a home that cannot be one is said so in one sentence", (home) => {
   });
 });
 
-Deno.test("a journal in memory forgets what is over, and stays small", async () => {
+Deno.test("a journal in memory forgets finished messages and stays small", async () => {
   using journal = Journal.inMemory();
   assert.equal(journal.durable, false);
-  const waiting = await journal.say(message("still waiting"), HERE);
+  const waiting = await journal.send(message("still waiting"), FOR_BOB);
   for (let i = 0; i < 3_000; i++) {
-    const last = await journal.take([message(`${i}`, "Bob")]);
+    const last = await journal.receive([message(`${i}`, "Bob")]);
     journal.markShown(last!);
   }
   const kept = journal.history({ names: ["Bob"], targets: [] }, 1_000_000);

@@ -1,7 +1,8 @@
-/** Files that are deleted, moved or replaced while a chat uses them, or that others can get at. */
+/** Files that are deleted, moved or replaced in use, or that other users can access. */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { Journal, journalFile, type Message } from "../../src/peer/journal.ts";
+import { Journal, journalFile } from "../../src/peer/journal.ts";
+import type { Message } from "../../src/peer/messages.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { openIdentity } from "../../src/identity/identity.ts";
 import { Bot, freePorts, homeTest, run, temporaryHome } from "../support/program.ts";
@@ -20,11 +21,11 @@ function message(body: string, from: string): Message {
   return { id: body, from, body, at: new Date() };
 }
 
-/** Says something and takes something, as one does in a chat. */
+/** Sends one message and receives one. */
 function use(journal: Journal, body: string): Promise<unknown>[] {
   return [
-    journal.say(message(body, "Alice"), () => [{ target: "127.0.0.1:1", name: "Bob" }]),
-    journal.take([message(body, "Bob")]),
+    journal.send(message(body, "Alice"), () => [{ target: "127.0.0.1:1", name: "Bob" }]),
+    journal.receive([message(body, "Bob")]),
   ];
 }
 
@@ -39,7 +40,7 @@ function lockFile(home: string): string {
 
 // ---------------------------------------------------------------- deleted, moved, replaced
 
-/** What may be deleted of Alice's journal. */
+/** The parts of Alice's journal that may be deleted. */
 const PARTS: readonly [what: string, path: (home: string) => string][] = [
   ["the database", (home) => journalFile(home, "Alice")],
   ["its log", (home) => `${journalFile(home, "Alice")}-wal`],
@@ -50,7 +51,7 @@ const PARTS: readonly [what: string, path: (home: string) => string][] = [
 ];
 
 for (const [what, path] of PARTS) {
-  homeTest(`${what} is deleted in use: nothing more is taken`, async (home) => {
+  homeTest(`${what} is deleted in use: nothing more is stored`, async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
     await Promise.all(use(journal, "before"));
     Deno.removeSync(path(home), { recursive: true });
@@ -59,7 +60,7 @@ for (const [what, path] of PARTS) {
   }, POSIX);
 
   homeTest(
-    `${what} is moved away and back: it works again, without what was refused`,
+    `${what} is moved away and back: it works again, without the messages that were refused`,
     async (home) => {
       {
         using journal = Journal.open({ home, name: "Alice" });
@@ -78,7 +79,7 @@ for (const [what, path] of PARTS) {
   );
 }
 
-homeTest("a copy in the place of the journal is not taken for it", async (home) => {
+homeTest("a copy that replaces the journal is detected", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   const path = journalFile(home, "Alice");
   Deno.copyFileSync(path, `${path}.copy`);
@@ -87,7 +88,7 @@ homeTest("a copy in the place of the journal is not taken for it", async (home) 
 }, POSIX);
 
 for (const [what, suffix] of [["the database", ""], ["its log", "-wal"]]) {
-  homeTest(`${what} is truncated in use: nothing more is taken`, async (home) => {
+  homeTest(`${what} is truncated in use: nothing more is stored`, async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
     await Promise.all(use(journal, "before"));
     Deno.truncateSync(journalFile(home, "Alice") + suffix, 0);
@@ -95,14 +96,14 @@ for (const [what, suffix] of [["the database", ""], ["its log", "-wal"]]) {
   }, POSIX);
 }
 
-homeTest("without its journals a name still chats only once", (home) => {
+homeTest("a name can chat only once, even if the journals are deleted", (home) => {
   using _journal = Journal.open({ home, name: "Alice" });
   Deno.removeSync(join(home, "journals"), { recursive: true });
   assert.throws(() => Journal.open({ home, name: "Alice" }), /is chatting already/);
 }, POSIX);
 
 homeTest(
-  "a journal that was begun in the place of another survives the other's end",
+  "a new journal survives the end of the deleted one that it replaces",
   async (home) => {
     const first = Journal.open({ home, name: "Alice" });
     await Promise.all(use(first, "lost"));
@@ -111,17 +112,16 @@ homeTest(
       using second = Journal.open({ home, name: "Alice" });
       await Promise.all(use(second, "kept"));
       first[Symbol.dispose]();
-      await Promise.all(use(second, "kept, too"));
+      await Promise.all(use(second, "also kept"));
     }
     using third = Journal.open({ home, name: "Alice" });
-    assert.deepEqual(bodies(third), ["kept", "kept, too"]);
+    assert.deepEqual(bodies(third), ["kept", "also kept"]);
   },
   POSIX,
 );
 
 Deno.test({
-  name:
-    "journals are deleted in the middle of a chat: both sides hear, and nothing is lost (needs POSIX)",
+  name: "journals are deleted during a chat: it is reported, and nothing is lost (needs POSIX)",
   ignore: !POSIX.isThere,
   async fn() {
     const [a, b] = freePorts();
@@ -154,8 +154,8 @@ function modeOf(path: string): number {
   return Deno.statSync(path).mode! & 0o777;
 }
 
-/** Begins everything that Alice keeps, and leaves a journal behind as a killed process does. */
-async function kept(home: string): Promise<{ journal: string; known: string; key: string }> {
+/** Creates all files that Alice keeps. */
+async function createFiles(home: string): Promise<{ journal: string; known: string; key: string }> {
   Journal.open({ home, name: "Alice" })[Symbol.dispose]();
   const journal = journalFile(home, "Alice");
   KnownPeers.in(home).remember({ fingerprint: `SHA256:${"A".repeat(43)}`, name: "Bob" });
@@ -167,8 +167,8 @@ async function kept(home: string): Promise<{ journal: string; known: string; key
 
 const JOURNAL_FILES = ["", "-wal", "-shm"];
 
-homeTest("a journal that others could read is made private, and that is told", async (home) => {
-  const { journal: path } = await kept(home);
+homeTest("a journal that others could read is made private, with a warning", async (home) => {
+  const { journal: path } = await createFiles(home);
   for (const suffix of JOURNAL_FILES) {
     // SQLite ignores an empty log; its mode is what counts here.
     if (suffix !== "") Deno.writeTextFileSync(path + suffix, "");
@@ -182,7 +182,7 @@ homeTest("a journal that others could read is made private, and that is told", a
 }, POSIX);
 
 homeTest("known_peers that others could read is made private", async (home) => {
-  const { known: path } = await kept(home);
+  const { known: path } = await createFiles(home);
   const known = KnownPeers.in(home);
   for (const mode of [0o644, 0o640, 0o604]) {
     Deno.chmodSync(path, mode);
@@ -192,9 +192,9 @@ homeTest("known_peers that others could read is made private", async (home) => {
 }, POSIX);
 
 homeTest(
-  "files that others can write to are refused, until what the hint says is done",
+  "files that others can write to are refused until their mode is changed as the hint says",
   async (home) => {
-    const { journal, known, key } = await kept(home);
+    const { journal, known, key } = await createFiles(home);
     const peers = KnownPeers.in(home);
     const open = () => Journal.open({ home, name: "Alice" })[Symbol.dispose]();
     for (const mode of [0o666, 0o620, 0o602]) {
@@ -220,7 +220,7 @@ homeTest(
 );
 
 homeTest("files of another user are refused", async (home) => {
-  const { journal, known, key } = await kept(home);
+  const { journal, known, key } = await createFiles(home);
   for (const path of [journal, known, key]) Deno.chownSync(path, 12_345, 12_345);
   const refusal = { code: "FAILED", message: /it belongs to another user$/ };
   assert.throws(() => Journal.open({ home, name: "Alice" }), refusal);
@@ -228,28 +228,32 @@ homeTest("files of another user are refused", async (home) => {
   await assert.rejects(openIdentity(home, "Alice"), refusal);
 }, ROOT);
 
-homeTest("folders that others can write to are refused, but not ones like /tmp", async (home) => {
-  await kept(home);
-  const open = () => Journal.open({ home, name: "Alice" })[Symbol.dispose]();
-  for (const folder of [home, join(home, "journals"), join(home, "locks")]) {
-    Deno.chmodSync(folder, 0o777);
-    assert.throws(open, {
-      message: /other users can write to the folder/,
-      hint: `chmod go-w ${folder}`,
-    });
-    Deno.chmodSync(folder, 0o1777);
-    open();
-    Deno.chmodSync(folder, 0o700);
-  }
-  Deno.chmodSync(home, 0o777);
-  assert.throws(() => KnownPeers.in(home), { hint: `chmod go-w ${home}` });
-  await assert.rejects(openIdentity(home, "Alice"), { hint: `chmod go-w ${home}` });
-}, POSIX);
+homeTest(
+  "folders that others can write to are refused, except sticky ones such as /tmp",
+  async (home) => {
+    await createFiles(home);
+    const open = () => Journal.open({ home, name: "Alice" })[Symbol.dispose]();
+    for (const folder of [home, join(home, "journals"), join(home, "locks")]) {
+      Deno.chmodSync(folder, 0o777);
+      assert.throws(open, {
+        message: /other users can write to the folder/,
+        hint: `chmod go-w ${folder}`,
+      });
+      Deno.chmodSync(folder, 0o1777);
+      open();
+      Deno.chmodSync(folder, 0o700);
+    }
+    Deno.chmodSync(home, 0o777);
+    assert.throws(() => KnownPeers.in(home), { hint: `chmod go-w ${home}` });
+    await assert.rejects(openIdentity(home, "Alice"), { hint: `chmod go-w ${home}` });
+  },
+  POSIX,
+);
 
-// ---------------------------------------------------------------- files that are none
+// ---------------------------------------------------------------- not regular files
 
-/** What may lie in the place of a file, and would block, never end, or not exist. */
-const ODD: readonly [what: string, make: (path: string) => void | Promise<unknown>][] = [
+/** Things in place of a file that would block, never end, or not exist. */
+const IRREGULAR: readonly [what: string, make: (path: string) => void | Promise<unknown>][] = [
   ["a named pipe", (path) => new Deno.Command("mkfifo", { args: ["-m", "600", path] }).output()],
   ["a folder", (path) => Deno.mkdirSync(path, { mode: 0o700 })],
   ["a link to /dev/zero", (path) => Deno.symlinkSync("/dev/zero", path)],
@@ -257,9 +261,9 @@ const ODD: readonly [what: string, make: (path: string) => void | Promise<unknow
   ["a link to itself", (path) => Deno.symlinkSync(path, path)],
 ];
 
-for (const [what, make] of ODD) {
-  homeTest(`${what} in the place of any file: one line says so, exit 1`, async (home) => {
-    const { journal, known, key } = await kept(home);
+for (const [what, make] of IRREGULAR) {
+  homeTest(`${what} in place of any file: one line says so, exit code 1`, async (home) => {
+    const { journal, known, key } = await createFiles(home);
     const [a, b] = freePorts();
     const lock = lockFile(home);
     const files = [journal, `${journal}-wal`, lock, known, key, key.replace(/key$/, "pem")];
@@ -278,14 +282,14 @@ for (const [what, make] of ODD) {
   }, LINUX);
 }
 
-homeTest("known_peers and keys that are far too large are not read", async (home) => {
-  const { known, key } = await kept(home);
+homeTest("oversized known_peers and key files are not read", async (home) => {
+  const { known, key } = await createFiles(home);
   for (const path of [known, key]) Deno.truncateSync(path, 2_000_000_000);
   assert.throws(() => KnownPeers.in(home), /larger than 1 MB$/);
   await assert.rejects(openIdentity(home, "Alice"), /larger than 1 MB$/);
 });
 
-homeTest("a home directory that is a link is as good as any", async (home) => {
+homeTest("a home directory may be a symbolic link", async (home) => {
   const real = join(dirname(home), "elsewhere");
   Deno.mkdirSync(real, { mode: 0o700 });
   Deno.symlinkSync(real, home);

@@ -1,4 +1,4 @@
-/** More than two: everybody is linked to everybody, and each link goes its own way. */
+/** Chats of more than two peers, each linked to all others. */
 import assert from "node:assert/strict";
 import {
   Bot,
@@ -15,14 +15,14 @@ function mesh(names: readonly string[]): string[][] {
   return names.map((name, i) => [name, ports[i], ...ports.toSpliced(i, 1)]);
 }
 
-Deno.test("three chat: welcomed together, joins, leaves and gaps are said by name", async () => {
+Deno.test("three peers are welcomed together; joining, leaving and waiting are shown by name", async () => {
   const [alices, bobs, carols] = mesh(["Alice", "Bob", "Carol"]);
   await using alice = Program.greet(["chat", ...alices]);
   await using bob = Program.greet(["chat", ...bobs]);
   await using home = temporaryHome();
   {
     await using carol = Program.greet(["chat", ...carols], home);
-    // Who comes within a second of the first is welcomed with them.
+    // Peers that arrive within a second are welcomed together.
     await carol.out.until("Welcome, Carol. You are chatting with Alice and Bob.\n");
     await alice.out.until(/Welcome, Alice\. You are chatting with Bob( and Carol)?\.\n/);
     await alice.out.until(/with Bob and Carol\.|Carol is here\./);
@@ -41,7 +41,7 @@ Deno.test("three chat: welcomed together, joins, leaves and gaps are said by nam
   assert.equal(bob.out.text.match(/hello, one/g)?.length, 1);
 });
 
-Deno.test("what waits for all, then for some, then for nobody is said so each time", async () => {
+Deno.test("a message is shown as waiting for all peers, then for one, then as delivered", async () => {
   const [alices, bobs, carols] = mesh(["Alice", "Bob", "Carol"]);
   await using alice = Program.greet(["chat", ...alices]);
   await alice.write("anybody?\n");
@@ -53,25 +53,28 @@ Deno.test("what waits for all, then for some, then for nobody is said so each ti
   await alice.out.until(/\] Alice> anybody\?\n/);
 });
 
-Deno.test("two with the same name: refused, and said so on every side", async () => {
+Deno.test("a second peer of the same name is refused, and every side says so", async () => {
   const [alices, bobs, others] = mesh(["Alice", "Bob", "Bob"]);
   await using alice = new Bot(alices);
   await using bob = new Bot(bobs);
   await Promise.all([alice.until("welcome"), bob.until("welcome")]);
   await using other = new Bot(others);
   const [refused] = await alice.until("error");
-  assert.match(`${refused.message}`, /name is Bob, and so is that at 127\.0\.0\.1:\d+$/);
-  assert.match(`${(await bob.until("error"))[0].message}`, /name is Bob, too$/);
-  assert.match(`${(await other.until("error"))[0].message}`, /name is Bob, too$/);
+  assert.match(
+    `${refused.message}`,
+    /name is Bob, which is also the name of the peer at 127\.0\.0\.1:\d+$/,
+  );
+  assert.match(`${(await bob.until("error"))[0].message}`, /name is Bob, the same as ours$/);
+  assert.match(`${(await other.until("error"))[0].message}`, /name is Bob, the same as ours$/);
   assert.deepEqual([...alice.all("joined"), ...bob.all("joined")], []);
 });
 
-Deno.test("ten peers: everybody hears everything once, in each speaker's order", async () => {
+Deno.test("ten peers: each receives all messages once, in the order of each sender", async () => {
   const names = Array.from({ length: 10 }, (_, i) => `Peer${i}`);
   const all = mesh(names);
   await using stack = new AsyncDisposableStack();
   const bots = all.map((args) => stack.use(new Bot(args)));
-  const everybody = (bot: Bot) => {
+  const hasMetAll = (bot: Bot) => {
     const [welcome] = bot.all("welcome");
     if (welcome === undefined) return;
     const count = (welcome.peers as string[]).length + bot.all("joined").length;
@@ -79,23 +82,23 @@ Deno.test("ten peers: everybody hears everything once, in each speaker's order",
   };
   for (const bot of bots) {
     await bot.program.out.waitFor(
-      () => everybody(bot),
-      () => `everybody in ${bot.program.out.text}`,
+      () => hasMetAll(bot),
+      () => `all peers in ${bot.program.out.text}`,
       30_000,
     );
   }
   const words = ["one", "two", "three"];
   await Promise.all(bots.map((bot) => bot.say(...words)));
   for (const [i, bot] of bots.entries()) {
-    const heard = await bot.until("message", words.length * (names.length - 1), 30_000);
+    const received = await bot.until("message", words.length * (names.length - 1), 30_000);
     for (const [k, name] of names.entries()) {
-      const said = heard.filter(({ from }) => from === name).map(({ body }) => body);
-      assert.deepEqual(said, k === i ? [] : words, `${names[i]} hears ${name}`);
+      const bodies = received.filter(({ from }) => from === name).map(({ body }) => body);
+      assert.deepEqual(bodies, k === i ? [] : words, `from ${name} to ${names[i]}`);
     }
   }
 });
 
-Deno.test("three under fire: everybody gets everything, once and in order", async () => {
+Deno.test("three peers that are killed at random: each receives all messages, once and in order", async () => {
   const random = randomNumbers(7);
   const names = ["Alice", "Bob", "Carol"];
   await using stack = new AsyncDisposableStack();
@@ -116,13 +119,13 @@ Deno.test("three under fire: everybody gets everything, once and in order", asyn
       60_000,
     );
   }
-  for (const [i, listener] of peers.entries()) {
-    const received = listener.received();
-    for (const [k, speaker] of peers.entries()) {
+  for (const [i, receiver] of peers.entries()) {
+    const received = receiver.received();
+    for (const [k, sender] of peers.entries()) {
       if (k === i) continue;
       const heard = received.filter(({ from }) => from === names[k]).map(({ body }) => body!);
-      const lost = speaker.all("queued").filter(({ body }) => !heard.includes(body!));
-      assert.deepEqual(lost, [], `${names[i]} lost what ${names[k]} said`);
+      const lost = sender.all("queued").filter(({ body }) => !heard.includes(body!));
+      assert.deepEqual(lost, [], `lost from ${names[k]} to ${names[i]}`);
       const numbers = heard.slice(0, -1).map(Number);
       assert.deepEqual(numbers, numbers.toSorted((x, y) => x - y), "in order");
       assert.equal(new Set(heard).size, heard.length, "once");
@@ -130,17 +133,17 @@ Deno.test("three under fire: everybody gets everything, once and in order", asyn
   }
 });
 
-Deno.test("four chat over TLS: each has met the keys of all others, and gets what all say, in order", async () => {
+Deno.test("four peers over TLS: each meets the keys of all others and receives all messages in order", async () => {
   const bots = mesh(["Alice", "Bob", "Carol", "Dave"]).map((args) => new Bot([...args, "--tls"]));
   try {
     await Promise.all(bots.map((bot) => bot.until("met", 3)));
-    const said = Array.from({ length: 50 }, (_, i) => `${i}`);
-    await Promise.all(bots.map((bot) => bot.say(...said)));
+    const bodies = Array.from({ length: 50 }, (_, i) => `${i}`);
+    await Promise.all(bots.map((bot) => bot.say(...bodies)));
     for (const bot of bots) {
-      const messages = await bot.until("message", 3 * said.length);
+      const messages = await bot.until("message", 3 * bodies.length);
       const senders = Map.groupBy(messages, ({ from }) => from);
       assert.equal(senders.size, 3);
-      for (const own of senders.values()) assert.deepEqual(own.map(({ body }) => body), said);
+      for (const sent of senders.values()) assert.deepEqual(sent.map(({ body }) => body), bodies);
       assert.deepEqual([...bot.all("error"), ...bot.all("impostor")], []);
     }
     const keys = bots.map((bot) => bot.all("met").map(({ fingerprint }) => fingerprint));

@@ -1,11 +1,11 @@
-/** Machines and the cables between them, as network namespaces. */
+/** Chats between machines whose cables are pulled and tapped, simulated by network namespaces. */
 import assert from "node:assert/strict";
 import { has } from "../support/etcd.ts";
 import { greetCommand, PATIENCE_MS, Program } from "../support/program.ts";
 
 /**
- * Runs two chats in namespaces of their own, A and B, and obeys lines such as
- * `A hello` (say it there), `cut` (pull the cable) and `mend` (plug it in again).
+ * Runs two chats in two namespaces, A and B, and obeys lines such as `A hello` (send it there), `cut`
+ * (pull the cable) and `mend` (plug it in again).
  */
 const SCRIPT = `
 set -e
@@ -51,7 +51,7 @@ const hasNamespaces = await new Deno.Command(UNSHARE[0], {
 
 Deno.test({
   name:
-    "a cable that is pulled is noticed within 10 s; plugged in again, all arrives (needs ip and unshare)",
+    "a pulled cable is noticed within 10 s, and all messages arrive when it is back (needs ip and unshare)",
   ignore: !hasNamespaces,
   async fn() {
     await using machines = new Program([
@@ -72,7 +72,7 @@ Deno.test({
     const start = performance.now();
     await both((name, other) => new RegExp(`^${name} .*"left","name":"${other}"`, "m"));
     const noticedMs = performance.now() - start;
-    // Timing is not what is tested, but this is promised: 10 s, and some for the machine.
+    // 10 s are promised; the rest is for a slow machine.
     assert(noticedMs < PATIENCE_MS, `noticed after ${noticedMs} ms`);
     await machines.write("mend\n");
     await both((name, other) =>
@@ -88,8 +88,8 @@ Deno.test({
 });
 
 /**
- * Four machines on a switch: a naming server on N, Alice on A, and Bob on B or on C. Obeys lines such
- * as `start B` (Bob comes there), `kill B`, `A hello` (Alice says it), `cut A` and `mend A`.
+ * Four machines on a switch: a naming server on N, Alice on A, and Bob on B or C. Obeys lines such as
+ * `start B` (start Bob there), `kill B`, `A hello` (Alice sends it), `cut A` and `mend A`.
  */
 const SWITCHED = `
 set -e
@@ -126,7 +126,7 @@ wait
 
 Deno.test({
   name:
-    "who moves to another machine is followed by name, and who was cut off is found again (needs ip and unshare)",
+    "a name that moves to another machine is followed, and a cut-off peer is found again (needs ip and unshare)",
   ignore: !hasNamespaces,
   async fn() {
     await using machines = new Program([
@@ -144,7 +144,7 @@ Deno.test({
     await machines.write("kill B\nA where are you?\nstart C\n");
     await out.until(/^C .*"message".*"where are you\?"/m);
     await out.until(/^N .*"held".*"Bob","address":"10\.9\.0\.4:\d+"/m);
-    // Nobody says goodbye through a cable that is cut, so the lease has to end.
+    // With the cable cut, Alice cannot release her name; her lease has to expire.
     await machines.write("cut A\n");
     await out.until(/^N .*"freed".*"Alice"/m);
     await out.until(/^C .*"left","name":"Alice"/m);
@@ -158,11 +158,11 @@ Deno.test({
 });
 
 /**
- * Alice on A and Bob on B, and Mallory, who reads all that passes through the switch and calls Alice
- * from M. Obeys `A hello`, `B hello`, `mallory ARGUMENTS` (she runs greet), `pose hello` (she says it as
- * Bob) and `seen WORD` (does she know it?).
+ * Alice on A, Bob on B, and Mallory on M, who reads all traffic on the switch and calls Alice. Obeys
+ * `A hello`, `B hello`, `mallory ARGUMENTS` (she runs greet), `pose hello` (she sends it as Bob) and
+ * `seen WORD` (how often has she read it?).
  */
-const OVERHEARD = `
+const TAPPED = `
 set -e
 mount -t tmpfs tmpfs /run
 ip link add switch type bridge; ip link set switch up
@@ -206,10 +206,10 @@ exec 7>&- 8>&- 9>&-
 wait
 `.replaceAll("\\$", "$");
 
-/** Runs them, and lets Alice and Bob meet and talk. */
-async function overheard(options: string): Promise<Program> {
+/** Starts the machines; Alice and Bob have met and exchanged messages. */
+async function tappedChat(options: string): Promise<Program> {
   const machines = new Program(
-    [...UNSHARE, "bash", "-c", OVERHEARD, "bash", ...greetCommand()],
+    [...UNSHARE, "bash", "-c", TAPPED, "bash", ...greetCommand()],
     { env: { OPTIONS: options } },
   );
   const { out } = machines;
@@ -221,25 +221,27 @@ async function overheard(options: string): Promise<Program> {
   return machines;
 }
 
-/** In how many lines of what passed Mallory has seen a word. */
-async function seen(machines: Program, word: string): Promise<number> {
+/** In how many lines of the traffic Mallory has read a word. */
+async function timesSeen(machines: Program, word: string): Promise<number> {
   await machines.write(`seen ${word}\n`);
   const [, times] = await machines.out.until(new RegExp(`^M has seen ${word}: (\\d+)$`, "m"));
   return Number(times);
 }
 
-const canListen = hasNamespaces && has("python3");
+const canSniff = hasNamespaces && has("python3");
 
 Deno.test({
   name:
-    "from machine to machine everything is encrypted, and a third one gets nothing (needs ip, unshare and python3)",
-  ignore: !canListen,
+    "between machines everything is encrypted, and a third one learns nothing (needs ip, unshare and python3)",
+  ignore: !canSniff,
   async fn() {
-    await using machines = await overheard("");
+    await using machines = await tappedChat("");
     const { out } = machines;
-    for (const word of ["treasure", "dig", "Alice"]) assert.equal(await seen(machines, word), 0);
+    for (const word of ["treasure", "dig", "Alice"]) {
+      assert.equal(await timesSeen(machines, word), 0);
+    }
     for (const name of ["A", "B"]) await out.until(new RegExp(`^${name} .*"met".*SHA256:`, "m"));
-    // What is asked from there without a key, or with no encryption, is not even answered.
+    // Calls without a key or without encryption are not answered.
     await machines.write("mallory greet 10.9.0.2:5555 Mallory --insecure\n");
     await out.until(/^M greet: error: .*requires a certificate/m);
     await machines.write("mallory greet 10.9.0.2:5555 Mallory --plaintext\n");
@@ -260,12 +262,12 @@ Deno.test({
 
 Deno.test({
   name:
-    "with --plaintext everything is read on the way, and that is said (needs ip, unshare and python3)",
-  ignore: !canListen,
+    "with --plaintext everything can be read on the way, with a warning (needs ip, unshare and python3)",
+  ignore: !canSniff,
   async fn() {
-    await using machines = await overheard("--plaintext");
+    await using machines = await tappedChat("--plaintext");
     const { out } = machines;
-    for (const word of ["treasure", "Alice"]) assert(await seen(machines, word) > 0, word);
+    for (const word of ["treasure", "Alice"]) assert(await timesSeen(machines, word) > 0, word);
     for (const name of ["A", "B"]) {
       assert.equal(
         out.text.match(new RegExp(`^${name} stderr greet: warning: not encrypted: .*$`, "gm"))

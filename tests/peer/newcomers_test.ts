@@ -1,4 +1,4 @@
-/** What was said to a peer is never given to the one that takes its place. */
+/** Messages for a peer are never delivered to another peer that takes its place. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { Journal, journalFile } from "../../src/peer/journal.ts";
@@ -16,31 +16,31 @@ import {
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 import { Witness } from "../support/witness.ts";
 
-// ---------------------------------------------------------------- who is a newcomer
+// ---------------------------------------------------------------- detection
 
 const [B, C] = ["127.0.0.1:2", "127.0.0.1:3"];
 const BOB = { name: "Bob", fingerprint: "SHA256:bob" };
 const CAROL = { name: "Carol", fingerprint: "SHA256:carol" };
 const DAVE = { name: "Dave", fingerprint: "SHA256:dave" };
 
-/** Newcomers, where Bob and Carol were met before, and what they announce. */
-function newcomers(options: Partial<NewcomersOptions> = {}) {
+/** Detection in a chat where Bob and Carol were met before, and the events. */
+function detection(options: Partial<NewcomersOptions> = {}) {
   const events: NewcomerEvent[] = [];
-  const all = new Newcomers({
+  const newcomers = new Newcomers({
     meetings: [{ target: B, ...BOB }, { target: C, ...CAROL }],
     policy: "admit",
     keysOf: () => [],
     announce: (event) => events.push(event),
     ...options,
   });
-  return { all, events };
+  return { newcomers, events };
 }
 
-Deno.test("a peer that was met in this chat may change places, and a first one may come", () => {
-  const { all, events } = newcomers({ policy: "refuse" });
+Deno.test("known peers may swap targets, and a first peer may come to a new one, without an announcement", () => {
+  const { newcomers, events } = detection({ policy: "refuse" });
   for (const [target, person] of [[B, CAROL], [C, BOB], [B, BOB], ["elsewhere", DAVE]] as const) {
-    all.check(target, person);
-    all.meet(target, person);
+    newcomers.check(target, person);
+    newcomers.meet(target, person);
   }
   assert.deepEqual(events, []);
 });
@@ -49,13 +49,13 @@ for (
   const [what, person] of [
     ["another name", DAVE],
     ["another key", { name: "Bob", fingerprint: "SHA256:other" }],
-    ["no key any more", { name: "Bob", fingerprint: undefined }],
+    ["no longer a key", { name: "Bob", fingerprint: undefined }],
   ] as const
 ) {
   Deno.test(`a peer with ${what} is refused or announced`, () => {
-    const refusing = newcomers({ policy: "refuse" });
+    const refusing = detection({ policy: "refuse" });
     for (let i = 0; i < 3; i++) {
-      assert.throws(() => refusing.all.check(B, person), {
+      assert.throws(() => refusing.newcomers.check(B, person), {
         code: "FAILED_PRECONDITION",
         message: `${B}: not the peer that was last met there, Bob`,
       });
@@ -65,30 +65,33 @@ for (
     assert.deepEqual([event, more], [expected, []]);
     assert.match(error!.hint!, /NAME@127\.0\.0\.1:2$/);
 
-    const { all, events } = newcomers();
+    const { newcomers, events } = detection();
     for (let i = 0; i < 3; i++) {
-      all.check(B, person);
-      all.meet(B, person);
+      newcomers.check(B, person);
+      newcomers.meet(B, person);
     }
     assert.deepEqual(events, [expected]);
   });
 }
 
-Deno.test("a second key that is known for the name is the same peer; so is the first key at all", () => {
-  const { all } = newcomers({ policy: "refuse", keysOf: () => [BOB.fingerprint, "SHA256:second"] });
-  all.check(B, { name: "Bob", fingerprint: "SHA256:second" });
-  const plain = newcomers({ policy: "refuse", meetings: [{ target: B, name: "Bob" }] });
-  plain.all.check(B, BOB);
+Deno.test("a peer with another known key for its name, or with its first key, is not a newcomer", () => {
+  const { newcomers } = detection({
+    policy: "refuse",
+    keysOf: () => [BOB.fingerprint, "SHA256:second"],
+  });
+  newcomers.check(B, { name: "Bob", fingerprint: "SHA256:second" });
+  const plain = detection({ policy: "refuse", meetings: [{ target: B, name: "Bob" }] });
+  plain.newcomers.check(B, BOB);
 });
 
-Deno.test("ten newcomers take a place in one run, and no more", () => {
-  const { all, events } = newcomers();
+Deno.test("at most ten newcomers are admitted at one target in one run", () => {
+  const { newcomers, events } = detection();
   for (let i = 0; i < 10; i++) {
-    all.check(B, { name: `${i}` });
-    all.meet(B, { name: `${i}` });
+    newcomers.check(B, { name: `${i}` });
+    newcomers.meet(B, { name: `${i}` });
   }
-  assert.throws(() => all.check(B, { name: "10" }), { code: "RESOURCE_EXHAUSTED" });
-  all.check(B, BOB);
+  assert.throws(() => newcomers.check(B, { name: "10" }), { code: "RESOURCE_EXHAUSTED" });
+  newcomers.check(B, BOB);
   assert.equal(events.length, 10);
 });
 
@@ -99,20 +102,20 @@ function bodies(journal: Journal, person: Parameters<Journal["waitingFor"]>[0]):
 }
 
 homeTest(
-  "what is for a key waits for that key, or for another one of the same peer",
+  "a message for a key waits for that key, or for another key of the same peer",
   async (home) => {
     using journal = Journal.open({ home, name: "Alice" });
     const message = { id: "1", from: "Alice", body: "secret", at: new Date() };
-    await journal.say(message, () => [{ target: B, ...BOB }]);
+    await journal.send(message, () => [{ target: B, ...BOB }]);
     const second = { name: "Bob", fingerprint: "SHA256:second" };
     for (const other of [second, { name: "Bob", fingerprint: undefined }]) {
       journal.meet(B, other, other.fingerprint === undefined ? [] : [other.fingerprint]);
       assert.deepEqual(bodies(journal, other), []);
     }
     assert.deepEqual(bodies(journal, BOB), ["secret"]);
-    const company = { names: ["Bob"], targets: [B] };
-    assert.equal(journal.isWaitingFor(company, [second.fingerprint]), false);
-    assert.equal(journal.isWaitingFor(company, [BOB.fingerprint]), true);
+    const participants = { names: ["Bob"], targets: [B] };
+    assert.equal(journal.isWaitingFor(participants, [second.fingerprint]), false);
+    assert.equal(journal.isWaitingFor(participants, [BOB.fingerprint]), true);
     journal.meet(B, second, [BOB.fingerprint, second.fingerprint]);
     assert.deepEqual([bodies(journal, BOB), bodies(journal, second)], [[], ["secret"]]);
   },
@@ -136,7 +139,7 @@ const VERSION_1 = `
   PRAGMA application_id = ${0x67726574}; PRAGMA user_version = 1;`;
 
 homeTest(
-  "a journal of the version before is upgraded, and what it holds is for whom it was",
+  "a journal of version 1 is upgraded, and its messages keep their addressees",
   (home) => {
     Journal.open({ home, name: "Alice" })[Symbol.dispose]();
     const path = journalFile(home, "Alice");
@@ -148,20 +151,20 @@ homeTest(
       using journal = Journal.open({ home, name: "Alice" });
       assert.equal(journal.notice, undefined);
       const bob = { target: B, name: "Bob", fingerprint: undefined };
-      assert.deepEqual(journal.moveTo([B]), [bob]);
+      assert.deepEqual(journal.beginRun([B]), [bob]);
       assert.deepEqual(bodies(journal, { name: "Bob" }), ["to the target", "to Bob"]);
     }
     using journal = Journal.open({ home, name: "Alice" });
     journal.meet(B, CAROL);
     journal.meet(C, BOB);
     assert.deepEqual([bodies(journal, CAROL), bodies(journal, BOB).length], [[], 2]);
-    assert.deepEqual(journal.moveTo([B]), [{ target: B, ...CAROL }]);
+    assert.deepEqual(journal.beginRun([B]), [{ target: B, ...CAROL }]);
   },
 );
 
 // ---------------------------------------------------------------- peers
 
-/** A peer that is watched. */
+/** A peer, and its events. */
 async function open(options: PeerOptions) {
   const peer = await Peer.open(options);
   const witness = new Witness(peer);
@@ -176,7 +179,7 @@ async function open(options: PeerOptions) {
 }
 
 homeTest(
-  "what was said to one key is not given to the next, until both are known",
+  "messages for one key are not delivered to the next one until both are known",
   async (home) => {
     const [a, b] = freePorts();
     const [ours, first, second] = await Promise.all(["Alice", "Bob", "Bob"].map(newIdentity));
@@ -199,7 +202,7 @@ homeTest(
     }
     await alice.witness.until("left");
     await alice.peer.send("for the first key");
-    // Bob has told her of a new key.
+    // Alice removes Bob's old key, because he has told her about a new one.
     const line = `${first.fingerprint} Bob\n`;
     Deno.writeTextFileSync(known.file!, Deno.readTextFileSync(known.file!).replace(line, ""));
     {
@@ -209,7 +212,7 @@ homeTest(
       await alice.peer.send("for the second key");
       const [{ message }] = await after.witness.until("message");
       assert.equal(message.body, "for the second key");
-      await inTime(alice.peer.drained(), "what the second key can get");
+      await inTime(alice.peer.drained(), "the messages for the second key");
       assert.deepEqual(alice.peer.queue().map(({ message }) => message.body), [
         "for the first key",
       ]);
@@ -222,18 +225,18 @@ homeTest(
   },
 );
 
-Deno.test("where the target says who must be there, nobody else is met", async () => {
+Deno.test("a target with NAME@ in front accepts no other peer", async () => {
   await using carol = await open({ name: "Carol", targets: ["1"] });
   await using alice = await open({ name: "Alice", targets: [`Bob@${carol.peer.port}`] });
   const [{ reason }] = await alice.witness.until("waiting");
-  assert.match(reason, /name is Carol, and not Bob$/);
+  assert.match(reason, /name is Carol, not Bob$/);
   await using other = await open({ name: "Alice", targets: [`Carol@${carol.peer.port}`] });
   assert.equal(await other.peer.joined(), "Carol");
 });
 
 // ---------------------------------------------------------------- in pipes
 
-/** Alice and somebody at port `b`, who have met and gone. */
+/** Lets Alice meet a peer at port `b`; both leave. */
 async function meet(
   a: string,
   b: string,
@@ -249,7 +252,7 @@ async function meet(
 }
 
 for (const tls of [[], ["--tls"]]) {
-  Deno.test(`in a pipe, a newcomer gets nothing unless it is named (${tls[0] ?? "plain"})`, async () => {
+  Deno.test(`in a pipe, a newcomer gets nothing unless it is named (${tls[0] ?? "plaintext"})`, async () => {
     const [a, b] = freePorts();
     await using home = temporaryHome();
     await meet(a, b, "Bob", tls, home);
@@ -261,7 +264,7 @@ for (const tls of [[], ["--tls"]]) {
         `Bobby is at 127.0.0.1:${b}, where you last met Bob. Nothing will be sent to Bobby (to talk to ` +
           `another peer there, put its name in front: NAME@127.0.0.1:${b}).\n`,
       );
-      // It is refused as a sender, too.
+      // Its own messages are refused as well.
       await bobby.say("I am the new Bob");
       await bobby.until("queued");
       alice.kill("SIGTERM");
@@ -277,19 +280,19 @@ for (const tls of [[], ["--tls"]]) {
         input: "hi\n",
       });
       assert.equal(named.code, 0, named.err);
-      const heard = await bobby.until("message");
-      assert.deepEqual(heard.map(({ body }) => body), ["hi"]);
+      const received = await bobby.until("message");
+      assert.deepEqual(received.map(({ body }) => body), ["hi"]);
     }
     await using bob = new Bot(["Bob", b, a, ...tls]);
     const back = await run(["chat", "Alice", a, `Bob@${b}`, ...tls, "--linger", "2"], home);
     assert.equal(back.code, tls.length === 0 ? 0 : 78, back.err);
-    // With --tls this Bob has a key of his own, and is no Bob to Alice.
+    // With --tls this Bob has another key, so Alice refuses him.
     if (tls.length === 0) assert.equal((await bob.until("message"))[0].body, "for Bob's eyes only");
     else assert.deepEqual(bob.all("message"), []);
   });
 }
 
-Deno.test("programs are told of a newcomer", async () => {
+Deno.test("with --json, a newcomer is an event", async () => {
   const [a, b] = freePorts();
   await using home = temporaryHome();
   await meet(a, b, "Bob", ["--tls"], home);
@@ -310,7 +313,7 @@ Deno.test("programs are told of a newcomer", async () => {
 // ---------------------------------------------------------------- on a terminal
 
 terminalTest(
-  "on a terminal a newcomer is announced, and gets what is typed from then on",
+  "on a terminal, a newcomer is announced and gets what is typed from then on",
   async () => {
     const [a, b] = freePorts();
     await using terminal = await Terminal.open({ columns: 200 });

@@ -1,8 +1,9 @@
-/** Who comes and goes, as it is announced. */
+/** Announcements of peers that join and leave. */
 import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
-import type { Presence } from "../../src/peer/link.ts";
+import type { Presence } from "../../src/peer/presence.ts";
 import { Roster, type RosterEvent } from "../../src/peer/roster.ts";
+import { Pulse } from "../../src/base/timing.ts";
 import { inTime } from "../support/program.ts";
 
 const AWAY: Presence = { state: "away", error: new GreetError("UNAVAILABLE", "gone") };
@@ -12,23 +13,22 @@ function here(name: string): Presence {
   return { state: "here", name };
 }
 
-/** A roster, and what it announced. */
+/** A roster, and its announcements. */
 class Announced implements Disposable {
   readonly roster: Roster;
   readonly events: RosterEvent[] = [];
-  #more = Promise.withResolvers<void>();
+  readonly #announcements = new Pulse();
 
   constructor(...targets: string[]) {
     this.roster = new Roster(targets, (event) => {
       this.events.push(event);
-      this.#more.resolve();
-      this.#more = Promise.withResolvers();
+      this.#announcements.beat();
     });
   }
 
   async until(count: number): Promise<RosterEvent[]> {
     const wait = async () => {
-      while (this.events.length < count) await this.#more.promise;
+      while (this.events.length < count) await this.#announcements.next;
     };
     await inTime(wait(), () => `${count} events in ${JSON.stringify(this.events)}`);
     return this.events;
@@ -39,7 +39,7 @@ class Announced implements Disposable {
   }
 }
 
-function said(events: readonly RosterEvent[]): string[] {
+function summaries(events: readonly RosterEvent[]): string[] {
   return events.map((event) => {
     switch (event.type) {
       case "waiting":
@@ -54,24 +54,24 @@ function said(events: readonly RosterEvent[]): string[] {
   });
 }
 
-Deno.test("when everybody is here, they are welcomed together and at once", () => {
+Deno.test("when all peers are here, they are welcomed together and at once", () => {
   using announced = new Announced("b", "c");
   announced.roster.change("c", here("Carol"));
   assert.deepEqual(announced.events, []);
   announced.roster.change("b", here("Bob"));
-  assert.deepEqual(said(announced.events), ["welcome Bob Carol"]);
+  assert.deepEqual(summaries(announced.events), ["welcome Bob Carol"]);
 });
 
-Deno.test("the welcome does not wait for ever for those who do not come", async () => {
+Deno.test("the welcome does not wait forever for peers that do not come", async () => {
   using announced = new Announced("b", "c");
   announced.roster.change("c", AWAY);
   announced.roster.change("b", here("Bob"));
-  assert.deepEqual(said(await announced.until(2)), ["waiting: gone", "welcome Bob"]);
+  assert.deepEqual(summaries(await announced.until(2)), ["waiting: gone", "welcome Bob"]);
   announced.roster.change("c", here("Carol"));
-  assert.deepEqual(said(announced.events).slice(2), ["Carol joined"]);
+  assert.deepEqual(summaries(announced.events).slice(2), ["Carol joined"]);
 });
 
-Deno.test("a link that flaps is not worth a word; one that stays away is", async () => {
+Deno.test("a link that flaps is not announced; a peer that stays away is", async () => {
   using announced = new Announced("b");
   const { roster } = announced;
   roster.change("b", here("Bob"));
@@ -80,48 +80,52 @@ Deno.test("a link that flaps is not worth a word; one that stays away is", async
     roster.change("b", AWAY);
     roster.change("b", here("Bob"));
   }
-  assert.deepEqual(said(announced.events), ["welcome Bob"]);
+  assert.deepEqual(summaries(announced.events), ["welcome Bob"]);
   const start = performance.now();
   roster.change("b", AWAY);
-  assert.deepEqual(said(await announced.until(3)), ["welcome Bob", "Bob left", "waiting: gone"]);
-  assert(performance.now() - start > 900, "a second to come back");
+  assert.deepEqual(summaries(await announced.until(3)), [
+    "welcome Bob",
+    "Bob left",
+    "waiting: gone",
+  ]);
+  assert(performance.now() - start > 900, "it had a second to return");
   roster.change("b", here("Bob"));
-  assert.deepEqual(said(announced.events).slice(3), ["Bob back"]);
+  assert.deepEqual(summaries(announced.events).slice(3), ["Bob back"]);
 });
 
-Deno.test("a reason is given once, until it changes", () => {
+Deno.test("a reason is announced once, until it changes", () => {
   using announced = new Announced("b");
   const { roster } = announced;
   for (let i = 0; i < 3; i++) roster.change("b", AWAY);
   roster.change("b", { state: "away", error: new GreetError("UNAVAILABLE", "no route") });
-  assert.deepEqual(said(announced.events), ["waiting: gone", "waiting: no route"]);
+  assert.deepEqual(summaries(announced.events), ["waiting: gone", "waiting: no route"]);
 });
 
-Deno.test("somebody else at a target is announced at once, and who left it, too", () => {
+Deno.test("another peer at a target is announced at once, and so is the one that left", () => {
   using announced = new Announced("b");
   announced.roster.change("b", here("Bob"));
   announced.roster.change("b", AWAY);
   announced.roster.change("b", here("Carol"));
-  assert.deepEqual(said(announced.events), ["welcome Bob", "Bob left", "Carol joined"]);
+  assert.deepEqual(summaries(announced.events), ["welcome Bob", "Bob left", "Carol joined"]);
 });
 
-Deno.test("who only moves to another target is not missed", () => {
+Deno.test("a peer that only moves to another target has not left", () => {
   using announced = new Announced("b", "c");
   const { roster } = announced;
   roster.change("b", here("Bob"));
   roster.change("c", here("Carol"));
   roster.change("b", AWAY);
   roster.change("c", here("Bob"));
-  assert.deepEqual(said(announced.events), ["welcome Bob Carol", "Carol left"]);
+  assert.deepEqual(summaries(announced.events), ["welcome Bob Carol", "Carol left"]);
   assert.deepEqual(roster.names, ["Bob"]);
 });
 
-Deno.test("who has left is away for the reason that is known by then, not for the first one", async () => {
+Deno.test("a peer that has left is away for the latest reason, not for the first", async () => {
   using announced = new Announced("b");
   const { roster } = announced;
   roster.change("b", here("Bob"));
   roster.change("b", AWAY);
   roster.change("b", { state: "away", error: new GreetError("NOT_FOUND", "not registered") });
-  const events = said(await announced.until(3));
+  const events = summaries(await announced.until(3));
   assert.deepEqual(events, ["welcome Bob", "Bob left", "waiting: not registered"]);
 });

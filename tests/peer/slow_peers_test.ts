@@ -1,4 +1,4 @@
-/** Peers that are slow, or far away, are met, stay, and get everything. */
+/** Peers that are slow or far away are met, stay, and get all messages. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { serve } from "../../src/rpc/server.ts";
@@ -7,11 +7,11 @@ import { pause } from "../../src/base/timing.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { Bot, freePorts, inTime } from "../support/program.ts";
 
-/** A connection that takes so long each way, between whoever connects and a port. */
+/** A proxy in front of a port that delays everything by some milliseconds each way. */
 async function delayed(port: string, ms: number): Promise<{ port: string } & AsyncDisposable> {
   const sockets = new Set<net.Socket>();
   const ended = new AbortController();
-  const pour = (from: net.Socket, to: net.Socket) => {
+  const forward = (from: net.Socket, to: net.Socket) => {
     sockets.add(from);
     from.on("error", () => {});
     from.on("data", async (chunk) => {
@@ -25,8 +25,8 @@ async function delayed(port: string, ms: number): Promise<{ port: string } & Asy
   };
   const server = net.createServer((near) => {
     const far = net.connect(Number(port), "127.0.0.1");
-    pour(near, far);
-    pour(far, near);
+    forward(near, far);
+    forward(far, near);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return {
@@ -39,7 +39,7 @@ async function delayed(port: string, ms: number): Promise<{ port: string } & Asy
   };
 }
 
-/** Bob, written elsewhere: so slow to say who he is, each time, and so slow with each message. */
+/** Bob in another language: slow to introduce himself, and slow with each message. */
 async function slowBob(infoMs: (call: number) => number, messageMs: number) {
   const received: string[] = [];
   const secondAnswer = Promise.withResolvers<void>();
@@ -89,7 +89,7 @@ async function keepsSlowPeer(): Promise<void> {
   await using bob = await slowBob((call) => call === 0 ? 1_800 : 3_300, 0);
   await using alice = new Bot(["Alice", "0", bob.port]);
   await alice.until("welcome");
-  // It takes longer than a peer that was fast before is given.
+  // A peer that was fast before would not be given that long.
   await inTime(bob.secondAnswer, "a second answer");
   await alice.say("still there?");
   await alice.until("delivered");
@@ -105,6 +105,6 @@ async function deliversToSlowPeer(): Promise<void> {
   assert.deepEqual(bob.received, bodies);
 }
 
-Deno.test("peers that are far away or slow are met, stay, and get everything", async () => {
+Deno.test("peers that are far away or slow are met, stay, and get all messages", async () => {
   await Promise.all([meetsFarPeer(), keepsSlowPeer(), deliversToSlowPeer()]);
 });

@@ -1,8 +1,8 @@
-// Shows a certificate without having its key: in a handshake it signs with another one.
+// Presents a certificate without having its key: it signs handshakes with another key.
 //
 //	stolen_certificate call|serve ADDRESS CERTIFICATE OTHER_KEY
 //
-// It prints how the handshake ended, and "listening PORT" before that where it serves.
+// It prints "listening PORT" if it serves, and then how the handshake ended.
 package main
 
 import (
@@ -25,7 +25,7 @@ func pemIn(file string) []byte {
 }
 
 func main() {
-	what, address := os.Args[1], os.Args[2]
+	mode, address := os.Args[1], os.Args[2]
 	key, err := x509.ParsePKCS8PrivateKey(pemIn(os.Args[4]))
 	if err != nil {
 		panic(err)
@@ -36,7 +36,7 @@ func main() {
 		NextProtos:         []string{"h2"},
 	}
 	var connection *tls.Conn
-	if what == "call" {
+	if mode == "call" {
 		raw, err := net.Dial("tcp", address)
 		if err != nil {
 			panic(err)
@@ -57,7 +57,7 @@ func main() {
 	connection.SetDeadline(time.Now().Add(10 * time.Second))
 	err = connection.Handshake()
 	if err == nil {
-		// In TLS 1.3 a client learns only now whether its certificate was taken.
+		// In TLS 1.3 a client learns only now whether its certificate was accepted.
 		_, err = connection.Read(make([]byte, 1))
 	}
 	fmt.Println("ended:", err)

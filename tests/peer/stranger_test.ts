@@ -1,13 +1,14 @@
-/** What strangers may cost: they have keys, or not even that, and those who know each other talk on. */
+/** The cost of strangers, with or without a key, is bounded, and known peers chat on. */
 import assert from "node:assert/strict";
 import http2 from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
+import { Pulse } from "../../src/base/timing.ts";
 import { type Identity, newIdentity, serveGreeter, serveNames } from "../../mod.ts";
 import { Bot, freePorts, inTime } from "../support/program.ts";
 import { WireTap } from "../support/wire_tap.ts";
 
-/** Alice and Bob, as processes, who have met over TLS. */
+/** The processes of Alice and Bob, who have met over TLS. */
 async function couple() {
   const [a, b] = freePorts();
   const alice = new Bot(["Alice", a, b, "--tls"]);
@@ -18,7 +19,7 @@ async function couple() {
     bob,
     a,
     b,
-    /** Something new is delivered, both ways. */
+    /** Delivers a new message in each direction. */
     async talk() {
       const count = alice.all("message").length + 1;
       await Promise.all([alice.say(`${count}`), bob.say(`${count}`)]);
@@ -30,31 +31,30 @@ async function couple() {
   };
 }
 
-/** How much memory a process takes now, in bytes. */
+/** The resident memory of a process, in bytes. */
 function memoryOf(pid: number): number {
   const [, kilobytes] = /^VmRSS:\s*(\d+) kB/m.exec(Deno.readTextFileSync(`/proc/${pid}/status`))!;
   return Number(kilobytes) * 1_000;
 }
 
-/** Connections to one port, of which it is counted how many have ended. */
+/** Connections, and a count of those that have ended. */
 class Crowd implements AsyncDisposable {
   ended = 0;
   readonly #all: { destroy(): void }[] = [];
-  #changed = Promise.withResolvers<void>();
+  readonly #ends = new Pulse();
 
   add(one: { destroy(): void; on(event: string, listener: () => void): unknown }): void {
     this.#all.push(one);
     one.on("error", () => {});
     one.on("close", () => {
       this.ended++;
-      this.#changed.resolve();
-      this.#changed = Promise.withResolvers();
+      this.#ends.beat();
     });
   }
 
   async untilEnded(count: number, ms: number): Promise<void> {
     const wait = async () => {
-      while (this.ended < count) await this.#changed.promise;
+      while (this.ended < count) await this.#ends.next;
     };
     await inTime(wait(), () => `${count} ended, not ${this.ended}`, ms);
   }
@@ -65,17 +65,16 @@ class Crowd implements AsyncDisposable {
   }
 }
 
-Deno.test("two thousand unfinished handshakes do not keep those who know each other from talking", async () => {
+Deno.test("two thousand unfinished handshakes do not keep known peers from chatting or reconnecting", async () => {
   await using chat = await couple();
   await using crowd = new Crowd();
   for (let i = 0; i < 2_000; i++) {
-    const mute = net.connect(Number(chat.a), "127.0.0.1").resume();
-    crowd.add(mute);
-    // Half of them begin, and promise more.
-    if (i % 2 === 0) mute.write(Uint8Array.of(22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, 7, 7, 7));
+    const silent = net.connect(Number(chat.a), "127.0.0.1").resume();
+    crowd.add(silent);
+    // Half of them begin a handshake.
+    if (i % 2 === 0) silent.write(Uint8Array.of(22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, 7, 7, 7));
   }
   await chat.talk();
-  // Nor from coming back.
   await chat.bob.kill();
   await using bob = new Bot(["Bob", chat.b, chat.a, "--tls"], {
     env: { GREET_HOME: chat.bob.program.home },
@@ -84,7 +83,7 @@ Deno.test("two thousand unfinished handshakes do not keep those who know each ot
   await crowd.untilEnded(2_000, 14_000);
 });
 
-/** A connection with a key that nobody knows. */
+/** A connection with an unknown key. */
 function stranger(port: string, { cert, key }: Identity): http2.ClientHttp2Session {
   return http2.connect(`https://127.0.0.1:${port}`, {
     cert: Buffer.from(cert),
@@ -94,7 +93,7 @@ function stranger(port: string, { cert, key }: Identity): http2.ClientHttp2Sessi
   });
 }
 
-Deno.test("of a hundred and fifty strangers a hundred may stay, for ten seconds", async () => {
+Deno.test("of 150 strangers 100 may stay, for ten seconds", async () => {
   await using chat = await couple();
   await using crowd = new Crowd();
   const mallory = await newIdentity("Mallory");
@@ -113,14 +112,14 @@ Deno.test("of a hundred and fifty strangers a hundred may stay, for ten seconds"
   await chat.talk();
 });
 
-Deno.test("who was a stranger and has become known is not cut off", async () => {
+Deno.test("a stranger that has become a known peer is not cut off", async () => {
   const [a, b] = freePorts();
   await using toAlice = await WireTap.open(0, () => Number(a));
   await using alice = new Bot(["Alice", a, b, "--tls"]);
   await using bob = new Bot(["Bob", b, `${toAlice.port}`, "--tls"]);
   await Promise.all([alice.until("welcome"), bob.until("welcome")]);
   const before = toAlice.sent.length;
-  // Somebody who has come later is cut off.
+  // A stranger that connected later is cut off.
   await using crowd = new Crowd();
   crowd.add(stranger(a, await newIdentity("Mallory")));
   await crowd.untilEnded(1, 14_000);
@@ -129,7 +128,7 @@ Deno.test("who was a stranger and has become known is not cut off", async () => 
   assert.equal(toAlice.sent.length, before);
 });
 
-/** Begins messages of four megabytes, and never ends them. */
+/** Begins messages of four megabytes and never finishes them. */
 function flood(session: http2.ClientHttp2Session): void {
   for (let i = 0; i < 50; i++) {
     const call = session.request({
@@ -139,14 +138,14 @@ function flood(session: http2.ClientHttp2Session): void {
       te: "trailers",
     });
     call.on("error", () => {});
-    // Not compressed, and four megabytes long. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`.
+    // A prefix that says: uncompressed, four megabytes. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`.
     call.write(Uint8Array.of(0, 0, 0x3d, 9, 0));
     call.write(new Uint8Array(3_900_000));
   }
 }
 
 Deno.test({
-  name: "strangers who begin long messages and do not end them are cut off (needs Linux)",
+  name: "strangers that begin long messages and never finish them are cut off (needs Linux)",
   ignore: Deno.build.os !== "linux",
   async fn() {
     await using chat = await couple();
@@ -163,15 +162,15 @@ Deno.test({
     await crowd.untilEnded(8, 14_000);
     await chat.talk();
     const grown = memoryOf(chat.alice.program.pid) - before;
-    // They wanted to leave 1,560 MB there.
+    // They tried to make it 1,560 MB.
     assert(grown < 400_000_000, `${grown} bytes more`);
   },
 });
 
-Deno.test("who cannot stay does not stay by saying nothing, and not by keeping the line open", async () => {
+Deno.test("callers that are refused cannot stay by being silent or by never closing", async () => {
   await using chat = await couple();
   await using crowd = new Crowd();
-  // Without a certificate, and silent.
+  // No certificate, and silent.
   const bare = tls.connect({
     port: Number(chat.a),
     host: "127.0.0.1",
@@ -179,21 +178,21 @@ Deno.test("who cannot stay does not stay by saying nothing, and not by keeping t
     ALPNProtocols: ["h2"],
   });
   crowd.add(bare.resume());
-  // With TLS where it is not spoken; it never ends its side.
+  // TLS to a plaintext server, on a connection that it never closes.
   await using server = await serveGreeter();
   const hello = net.connect({ port: server.port, host: "127.0.0.1", allowHalfOpen: true }).resume();
   hello.write(Uint8Array.of(22, 3, 1, 2, 0, 1, 0, 1, 252, 3, 3, ...Array(40).fill(7)));
   crowd.add(hello);
-  // Nobody is there any more when what is said next is refused.
-  const knocking = setInterval(() => hello.write(Uint8Array.of(0)), 100);
+  // Writing reveals that the server has closed the connection.
+  const writing = setInterval(() => hello.write(Uint8Array.of(0)), 100);
   try {
     await crowd.untilEnded(2, 5_000);
   } finally {
-    clearInterval(knocking);
+    clearInterval(writing);
   }
 });
 
-Deno.test("whoever is called and does not finish a handshake is hung up on", async () => {
+Deno.test("a dialled peer that never finishes its handshake is given up", async () => {
   await using crowd = new Crowd();
   const listener = net.createServer((socket) => crowd.add(socket.resume()));
   await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", () => resolve()));
@@ -206,7 +205,7 @@ Deno.test("whoever is called and does not finish a handshake is hung up on", asy
   await new Promise<void>((resolve) => listener.close(() => resolve()));
 });
 
-Deno.test("how many calls there may be at the same time is said to everybody", async () => {
+Deno.test("every server announces its limit of concurrent calls", async () => {
   const [chat, peer] = freePorts();
   await using alice = new Bot(["Alice", chat, peer, "--tls"]);
   await using _bob = new Bot(["Bob", peer, chat, "--tls"]);

@@ -1,0 +1,36 @@
+/**
+ * The peers that a chat is held with: the link to each of them, and what waits to be delivered.
+ *
+ * @module
+ */
+import { GreetError } from "../base/errors.ts";
+import type { Addressee, Person } from "./journal.ts";
+import type { Link } from "./link.ts";
+import type { Outbox } from "./outbox.ts";
+import { leftChat } from "./presence.ts";
+
+/** Another peer: the link to it, and the messages for it. */
+export interface Contact {
+  readonly link: Link;
+  readonly outbox: Outbox;
+  /** The name that the peer must have, if the user has said so. */
+  readonly expected?: string;
+  /** The peer that was last met there. */
+  last?: Person;
+}
+
+/** The addressee of a message to a contact now: the peer that is there, was there, or must be. */
+export function addresseeOf({ link, last, expected }: Contact): Addressee {
+  return last === undefined
+    ? { target: link.address, name: expected }
+    : { target: link.address, ...last };
+}
+
+/** Why nothing can be delivered to a contact now. */
+export function absence({ link: { presence }, last }: Contact): GreetError {
+  if (presence.state === "connecting") return leftChat();
+  if (presence.state === "here") return new GreetError("UNAVAILABLE", "another peer is there now");
+  if (last === undefined) return presence.error;
+  const { code } = presence.error;
+  return new GreetError(code, `${last.name} has left`, { cause: presence.error });
+}

@@ -1,0 +1,97 @@
+/**
+ * Decides when to dial a peer that is away: immediately when asked to, and otherwise after a pause
+ * that depends on why the last dial failed.
+ *
+ * @module
+ */
+import { BackOff, pause, within } from "../base/timing.ts";
+import { isNobodyThere } from "../rpc/call_errors.ts";
+import type { Presence } from "./presence.ts";
+
+/**
+ * Pauses between dials while nothing listens there. Source: grpc/grpc
+ * `doc/connection-backoff.md`, but slower: a peer that starts listening there will call us.
+ */
+const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
+
+/** The time from dial to dial after any other failure: a network that recovers calls nobody. */
+const UNREACHABLE_EVERY_MS = 5_000;
+
+/** The minimum time between two dials. A flood of calls to us must not cause one to another peer. */
+const MIN_GAP_MS = 50;
+
+/** One dial: a way to ask for it, and its outcome. */
+export class Attempt {
+  readonly #requested = Promise.withResolvers<void>();
+  readonly #outcome = Promise.withResolvers<Presence>();
+
+  /** Resolves when the attempt is requested. */
+  get requested(): Promise<void> {
+    return this.#requested.promise;
+  }
+
+  /** Resolves when the attempt has ended. */
+  get outcome(): Promise<Presence> {
+    return this.#outcome.promise;
+  }
+
+  /** Asks for the attempt to begin without further delay. */
+  request(): void {
+    this.#requested.resolve();
+  }
+
+  /** Ends the attempt. */
+  end(presence: Presence): void {
+    this.#outcome.resolve(presence);
+  }
+}
+
+/** The dials of one link, one after the other. */
+export class DialSchedule {
+  readonly #backOff = new BackOff(BACK_OFF);
+  #next = new Attempt();
+  #began = 0;
+
+  /** The attempt that begins after the present one. */
+  get next(): Attempt {
+    return this.#next;
+  }
+
+  /** Begins the next attempt. A knock from here on must trigger a new dial, not join this one. */
+  begin(): Attempt {
+    const attempt = this.#next;
+    this.#next = new Attempt();
+    this.#began = performance.now();
+    return attempt;
+  }
+
+  /** Resolves when another attempt is requested. */
+  async requested(): Promise<void> {
+    await this.#next.requested;
+    await this.#gap();
+  }
+
+  /**
+   * Resolves when another attempt is due.
+   *
+   * @param outcome how the last attempt ended
+   */
+  async due(outcome: Presence): Promise<void> {
+    if (outcome.state === "away" && isNobodyThere(outcome.error)) {
+      await within(this.#backOff.next(), this.#next.requested);
+    } else {
+      this.#backOff.reset();
+      const restMs = UNREACHABLE_EVERY_MS - this.#elapsedMs;
+      if (outcome.state === "away") await within(restMs, this.#next.requested);
+    }
+    await this.#gap();
+  }
+
+  async #gap(): Promise<void> {
+    await pause(MIN_GAP_MS - this.#elapsedMs);
+  }
+
+  get #elapsedMs(): number {
+    return performance.now() - this.#began;
+  }
+}

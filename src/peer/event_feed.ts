@@ -1,0 +1,91 @@
+/**
+ * What a peer reports to its user, as events in one order.
+ *
+ * @module
+ */
+import type { GreetError } from "../base/errors.ts";
+import { HandoffQueue } from "../base/handoff_queue.ts";
+import type { TrustEvent } from "../identity/trust.ts";
+import type { Addressee } from "./journal.ts";
+import type { Message } from "./messages.ts";
+import type { NewcomerEvent } from "./newcomers.ts";
+import type { RosterEvent } from "./roster.ts";
+
+/**
+ * What happens to a peer. {@link RosterEvent} reports peers that join and leave, {@link TrustEvent}
+ * keys that are new or wrong, and {@link NewcomerEvent} another peer that answers at a target.
+ *
+ * - `message`: a message arrived; `late` if it took more than a minute or is left over from an
+ *   earlier run, `taken` is when it arrived, by our own clock
+ * - `queued`: a message of our own is safe and on its way to `waitingFor`
+ * - `delivered`: it has reached `to`, and not yet `waitingFor`
+ * - `failed`: it will not reach `to` or, without `to`, anyone
+ * - `cancelled`: it will not be delivered any further
+ * - `trouble`: something else does not work; other peers do not notice
+ */
+export type PeerEvent =
+  | RosterEvent
+  | TrustEvent
+  | NewcomerEvent
+  | {
+    readonly type: "message";
+    readonly message: Message;
+    readonly late: boolean;
+    readonly taken: Date;
+  }
+  | {
+    readonly type: "queued";
+    readonly message: Message;
+    readonly waitingFor: readonly Addressee[];
+  }
+  | {
+    readonly type: "delivered";
+    readonly message: Message;
+    readonly to: string;
+    readonly waitingFor: readonly Addressee[];
+  }
+  | {
+    readonly type: "failed";
+    readonly message: Message;
+    readonly to?: string;
+    readonly waitingFor: readonly Addressee[];
+    readonly error: GreetError;
+  }
+  | { readonly type: "cancelled"; readonly message: Message }
+  | { readonly type: "trouble"; readonly error: GreetError };
+
+/** The events of one peer, for one reader. */
+export class EventFeed implements AsyncIterable<PeerEvent> {
+  readonly #queue = new HandoffQueue<PeerEvent>();
+  #trouble: string | undefined;
+
+  /**
+   * Adds an event.
+   *
+   * @returns `true` when the reader is done with it, `false` if it stopped before it
+   */
+  push(event: PeerEvent): Promise<boolean> {
+    return this.#queue.push(event);
+  }
+
+  /** Adds a `trouble` event, unless the last one said the same. */
+  report(error: GreetError): void {
+    if (error.message === this.#trouble) return;
+    this.#trouble = error.message;
+    this.push({ type: "trouble", error });
+  }
+
+  /** Something worked again, so {@link EventFeed.report} may repeat itself. */
+  recovered(): void {
+    this.#trouble = undefined;
+  }
+
+  /** Ends the feed; what was pushed can still be read. */
+  end(): void {
+    this.#queue.end();
+  }
+
+  [Symbol.asyncIterator](): AsyncIterator<PeerEvent> {
+    return this.#queue[Symbol.asyncIterator]();
+  }
+}

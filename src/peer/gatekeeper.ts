@@ -1,0 +1,107 @@
+/**
+ * Decides whether the peer that answers at a target is accepted: whether its name is valid, goes
+ * with its key, is the expected one, and is not taken by another contact.
+ *
+ * @module
+ */
+import { GreetError } from "../base/errors.ts";
+import { nameProblem } from "../base/text.ts";
+import type { KnownPeers } from "../identity/known_peers.ts";
+import { type Seen, Trust } from "../identity/trust.ts";
+import type { Contact } from "./contact.ts";
+import type { EventFeed } from "./event_feed.ts";
+import type { Meeting, Person } from "./journal.ts";
+import type { ExpectedPeer } from "./locator.ts";
+import { type NewcomerPolicy, Newcomers } from "./newcomers.ts";
+import type { Place } from "./presence.ts";
+
+/** What decisions depend on. */
+export interface GatekeeperOptions {
+  /** Our own name. */
+  readonly name: string;
+  /** Whether the chat is encrypted, so that peers have keys. */
+  readonly isEncrypted: boolean;
+  readonly known: KnownPeers;
+  /** The names of peers that were met before this run or are expected. */
+  readonly formerNames: readonly string[];
+  /** Who was last met at which target before this run. */
+  readonly formerMeetings: readonly Meeting[];
+  readonly policy: NewcomerPolicy;
+  readonly contacts: readonly Contact[];
+  readonly events: EventFeed;
+}
+
+/** Accepts or refuses peers. */
+export class Gatekeeper {
+  /** Which name goes with which key. */
+  readonly trust: Trust;
+  readonly #newcomers: Newcomers;
+  readonly #options: GatekeeperOptions;
+
+  constructor(options: GatekeeperOptions) {
+    const { name, known, events } = options;
+    this.#options = options;
+    this.trust = new Trust({
+      name,
+      known,
+      acquainted: options.formerNames,
+      announce: (event) => events.push(event),
+      onTrouble: (error) => events.report(error),
+    });
+    this.#newcomers = new Newcomers({
+      meetings: options.formerMeetings,
+      policy: options.policy,
+      keysOf: (name) => this.keysOf(name),
+      announce: (event) => events.push(event),
+    });
+  }
+
+  /** The keys with which a peer may receive what waits for this name; none without encryption. */
+  keysOf(name: string): readonly string[] {
+    return this.#options.isEncrypted ? this.trust.keysOf(name) : [];
+  }
+
+  /**
+   * Makes sure that a peer may be at a place. Nothing is remembered.
+   *
+   * @throws {GreetError} if it may not
+   */
+  check(peer: Person, place: Place, expected: ExpectedPeer): void {
+    const problem = nameProblem(peer.name);
+    if (problem !== undefined) throw wrongName(place, problem);
+    // Before names are compared: a wrong key must not pass for a mere mix-up of targets.
+    this.trust.check(peer.name, seenAt(place, peer.fingerprint));
+    const mismatch = this.#mismatch(peer.name, expected);
+    if (mismatch !== undefined) throw wrongName(place, mismatch);
+    this.#newcomers.check(expected.address, peer, expected.name);
+  }
+
+  /**
+   * Makes sure that a peer may be at a place, and remembers it.
+   *
+   * @throws {GreetError} if it may not
+   */
+  admit(peer: Person, place: Place, expected: ExpectedPeer): void {
+    this.check(peer, place, expected);
+    this.trust.meet(peer.name, seenAt(place, peer.fingerprint));
+    this.#newcomers.meet(expected.address, peer);
+  }
+
+  /** Why a peer of this name cannot be the one that is expected at a target. */
+  #mismatch(name: string, { address, name: expected = name }: ExpectedPeer): string | undefined {
+    if (name === this.#options.name) return `is ${name}, the same as ours`;
+    if (name !== expected) return `is ${name}, not ${expected}`;
+    const namesake = this.#options.contacts.find(({ link }) =>
+      link.name === name && link.address !== address
+    );
+    return namesake && `is ${name}, which is also the name of the peer at ${namesake.link.address}`;
+  }
+}
+
+function seenAt({ address: target, fingerprint: registered }: Place, fingerprint?: string): Seen {
+  return { target, fingerprint, registered };
+}
+
+function wrongName({ address }: Place, problem: string): GreetError {
+  return new GreetError("FAILED_PRECONDITION", `${address}: the other side's name ${problem}`);
+}
