@@ -70,7 +70,7 @@ Deno.test("a thread that ends by mistake fails its own clients and nobody else's
     const found = await outcomes(greetAll(`${server.port}`, ["Bob", "Alice"], { threads: 2 }));
     assert("greeting" in found[0]);
     assert("error" in found[1] && found[1].error.code === "FAILED");
-    assert.match(found[1].error.message, /a thread ended: .*boom/);
+    assert.match(found[1].error.message, /a thread failed: .*boom/);
   } finally {
     globalThis.Worker = RealWorker;
   }
