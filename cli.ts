@@ -18,7 +18,9 @@ import {
 } from "./src/cli/arguments.ts";
 import config from "./deno.json" with { type: "json" };
 import { GreetError } from "./src/base/errors.ts";
-import { exitCode, type Io, reportError } from "./src/cli/io.ts";
+import { exitCode } from "./src/cli/exit_codes.ts";
+import type { Io } from "./src/cli/io.ts";
+import { reportError } from "./src/cli/reports.ts";
 import { Output } from "./src/base/output.ts";
 import { rendered } from "./src/terminal/rows.ts";
 import { LOOPBACK } from "./src/net/address.ts";

@@ -6,7 +6,9 @@
 import { type Arguments, quote } from "./arguments.ts";
 import { GreetError } from "../base/errors.ts";
 import { homeFolder } from "../base/home.ts";
-import { exitCode, type Io, warn } from "./io.ts";
+import { exitCode } from "./exit_codes.ts";
+import type { Io } from "./io.ts";
+import { warn } from "./reports.ts";
 import {
   advertised,
   hasNamesNearby,

@@ -5,7 +5,9 @@
  */
 import type { Arguments } from "./arguments.ts";
 import type { GreetError } from "../base/errors.ts";
-import { exitCode, type Io, reportError, warn } from "./io.ts";
+import { exitCode } from "./exit_codes.ts";
+import type { Io } from "./io.ts";
+import { reportError, warn } from "./reports.ts";
 import { renounce } from "../base/permissions.ts";
 import { namingOf } from "./naming_options.ts";
 import { rendered } from "../terminal/rows.ts";

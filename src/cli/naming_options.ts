@@ -8,7 +8,8 @@
  */
 import { type Arguments, quote } from "./arguments.ts";
 import { GreetError } from "../base/errors.ts";
-import { type Io, warn } from "./io.ts";
+import type { Io } from "./io.ts";
+import { warn } from "./reports.ts";
 import type { Names } from "../naming/names.ts";
 import { isExposed, isNearby, type NamingPlace, parsePlace } from "../naming/service_url.ts";
 import type { Naming } from "../naming/open.ts";
@@ -33,7 +34,7 @@ function parsed(input: Arguments, io: Io): NamingPlace | undefined {
 export function refuseIdleOptions(input: Arguments, io: Io): void {
   const place = parsed(input, io);
   if (input.flag("advertise") && place === undefined) {
-    throw input.usage("--advertise needs --names PLACE");
+    throw input.usage("--advertise needs --names SERVICE");
   }
   if (input.flag("cacert") && !place?.isSecure) {
     throw input.usage("--cacert needs --names tls://HOST:PORT or etcds://HOST:PORT");
