@@ -9,7 +9,7 @@ import type { Io } from "./io.ts";
 import { reportFault, reportSparingly } from "./reports.ts";
 import { finishStartUp } from "./start_up.ts";
 import { renounce } from "../base/permissions.ts";
-import { placeOfNames, refuseIdleOptions, useNames } from "./naming_options.ts";
+import { openService, requireService, serviceText } from "./naming_options.ts";
 import { LOOPBACK, parsePort } from "../net/address.ts";
 import { parseName } from "../base/text.ts";
 import { aborted } from "../base/timing.ts";
@@ -20,21 +20,21 @@ const FOR_SERVERS = ["host", "cert", "key", "client-ca"];
 
 /** Runs a naming server, or lists or watches names. */
 export async function namesCommand(input: Arguments, io: Io): Promise<number> {
-  renounce(["write"], [placeOfNames(input, io)]);
+  renounce(["write"], [serviceText(input, io)]);
   const [first, name] = input.positionals(0, 2);
   const isQuery = first === "list" || first === "watch";
   if (name !== undefined && first !== "watch") {
     throw input.usage(`unexpected argument ${quote(name)}`);
   }
-  refuseIdleOptions(input, io);
+  requireService(input, io);
   if (!isQuery) return await runNamingServer(first, input, io);
   for (const option of FOR_SERVERS) {
     if (input.flag(option)) throw input.usage(`--${option} is only for running a naming server`);
   }
-  if (placeOfNames(input, io) === undefined) {
+  if (serviceText(input, io) === undefined) {
     throw input.usage(`greet names ${first} needs --names SERVICE`);
   }
-  await using names = await useNames(input, io);
+  await using names = await openService(input, io);
   const options = { json: input.flag("json"), quiet: input.flag("quiet"), ...io };
   if (first === "list") await printNames(names, options);
   else await printChanges(names, name === undefined ? undefined : parseName(name), options);

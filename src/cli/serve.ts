@@ -11,12 +11,12 @@ import { finishStartUp } from "./start_up.ts";
 import { renounce } from "../base/permissions.ts";
 import type { ClaimStatus, Names } from "../naming/names.ts";
 import {
-  advertised,
-  hasNamesNearby,
-  hintAtHost,
-  placeOfNames,
-  refuseIdleOptions,
-  useNames,
+  advertisedHost,
+  hintAboutHost,
+  isServiceLocal,
+  openService,
+  requireService,
+  serviceText,
 } from "./naming_options.ts";
 import { type LogFormat, logLine } from "../greeter/request_log.ts";
 import type { Server } from "../rpc/server.ts";
@@ -32,21 +32,21 @@ export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const port = parsePort(portText);
   const host = input.string("host") ?? LOOPBACK;
   const name = nameToRegister(input, io);
-  const advertise = name === undefined ? undefined : advertised(input, host);
+  const advertise = name === undefined ? undefined : advertisedHost(input, host);
   const tls = serverTls(input, host);
   const threads = threadCount(input);
-  renounce(["write"], [placeOfNames(input, io)]);
+  renounce(["write"], [serviceText(input, io)]);
   const format = input.flag("json") ? "json" : "text";
   await using server = await startGreeter({ host, port, tls, threads, format }, io);
-  await using names = name === undefined ? undefined : await useNames(input, io);
+  await using names = name === undefined ? undefined : await openService(input, io);
   // All modules have been loaded; certificates are read again when they change.
   const readsFiles = tls !== undefined || input.flag("cacert");
   const isSecure = tls !== undefined;
-  const service = placeOfNames(input, io);
+  const service = serviceText(input, io);
   const started = { title: "Server", host, port: server.port, isSecure, readsFiles, service };
   finishStartUp(started, input, io);
   if (names !== undefined) {
-    if (!hasNamesNearby(input, io)) hintAtHost(input, host, io);
+    if (!isServiceLocal(input, io)) hintAboutHost(input, host, io);
     await register(names, name!, formatEndpoint(advertise!, server.port), io);
   }
   await aborted(io.signal);
@@ -90,11 +90,11 @@ function threadCount(input: Arguments): number {
 
 /** The name to register, if any. */
 function nameToRegister(input: Arguments, io: Io): string | undefined {
-  refuseIdleOptions(input, io);
+  requireService(input, io);
   const name = input.string("as");
   if (name === undefined && !input.flag("names")) return undefined;
   if (name === undefined) throw input.usage("--names needs --as NAME");
-  if (placeOfNames(input, io) === undefined) throw input.usage("--as needs --names SERVICE");
+  if (serviceText(input, io) === undefined) throw input.usage("--as needs --names SERVICE");
   return parseName(name);
 }
 

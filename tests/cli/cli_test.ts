@@ -233,8 +233,8 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
     '--threads takes a whole number above 0 and up to 1024, not "1.5"',
   ],
   [["chat", "Alice"], "greet chat needs PORT PEER"],
-  [["chat", "Alice", "55555", "55555"], "the peer at 55555 would be Alice"],
-  [["chat", "Alice", "55555", "55556", "55555"], "the peer at 55555 would be Alice"],
+  [["chat", "Alice", "55555", "55555"], "the peer 55555 has your own address"],
+  [["chat", "Alice", "55555", "55556", "55555"], "the peer 55555 has your own address"],
   [["chat", "Alice", "0", "1", "127.0.0.1:1"], "127.0.0.1:1 is given twice"],
   [
     ["chat", "Alice", "55555", "55556", "--history", "-1"],
@@ -317,7 +317,7 @@ Deno.test({
       const command = [...greetCommand(), ...args].map((part) => `'${part}'`).join(" ");
       await using shell = new Program(["sh", "-c", `${command} > /dev/full`]);
       assert.equal(await shell.code(), 1, args[0]);
-      assert.match(shell.err.text, /^greet: error: the output cannot be written: No space left/m);
+      assert.match(shell.err.text, /^greet: error: cannot write output: No space left/m);
     }
   },
 });

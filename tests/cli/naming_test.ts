@@ -361,7 +361,7 @@ Deno.test("names list and watch tell who is registered, for people and for progr
   await bobs.out.until('{"type":"state","names":[]}\n');
   const nobody = await run(["names", "list"], { env });
   assert.deepEqual([nobody.code, nobody.out], [0, ""]);
-  assert.match(nobody.err, /^Nobody is registered at 127\.0\.0\.1:\d+\.\n$/);
+  assert.match(nobody.err, /^No names are registered at 127\.0\.0\.1:\d+\.\n$/);
   await using alice = Program.greet(["chat", "Alice", "Bob"], { env });
   const [, at] = await watch.out.until(/^\[\d\d:\d\d\] Alice is at (127\.0\.0\.1:\d+)\n/);
   await using _bob = Program.greet(["chat", "Bob", "Alice"], { env });
@@ -421,7 +421,7 @@ Deno.test("a naming server stops gracefully, says its port, and logs as JSON", a
 
 const REFUSED: readonly [string[], RegExp][] = [
   [["chat", "Alice", "Bob"], /needs PEER\n/],
-  [["chat", "Alice", "Alice", "--names", "1"], /the peer Alice would be Alice\n/],
+  [["chat", "Alice", "Alice", "--names", "1"], /the peer Alice has your own name\n/],
   [["chat", "Alice", "5555", "--names", "1"], /needs PEER\n/],
   [["chat", "Alice", "Bob", "Bob", "--names", "1"], /Bob is given twice\n/],
   [["chat", "Alice", "B/b", "--names", "1"], /has a '\/'\n/],
@@ -429,7 +429,7 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["chat", "Alice", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
   [
     ["chat", "Alice", "Bob", "--names", "1", "--host", "0.0.0.0"],
-    /nobody can call 0\.0\.0\.0.*\n.*--advertise HOST/,
+    /0\.0\.0\.0 is not an address that others can call\n.*--advertise HOST/,
   ],
   [["chat", "Alice", "Bob", "--names", "1", "--advertise", "a:1"], /--advertise takes a host/],
   [["serve", "--as", "greeter"], /--as needs --names SERVICE\n/],
@@ -438,7 +438,10 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["names", "list"], /needs --names SERVICE\n/],
   [["names", "list", "Bob", "--names", "1"], /unexpected argument "Bob"\n/],
   [["names", "0", "--names", "1"], /--names is only for list and watch\n/],
-  [["names", "list", "--names", "1", "--cert", "x"], /--cert is only for running a naming server\n/],
+  [
+    ["names", "list", "--names", "1", "--cert", "x"],
+    /--cert is only for running a naming server\n/,
+  ],
   [["chat", "Alice", "1", "2", "--advertise", "host"], /--advertise needs --names SERVICE\n/],
   [["names", "lst", "--names", "1"], /greet: error/],
   [["greet", "greeter", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],

@@ -216,7 +216,7 @@ const SHOWN = { cert: "c.pem", key: "k.pem", clientCa: undefined };
 
 /** What a server does by its options, on this machine and beyond; what is wrong is a pattern. */
 const SERVERS: readonly [options: string, near: unknown, far: unknown][] = [
-  ["", undefined, /^.* is beyond this machine, and what is said there would not be encrypted$/],
+  ["", undefined, /^other machines can reach .*, and connections would not be encrypted$/],
   ["--plaintext", undefined, undefined],
   ["--cert c.pem --key k.pem", SHOWN, SHOWN],
   ["--cert c.pem --key k.pem --client-ca a.pem", { ...SHOWN, clientCa: "a.pem" }, {
@@ -230,8 +230,8 @@ const SERVERS: readonly [options: string, near: unknown, far: unknown][] = [
   ["--client-ca a.pem --plaintext", /^--client-ca needs --cert$/, /^--client-ca needs --cert$/],
   [
     "--cert c.pem --key k.pem --plaintext",
-    /^--plaintext and --cert exclude each other$/,
-    /^--plaintext and --cert exclude each other$/,
+    /^--plaintext and --cert cannot be combined$/,
+    /^--plaintext and --cert cannot be combined$/,
   ],
 ];
 
@@ -252,8 +252,8 @@ for (const [options, near, far] of SERVERS) {
 Deno.test("a server beyond this machine is told both ways out, and which host it is", () => {
   assert.throws(() => serverTls(typed(""), "0.0.0.0"), {
     code: "USAGE",
-    message: /^0\.0\.0\.0 is beyond/,
-    hint: "give --cert and --key, or say --plaintext",
+    message: /^other machines can reach 0\.0\.0\.0,/,
+    hint: "add --cert and --key, or --plaintext",
   });
 });
 
@@ -281,7 +281,8 @@ const TARGETS = {
   named: [undefined],
 };
 
-const EXCLUDED = (one: string, other: string) => new RegExp(`^--${one} and --${other} exclude`);
+const EXCLUDED = (one: string, other: string) =>
+  new RegExp(`^--${one} and --${other} cannot be combined`);
 
 /**
  * How a client speaks by its options: nothing where it speaks plaintext, what is wrong where that is a
@@ -417,7 +418,7 @@ Deno.test("a chat cannot be both, and cannot be with what is no target", async (
   const wrong = async (options: string, targets: string[]) =>
     await outcome(() => chatTls(typed(options), ["127.0.0.1"], targets));
   const { wrong: message } = await wrong("--tls --plaintext", []) as { wrong: string };
-  assert.match(message, /^--plaintext and --tls exclude each other$/);
+  assert.match(message, /^--plaintext and --tls cannot be combined$/);
   for (const target of ["example.org", "[::1]", "127.0.0.1", "", "http://127.0.0.1:80", "0"]) {
     assert("wrong" in await wrong("", [target]), target);
   }

@@ -356,7 +356,7 @@ Deno.test({
     assert.equal(refused.code, 2);
     assert.match(
       refused.err,
-      /would not be encrypted\n.*hint: give --cert and --key, or say --plain/,
+      /would not be encrypted\n.*hint: add --cert and --key, or --plain/,
     );
     await using server = Program.greet(["serve", "0", "--host", here!, "--plaintext"]);
     const [, port] = await server.out.until(/listening on (\d+)\n/);
@@ -396,9 +396,18 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["serve", "0", "--client-ca", "x"], /--client-ca needs --cert\n/],
   [["names", "0", "--cert", "x"], /--cert needs --key\n/],
   [["greet", "1", "Bob", "--cert", "x"], /--cert needs --key\n/],
-  [["greet", "1", "Bob", "--insecure", "--plaintext"], /--plaintext and --insecure exclude/],
-  [["greet", "1", "Bob", "--cacert", "x", "--plaintext"], /--plaintext and --cacert exclude/],
-  [["greet", "1", "Bob", "--insecure", "--cacert", "x"], /--insecure and --cacert exclude/],
+  [
+    ["greet", "1", "Bob", "--insecure", "--plaintext"],
+    /--plaintext and --insecure cannot be combined/,
+  ],
+  [
+    ["greet", "1", "Bob", "--cacert", "x", "--plaintext"],
+    /--plaintext and --cacert cannot be combined/,
+  ],
+  [
+    ["greet", "1", "Bob", "--insecure", "--cacert", "x"],
+    /--insecure and --cacert cannot be combined/,
+  ],
 ];
 
 for (const [args, expected] of REFUSED) {
