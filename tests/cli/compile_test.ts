@@ -43,7 +43,7 @@ Deno.test({
       const rooms = [...Deno.readDirSync(join(ROOT, "src"))].map(({ name }) => name);
       const packages = ["grpc-js", "reflection", "@peculiar", "unhomoglyph"];
       for (const name of ["cli.ts", "deno.json", "proto", ...rooms, ...packages]) {
-        assert.match(listing, new RegExp(`─ ${name}[/ ]`), `${name} is missing`);
+        assert.match(listing, new RegExp(`[─┬] ${name}[/ ]`), `${name} is missing`);
       }
       assert.doesNotMatch(listing, /_test\.ts|program\.ts|demo\.ts/);
       const binary = new TextDecoder("latin1").decode(await Deno.readFile(output));
