@@ -18,9 +18,6 @@ import { Output } from "./src/base/output.ts";
 import { rendered } from "./src/terminal/rows.ts";
 import { LOOPBACK } from "./src/net/address.ts";
 
-export type { Io, Output };
-export type { ByteSink } from "./src/base/output.ts";
-
 // ---------------------------------------------------------------- options of several commands
 
 const QUIET: Option = { help: "leave out progress messages" };
@@ -189,6 +186,7 @@ const COMMANDS: readonly Command[] = [
  * @param io the program's surroundings
  * @returns the exit code: 0 for success, 1 for a local failure, 2 for usage, 64 + gRPC status when
  *   a call failed, 130 when interrupted before the work was done
+ * @internal
  */
 export async function main(args: readonly string[], io: Io): Promise<number> {
   try {

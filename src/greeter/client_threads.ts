@@ -23,19 +23,15 @@ export type Outcome =
   }
   & ({ readonly greeting: string } | { readonly error: GreetError });
 
-/** How to greet on several threads. */
-export interface GreetOnThreadsOptions extends Omit<GreetOptions, "names"> {
+/** How to greet with several names. */
+export interface GreetAllOptions extends Omit<GreetOptions, "names"> {
+  /** A naming service: the target may then be a name. Each thread opens its own connection. */
+  naming?: Naming;
   /**
    * The number of threads (default: one for each name, up to the number of cores). The first is
    * the current thread; each further one is a Worker, which takes 70 ms to start.
    */
   threads?: number;
-}
-
-/** How to greet with several names. */
-export interface GreetAllOptions extends GreetOnThreadsOptions {
-  /** A naming service: the target may then be a name. Each thread opens its own connection. */
-  naming?: Naming;
 }
 
 /** One thread's share of the work, as plain data. */
@@ -90,7 +86,7 @@ export async function* greetAll(
 export async function* greetOnThreads(
   destination: Destination<Naming>,
   names: readonly string[],
-  options: GreetOnThreadsOptions = {},
+  options: Omit<GreetAllOptions, "naming"> = {},
 ): AsyncGenerator<Outcome> {
   const { threads = navigator.hardwareConcurrency, maxTime, wait, tls, signal } = options;
   // An invalid naming service must be reported before any thread starts.
