@@ -26,11 +26,12 @@ import { chatTls, EXPOSED } from "./tls_options.ts";
 export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   requireService(input, io);
   const hasNames = serviceText(input, io) !== undefined;
-  const who = chatArguments(input, hasNames);
-  const { isSecure, isBeyond, ...where } = reachOf(input, who.targets, hasNames);
-  refuseSelf(who, where.host, hasNames);
+  const parties = chatArguments(input, hasNames);
+  const { isSecure, isBeyond, ...reach } = reachOf(input, parties.targets, hasNames);
+  refuseSelf(parties, reach.host, hasNames);
   const look = lookOf(input, io);
   const options = {
+    json: look.json,
     quiet: input.flag("quiet"),
     history: input.number("history", { from: 0, max: 10_000, whole: true }) ?? 10,
     linger: input.number("linger", { from: 0, max: 2_000_000 }),
@@ -39,29 +40,19 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   const { Journal } = await import("../peer/journal.ts");
   using journal = input.flag("no-journal")
     ? undefined
-    : Journal.open({ home: home(), name: who.name });
+    : Journal.open({ home: home(), name: parties.name });
   if (journal?.warning !== undefined) warn(journal.warning, io);
-  const trust = isSecure ? await openTrust(home(), who.name) : undefined;
+  const trust = isSecure ? await openTrust(home(), parties.name) : undefined;
   if (isBeyond && !isSecure) warn(EXPOSED, io);
   await using names = hasNames ? await openService(input, io) : undefined;
-  if (isBeyond || !isServiceLocal(input, io)) hintAboutHost(input, where.host, io);
+  if (isBeyond || !isServiceLocal(input, io)) hintAboutHost(input, reach.host, io);
   // The chat may still be waiting for its own name to become free.
   io.signal.addEventListener("abort", () => void names?.[Symbol.asyncDispose]());
   const { chat } = await import("../chat/session.ts");
-  await using screen = await openScreen(who.name, look, io);
+  await using screen = await openScreen(parties.name, look, io);
   const { signal } = io;
-  const { json } = look;
-  const error = await chat({
-    ...who,
-    ...where,
-    ...trust,
-    ...options,
-    names,
-    journal,
-    screen,
-    signal,
-    json,
-  });
+  const opened = { names, journal, screen };
+  const error = await chat({ ...parties, ...reach, ...trust, ...options, ...opened, signal });
   return error === undefined ? 0 : exitCode(error.code);
 }
 

@@ -27,7 +27,7 @@ function parsedService(input: Arguments, io: Io): NamingPlace | undefined {
 }
 
 /**
- * Refuses options about a naming service where there is none.
+ * Refuses options that need a naming service if there is none.
  *
  * @throws {GreetError} `USAGE`
  */
@@ -73,7 +73,7 @@ export async function openService(input: Arguments, io: Io): Promise<Names> {
  * The host that others should call.
  *
  * @param host the host to listen on
- * @throws {GreetError} `USAGE` if nobody could call it
+ * @throws {GreetError} `USAGE` if no one could call it
  */
 export function advertisedHost(input: Arguments, host: string): string {
   const given = input.string("advertise");

@@ -25,7 +25,7 @@ export interface Started {
   readonly service?: string;
 }
 
-/** Gives up what is no longer needed, warns if others can listen in, and announces the port. */
+/** Gives up unneeded permissions, warns if others can read the traffic, and announces the port. */
 export function finishStartUp(server: Started, input: Arguments, io: Io): void {
   const { title, host, port, isSecure, readsFiles, service } = server;
   if (!readsFiles) renounce(["read"], [service]);
