@@ -1,5 +1,5 @@
 /**
- * Greetings: a server, a client, and many clients at once.
+ * Greetings over gRPC: a server, a client, and many clients on several threads.
  *
  * @module
  */

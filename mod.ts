@@ -1,13 +1,13 @@
 /**
- * Greetings over gRPC, and chats from peer to peer.
+ * Greetings over gRPC, and peer-to-peer chats.
  *
- * This is the library behind the `greet` command. Everything here works on
- * real connections; the examples below run as tests.
+ * This is the library behind the `greet` command. The examples below use real connections, and run
+ * as tests.
  *
  * ## Serve and greet
  *
- * A server answers `Greet` for anybody who speaks gRPC. Port 0 takes a free
- * port; `await using` stops the server at the end of the block.
+ * A server answers any gRPC client that calls `Greet`. By default it listens on a free port, and
+ * `await using` stops it at the end of the block.
  *
  * ```ts
  * import { greet, serveGreeter } from "@greet/greet";
@@ -20,7 +20,7 @@
  * assert.deepEqual(names, ["Bob"]);
  * ```
  *
- * What goes wrong is a {@link GreetError}, whose `code` is the call's gRPC status:
+ * Errors are {@link GreetError}s, whose `code` is the gRPC status of a failed call:
  *
  * ```ts
  * import { greet, GreetError, serveGreeter } from "@greet/greet";
@@ -33,17 +33,17 @@
  * );
  * ```
  *
- * ## Be a peer
+ * ## Chat
  *
- * A {@link Peer} is a server and a client at once: it listens on its own port and
- * calls the other one's. What happens to it comes out of `events`; read them,
- * because a message counts as delivered when its reader has it.
+ * A {@link Peer} is a server and a client at once: it listens on its own port and calls the ports of
+ * others. Keep reading its `events`: a message counts as delivered only when the receiver has read
+ * it.
  *
  * ```ts
  * import { Peer } from "@greet/greet";
  * import assert from "node:assert/strict";
  *
- * // Two free ports; people would agree on two.
+ * // Two free ports. People would agree on two.
  * const [a, b] = [1, 2].map(() => {
  *   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
  *   return (listener.addr as Deno.NetAddr).port;
@@ -64,9 +64,9 @@
  *
  * ## Keep a journal
  *
- * With a {@link Journal}, what is said to somebody absent waits on disk, also when the
- * process ends, and is delivered once when they are there. Then {@link Peer.send}
- * resolves when it is stored, and {@link Peer.drained} when everybody has everything.
+ * With a {@link Journal}, messages for an absent peer wait on disk, even after the process has
+ * ended, and are delivered once, when the two meet again. {@link Peer.send} then resolves when the
+ * message is stored, and {@link Peer.drained} when all messages are delivered.
  *
  * ```ts
  * import { Journal, Peer } from "@greet/greet";
@@ -80,7 +80,7 @@
  * {
  *   using journal = Journal.open({ home, name: "Alice" });
  *   await using alice = await Peer.open({ name: "Alice", port: a, targets: [`${b}`], journal });
- *   await alice.send("Call me when you are back."); // nobody is there
+ *   await alice.send("Call me when you are back."); // Bob is away
  * }
  * {
  *   using journal = Journal.open({ home, name: "Alice" });
@@ -96,11 +96,11 @@
  * await Deno.remove(home, { recursive: true });
  * ```
  *
- * ## Go by a name
+ * ## Use names instead of ports
  *
- * With {@link Names}, on a server of our own ({@link serveNames}) or on etcd, peers find each
- * other without knowing ports: who is registered is followed wherever they go. Servers that share a
- * name are called in turn.
+ * With {@link Names}, on the built-in naming server ({@link serveNames}) or on etcd, peers find each
+ * other by name and follow each other to new ports and machines. Servers that share a name are
+ * called in turn.
  *
  * ```ts
  * import { greet, openNames, Peer, serveGreeter, serveNames } from "@greet/greet";
@@ -121,9 +121,9 @@
  *
  * ## Prove who you are
  *
- * With an {@link Identity} everything is encrypted, and nobody can pose as somebody else: whoever is
- * met is remembered with their key, here in memory, with {@link KnownPeers} in a file. Other
- * machines are talked to in no other way.
+ * With an {@link Identity}, everything is encrypted, and no one can pose as a peer that you know: the
+ * key of each peer is remembered on first contact, here in memory, with {@link KnownPeers} in a file.
+ * Chats beyond this machine need an identity unless they ask for plaintext.
  *
  * ```ts
  * import { newIdentity, Peer } from "@greet/greet";
@@ -144,8 +144,10 @@
  * }
  * ```
  *
- * Whatever comes from somebody else is exactly what they sent. Before it reaches
- * a terminal, make it {@link showable}:
+ * ## Print what others sent
+ *
+ * Names and messages are passed on exactly as they were sent. Make them {@link showable} before
+ * printing them on a terminal:
  *
  * ```ts
  * import { showable } from "@greet/greet";

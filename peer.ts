@@ -1,5 +1,5 @@
 /**
- * Chat: a peer, its journal, its identity, and the peers it knows.
+ * Peer-to-peer chat: a peer, its journal, its identity, and the peers it knows.
  *
  * @module
  */

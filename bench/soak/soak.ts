@@ -11,6 +11,8 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { greet, GreetError, newIdentity, openNames } from "../../mod.ts";
+import { parseDestination } from "../../src/greeter/destination.ts";
+import { parseTarget } from "../../src/net/address.ts";
 import { GreeterClient } from "../../src/greeter/client.ts";
 import {
   type ChatEvent,
@@ -247,14 +249,18 @@ async function callSteadily(
   over: AbortSignal,
 ): Promise<void> {
   await using naming = openNames(names.port);
-  const known = { port: greeter.port, options: { maxTime } };
+  const known = { port: greeter.port, options: { maxTime, names: undefined } };
   const named = { port: "greeter", options: { maxTime, names: naming } };
   await Promise.all([known, named].flatMap(({ port, options }) => [
     repeat(CALL_ANEW_EVERY_MS, over, () => {
       greeter.closed++;
       return calls.make(() => greet(port, "Alice", options));
     }),
-    callOnOneConnection(new GreeterClient(port, options), calls, over),
+    callOnOneConnection(
+      new GreeterClient(parseDestination(port, options.names), options),
+      calls,
+      over,
+    ),
   ]));
 }
 
@@ -269,7 +275,7 @@ async function callOnOneConnection(
 
 /** Lets the server's heap grow, which it would do anyway, before it is looked at. */
 async function warmUp({ greeter }: Stage, calls: Calls): Promise<void> {
-  using client = new GreeterClient(greeter.port);
+  using client = new GreeterClient({ target: parseTarget(greeter.port) });
   const call = () => calls.make(() => client.greet("Bob"));
   for (let done = 0; done < WARM_UP.calls; done += WARM_UP.atOnce) {
     await Promise.all(Array.from({ length: WARM_UP.atOnce }, call));

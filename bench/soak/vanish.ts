@@ -14,6 +14,7 @@ import type { Identity } from "../../mod.ts";
 import { GreeterClient } from "../../src/greeter/client.ts";
 import { type Immortal, inTime, Program, randomNumbers, run } from "../../tests/support/program.ts";
 import { pause } from "../../src/base/timing.ts";
+import { parseTarget } from "../../src/net/address.ts";
 import { Request } from "../memory.ts";
 
 /** How long a server may take to send somebody away: 10 s, and more where it is busy. */
@@ -303,7 +304,9 @@ export const FROM_GREETER: Readonly<Record<string, Way>> = {
   async "changes its mind"(host) {
     host.lost++;
     const giveUp = new AbortController();
-    using client = new GreeterClient(host.port, { signal: giveUp.signal });
+    using client = new GreeterClient({ target: parseTarget(`${host.port}`) }, {
+      signal: giveUp.signal,
+    });
     await client.greet("Bob");
     const calls = Array.from({ length: CALLS }, () => client.greet("Bob"));
     giveUp.abort(new Error("another time"));

@@ -1,49 +1,49 @@
 /**
- * What is typed after a command's name: options in GNU style, and the rest.
+ * Parses a command's arguments, with options in GNU style, against its {@link Syntax}.
  *
- * Every mistake is answered with one sentence that says what would have been right;
- * a mistyped option with the nearest one. What is allowed is the command's
- * {@link Syntax}, and what it means is the command's business.
+ * Every usage error says what would be right, and suggests the nearest option for a mistyped one.
+ * What the arguments mean is left to the command.
  *
  * @module
  */
 import { parseArgs } from "node:util";
 import { GreetError } from "../base/errors.ts";
 
-/** What begins with two dashes. */
+/** An option of a command. */
 export interface Option {
-  /** What stands for its value in the help; a flag has none. */
+  /** The placeholder of its value in the help; undefined for a flag. */
   readonly value?: string;
+  /** One line of help. */
   readonly help: string;
 }
 
-/** What a command takes. */
+/** A command's name, arguments and options. */
 export interface Syntax {
   readonly name: string;
-  /** What comes after it, besides options. */
+  /** Its arguments besides options, such as `TARGET NAME...`. */
   readonly usage: string;
   readonly options: Readonly<Record<string, Option>>;
 }
 
-/** What every command takes. */
-export const COMMON: Syntax["options"] = {
+/** The options of every command. */
+export const COMMON_OPTIONS: Syntax["options"] = {
   help: { help: "show this help" },
   version: { help: "show the version" },
 };
 
 /**
- * What was typed after the command's name.
+ * The parsed arguments of a command.
  *
- * @throws {GreetError} `USAGE`, from the constructor and from each method, for what makes no sense
+ * @throws {GreetError} `USAGE`, from the constructor and from each method, for invalid arguments
  */
 export class Arguments {
-  readonly #command: Syntax;
+  readonly #syntax: Syntax;
   readonly #values: ReadonlyMap<string, string | true>;
   readonly #positionals: readonly string[];
 
-  constructor(command: Syntax, args: readonly string[]) {
-    this.#command = command;
-    const options = { ...command.options, ...COMMON };
+  constructor(syntax: Syntax, args: readonly string[]) {
+    this.#syntax = syntax;
+    const options = { ...syntax.options, ...COMMON_OPTIONS };
     const { tokens } = parseArgs({
       args: [...args],
       options: {
@@ -57,7 +57,7 @@ export class Arguments {
     for (const token of tokens) {
       if (token.kind !== "option") continue;
       const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
-      if (option === undefined) throw unknownOption(token.rawName, options, command);
+      if (option === undefined) throw unknownOption(token.rawName, options, syntax);
       if (option.value && token.value === undefined) {
         throw this.usage(`${token.rawName} needs a value: ${token.rawName} ${option.value}`);
       }
@@ -75,13 +75,13 @@ export class Arguments {
     return this.#values.has(name);
   }
 
-  /** The value of an option, if it was given. */
+  /** The value of an option, if given. */
   string(name: string): string | undefined {
     const value = this.#values.get(name);
     return value === true ? undefined : value;
   }
 
-  /** The value of an option that is a number within limits. */
+  /** The value of a numeric option, if given. The limit below is either `above` or `from`. */
   number(
     name: string,
     { above, from, max, whole = false }: {
@@ -102,23 +102,25 @@ export class Arguments {
   }
 
   /**
-   * What is left when the options are taken away.
+   * The arguments besides options.
    *
-   * @param usage what each of them is called, where that depends on the options
+   * @param min the smallest number of them
+   * @param max the largest number of them
+   * @param usage their placeholders, if those depend on the options
    */
-  positionals(min: number, max: number, usage = this.#command.usage): readonly string[] {
+  positionals(min: number, max: number, usage = this.#syntax.usage): readonly string[] {
     const { length } = this.#positionals;
     if (length < min) {
       const missing = usage.split(" ").slice(length, min).join(" ");
-      throw this.usage(`greet ${this.#command.name} needs ${missing.replaceAll("...", "")}`);
+      throw this.usage(`greet ${this.#syntax.name} needs ${missing.replaceAll("...", "")}`);
     }
     if (length > max) throw this.usage(`unexpected argument ${quote(this.#positionals[max])}`);
     return this.#positionals;
   }
 
-  /** An error that says how the command is to be used. */
+  /** A usage error, with the command's usage as the hint. */
   usage(message: string): GreetError {
-    const { name, usage } = this.#command;
+    const { name, usage } = this.#syntax;
     return new GreetError("USAGE", message, { hint: `usage: greet ${name} ${usage} [OPTION...]` });
   }
 }
@@ -127,19 +129,23 @@ function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A)
   return Object.fromEntries(Object.entries(record).map(([key, value]) => [key, change(value)]));
 }
 
-/** As it was typed, and safe to show. */
+/** Quotes typed text, with control characters escaped. */
 export function quote(text: string): string {
   return JSON.stringify(text);
 }
 
-function unknownOption(typed: string, options: Syntax["options"], command: Syntax): GreetError {
+function unknownOption(
+  typed: string,
+  options: Syntax["options"],
+  { name: command }: Syntax,
+): GreetError {
   const known = Object.keys(options).map((name) => `--${name}`);
-  return new GreetError("USAGE", `greet ${command.name} has no option ${quote(typed)}`, {
-    hint: didYouMean(typed, known) ?? `see greet ${command.name} --help`,
+  return new GreetError("USAGE", `greet ${command} has no option ${quote(typed)}`, {
+    hint: didYouMean(typed, known) ?? `see greet ${command} --help`,
   });
 }
 
-/** Names the candidate that is nearest to what was typed, if any is near. */
+/** A hint with the candidate nearest to what was typed, if any is near. */
 export function didYouMean(typed: string, candidates: readonly string[]): string | undefined {
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(typed, candidate) }))
@@ -149,7 +155,7 @@ export function didYouMean(typed: string, candidates: readonly string[]): string
   return `did you mean ${nearest.candidate}?`;
 }
 
-/** How many characters have to be added, dropped or replaced (Levenshtein). */
+/** The Levenshtein distance. */
 function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, j) => j);
   for (let i = 1; i <= a.length; i++) {

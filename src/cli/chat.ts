@@ -1,34 +1,37 @@
 /**
- * `greet chat`: finds what a chat needs, and who it is with.
+ * `greet chat`: reads the options, opens what a chat needs, and runs it.
  *
  * @module
  */
 import { type Arguments, quote } from "./arguments.ts";
 import { GreetError } from "../base/errors.ts";
 import { homeFolder } from "../base/home.ts";
-import { exitCode, type Io, warn } from "./io.ts";
+import { exitCode } from "./exit_codes.ts";
+import type { Io } from "./io.ts";
+import { warn } from "./reports.ts";
 import {
-  advertised,
-  hasNamesNearby,
-  hintAtHost,
-  placeOfNames,
-  refuseIdleOptions,
-  useNames,
+  advertisedHost,
+  hintAboutHost,
+  isServiceLocal,
+  openService,
+  requireService,
+  serviceText,
 } from "./naming_options.ts";
 import type { PeerOptions } from "../peer/peer.ts";
 import { isTarget, LOOPBACK, parsePort, parseTarget, splitName } from "../net/address.ts";
 import { parseName } from "../base/text.ts";
 import { chatTls, EXPOSED } from "./tls_options.ts";
 
-/** Chats until somebody leaves. */
+/** Runs a chat until it ends. */
 export async function chatCommand(input: Arguments, io: Io): Promise<number> {
-  refuseIdleOptions(input, io);
-  const hasNames = placeOfNames(input, io) !== undefined;
-  const who = chatArguments(input, hasNames);
-  const { isSecure, isBeyond, ...where } = placeOf(input, who.targets, hasNames);
-  refuseOurselves(who, where.host, hasNames);
+  requireService(input, io);
+  const hasNames = serviceText(input, io) !== undefined;
+  const parties = chatArguments(input, hasNames);
+  const { isSecure, isBeyond, ...reach } = reachOf(input, parties.targets, hasNames);
+  refuseSelf(parties, reach.host, hasNames);
   const look = lookOf(input, io);
   const options = {
+    json: look.json,
     quiet: input.flag("quiet"),
     history: input.number("history", { from: 0, max: 10_000, whole: true }) ?? 10,
     linger: input.number("linger", { from: 0, max: 2_000_000 }),
@@ -37,43 +40,33 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   const { Journal } = await import("../peer/journal.ts");
   using journal = input.flag("no-journal")
     ? undefined
-    : Journal.open({ home: home(), name: who.name });
+    : Journal.open({ home: home(), name: parties.name });
   if (journal?.warning !== undefined) warn(journal.warning, io);
-  const trust = isSecure ? await openTrust(home(), who.name) : undefined;
+  const trust = isSecure ? await openTrust(home(), parties.name) : undefined;
   if (isBeyond && !isSecure) warn(EXPOSED, io);
-  await using names = hasNames ? await useNames(input, io) : undefined;
-  if (isBeyond || !hasNamesNearby(input, io)) hintAtHost(input, where.host, io);
-  // Also while our own name is still being waited for.
+  await using names = hasNames ? await openService(input, io) : undefined;
+  if (isBeyond || !isServiceLocal(input, io)) hintAboutHost(input, reach.host, io);
+  // The chat may still be waiting for its own name to become free.
   io.signal.addEventListener("abort", () => void names?.[Symbol.asyncDispose]());
   const { chat } = await import("../chat/session.ts");
-  await using screen = await openScreen(who.name, look, io);
+  await using screen = await openScreen(parties.name, look, io);
   const { signal } = io;
-  const { json } = look;
-  const error = await chat({
-    ...who,
-    ...where,
-    ...trust,
-    ...options,
-    names,
-    journal,
-    screen,
-    signal,
-    json,
-  });
+  const opened = { names, journal, screen };
+  const error = await chat({ ...parties, ...reach, ...trust, ...options, ...opened, signal });
   return error === undefined ? 0 : exitCode(error.code);
 }
 
-/** Where we listen, and whether what we say is encrypted. */
-function placeOf(input: Arguments, targets: readonly string[], hasNames: boolean) {
+/** Where the chat listens, how far it reaches, and whether it is encrypted. */
+function reachOf(input: Arguments, targets: readonly string[], hasNames: boolean) {
   const host = input.string("host") ?? LOOPBACK;
-  const advertise = hasNames ? advertised(input, host) : undefined;
-  const typed = (hasNames ? targets.filter(isTarget) : targets)
+  const advertise = hasNames ? advertisedHost(input, host) : undefined;
+  const known = (hasNames ? targets.filter(isTarget) : targets)
     .map((text) => splitName(text).target);
-  const tls = chatTls(input, [host, advertise ?? host], typed);
+  const tls = chatTls(input, [host, advertise ?? host], known);
   return { host, advertise, plaintext: input.flag("plaintext"), ...tls };
 }
 
-/** How it is shown. */
+/** How the chat is shown. */
 function lookOf(input: Arguments, io: Io) {
   return {
     color: useColor(input, io),
@@ -82,7 +75,7 @@ function lookOf(input: Arguments, io: Io) {
   };
 }
 
-/** What proves who we are, and who others are. */
+/** Our own identity, and the keys of known peers. */
 async function openTrust(
   home: string,
   name: string,
@@ -120,7 +113,7 @@ async function openScreen(
   });
 }
 
-/** Where there is a naming service, nobody need know our port, so it may be left out. */
+/** With a naming service, peers need not know our port, so it may be omitted. */
 function chatArguments(input: Arguments, hasNames: boolean) {
   const [typedName, ...rest] = hasNames
     ? input.positionals(2, Infinity, "NAME PEER...")
@@ -131,8 +124,8 @@ function chatArguments(input: Arguments, hasNames: boolean) {
   return { name, port: parsePort(portText), targets };
 }
 
-/** We are not to chat with ourselves. */
-function refuseOurselves(
+/** Refuses a peer that has the chat's own name or address. */
+function refuseSelf(
   { name, port, targets }: ReturnType<typeof chatArguments>,
   host: string,
   hasNames: boolean,
@@ -141,11 +134,12 @@ function refuseOurselves(
     const isName = hasNames && !isTarget(target);
     const typed = isName ? { name: target, target: undefined } : splitName(target);
     const endpoint = typed.target === undefined ? undefined : parseTarget(typed.target).endpoint;
-    const isOurs = typed.name !== undefined && parseName(typed.name) === name ||
-      endpoint?.port === port && endpoint.host === host;
-    if (!isOurs) continue;
-    throw new GreetError("USAGE", `the peer ${isName ? "" : "at "}${target} would be ${name}`, {
-      hint: "NAME and PORT are ours, PEER is somebody else's",
+    const hasOwnName = typed.name !== undefined && parseName(typed.name) === name;
+    const hasOwnAddress = endpoint?.port === port && endpoint.host === host;
+    if (!hasOwnName && !hasOwnAddress) continue;
+    const own = hasOwnName ? "name" : "address";
+    throw new GreetError("USAGE", `the peer ${target} has your own ${own}`, {
+      hint: "NAME and PORT are yours, PEER is someone else's",
     });
   }
 }
@@ -157,7 +151,7 @@ function useColor(input: Arguments, io: Io): boolean {
   if (when !== "auto") {
     throw new GreetError("USAGE", `--color takes auto, always or never, not ${quote(when)}`);
   }
-  // https://no-color.org and https://force-color.org: set to anything but nothing.
+  // https://no-color.org and https://force-color.org: set and not empty.
   if (io.env("NO_COLOR")) return false;
   if (io.env("FORCE_COLOR")) return true;
   return io.stdoutIsTerminal && io.env("TERM") !== "dumb";

@@ -1,70 +1,55 @@
 /**
- * `greet greet`: clients that greet a server, or the servers that share a name.
+ * `greet greet`: greets a server, or the servers that share a name, once for each name.
  *
  * @module
  */
 import type { Arguments } from "./arguments.ts";
 import type { GreetError } from "../base/errors.ts";
-import { exitCode, type Io, reportError, warn } from "./io.ts";
+import { exitCode } from "./exit_codes.ts";
+import type { Io } from "./io.ts";
+import { reportError, warn } from "./reports.ts";
 import { renounce } from "../base/permissions.ts";
-import type { Naming } from "../naming/open.ts";
 import { namingOf } from "./naming_options.ts";
 import { rendered } from "../terminal/rows.ts";
-import { isLocal, isTarget, parseTarget, type Target } from "../net/address.ts";
+import { isLocal } from "../net/address.ts";
 import { parseName, showable, toJson } from "../base/text.ts";
 import type { Outcome } from "../greeter/client_threads.ts";
+import { parseDestination } from "../greeter/destination.ts";
 import { clientTls, EXPOSED } from "./tls_options.ts";
 
-/** Greets once for each name; the exit code is that of the first failure in their order. */
+/** Greets once for each name; the exit code is that of the first failed name in the order given. */
 export async function greetCommand(input: Arguments, io: Io): Promise<number> {
-  const [whom, ...typedNames] = input.positionals(2, Infinity);
+  const [targetText, ...typedNames] = input.positionals(2, Infinity);
   const names = typedNames.map(parseName);
-  const known = await namingOf(input, io);
-  const naming = isTarget(whom) ? undefined : known;
-  const target = await checkWhomToGreet(whom, naming);
+  const naming = await namingOf(input, io);
+  const destination = parseDestination(targetText, naming);
+  const target = "target" in destination ? destination.target : undefined;
   const options = {
     maxTime: input.number("max-time", { above: 0, max: 86_400 }),
     threads: input.number("threads", { above: 0, max: 1_024, whole: true }),
     wait: input.flag("wait"),
     signal: io.signal,
-    naming,
     tls: await clientTls(input, target),
   };
-  // Threads are loaded from files.
-  renounce(["write"], [whom, known?.place]);
-  const { greetAll } = await import("../greeter/client_threads.ts");
-  const isNearby = target !== undefined && isLocal(target);
-  if (options.tls === undefined && !isNearby) warn(EXPOSED, io);
+  // Reading stays allowed: Workers load their modules from files.
+  renounce(["write"], [targetText, naming?.place]);
+  const { greetOnThreads } = await import("../greeter/client_threads.ts");
+  if (options.tls === undefined && !(target !== undefined && isLocal(target))) warn(EXPOSED, io);
   if (!input.flag("json") && !input.flag("quiet")) {
     names.forEach((_, index) => io.stdout.line(`Client ${index + 1} started`));
   }
   const errors: GreetError[] = [];
-  for await (const outcome of greetAll(whom, names, options)) {
+  for await (const outcome of greetOnThreads(destination, names, options)) {
     if ("error" in outcome) errors[outcome.index] = outcome.error;
     if (input.flag("json")) io.stdout.line(outcomeLine(outcome));
-    else tell(outcome, io);
+    else printOutcome(outcome, io);
   }
   if (io.signal.aborted) return exitCode("INTERRUPTED");
   const first = errors.find((error) => error !== undefined);
   return first === undefined ? 0 : exitCode(first.code);
 }
 
-/**
- * What makes no sense is to be said before anything else is.
- *
- * @returns the target; nothing where it is a name
- */
-async function checkWhomToGreet(
-  whom: string,
-  naming: Naming | undefined,
-): Promise<Target | undefined> {
-  if (naming === undefined) return parseTarget(whom);
-  parseName(whom);
-  const { openNames } = await import("../naming/open.ts");
-  openNames(naming.place, naming.options);
-}
-
-function tell(outcome: Outcome, io: Io): void {
+function printOutcome(outcome: Outcome, io: Io): void {
   const { name } = outcome;
   if ("error" in outcome) return reportError(outcome.error, io, `[${name}] `);
   const { greeting } = outcome;

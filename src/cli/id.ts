@@ -1,5 +1,5 @@
 /**
- * `greet id`: who we are to others, in a form that can be compared.
+ * `greet id`: shows identities in forms that people can compare.
  *
  * @module
  */
@@ -10,7 +10,7 @@ import { identitiesIn, type Identity, openIdentity, spokenCode } from "../identi
 import type { Io } from "./io.ts";
 import { parseName, showable, toJson } from "../base/text.ts";
 
-/** Shows one identity, which is made where there is none, or all that there are. */
+/** Shows one identity, creating it if necessary, or all of them. */
 export async function idCommand(input: Arguments, io: Io): Promise<number> {
   const [name] = input.positionals(0, 1);
   const home = homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
@@ -19,7 +19,7 @@ export async function idCommand(input: Arguments, io: Io): Promise<number> {
     : [await openIdentity(home, parseName(name))];
   if (identities.length === 0) {
     throw new GreetError("FAILED", `there is no identity in ${home} yet`, {
-      hint: "greet id NAME makes one; so does the first chat beyond this machine",
+      hint: "greet id NAME creates one; so does the first chat beyond this machine",
     });
   }
   const text = input.flag("json") ? idLine : idText;

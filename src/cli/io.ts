@@ -1,76 +1,26 @@
 /**
- * What the program has of the world around it, and how it tells what went wrong.
- *
- * Errors and warnings go to stderr, as one line each and a hint where there is something to do;
- * {@link exitCode} says with which code the program ends.
+ * The program's streams, environment and stop signal, as commands see them.
  *
  * @module
  */
-import { type ErrorCode, GreetError, STATUS_NAMES, type StatusName } from "../base/errors.ts";
 import type { Output } from "../base/output.ts";
-import { showable } from "../base/text.ts";
-import { RateLimit } from "../base/timing.ts";
 
-/** What the program has of the world around it. */
+/** The program's surroundings. */
 export interface Io {
-  /** What the command exists to produce. */
+  /** Results. */
   readonly stdout: Output;
-  /** Progress and errors. */
+  /** Errors, warnings and progress. */
   readonly stderr: Output;
-  /** What comes in. */
+  /** Input. */
   readonly stdin: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** Whether somebody types what comes in. */
+  /** Whether input is typed on a terminal. */
   readonly stdinIsTerminal: boolean;
-  /** Whether somebody reads what goes out. */
+  /** Whether stdout goes to a terminal. */
   readonly stdoutIsTerminal: boolean;
-  /** How wide the terminal is that stdout goes to; nothing where it is none. */
+  /** The width of the terminal that stdout goes to, in columns; undefined if it is none. */
   columns(): number | undefined;
-  /** An environment variable. */
+  /** The value of an environment variable. */
   env(name: string): string | undefined;
   /** Aborted when the program is asked to stop. */
   readonly signal: AbortSignal;
-}
-
-/**
- * The exit code: 1 our own fault, 2 usage, 64 + gRPC status when a call failed, 130 interrupted before
- * the work was done.
- */
-export function exitCode(code: ErrorCode): number {
-  switch (code) {
-    case "FAILED":
-      return 1;
-    case "USAGE":
-      return 2;
-    case "INTERRUPTED":
-      return 130;
-    default:
-      return 64 + STATUS_NAMES.indexOf(code satisfies StatusName);
-  }
-}
-
-/** Says what went wrong, and what can be done. */
-export function reportError({ message, hint }: GreetError, { stderr }: Io, about = ""): void {
-  stderr.line(`greet: error: ${about}${showable(message)}`);
-  if (hint !== undefined) stderr.line(`greet: hint: ${showable(hint)}`);
-}
-
-/** Says something that is no error, and that somebody should know. */
-export function warn(message: string, { stderr }: Io): void {
-  stderr.line(`greet: warning: ${message}`);
-}
-
-/** How often an error of the same kind is told, in milliseconds. */
-const SELDOM_MS = 60_000;
-
-/** Reports what anybody can cause: each kind, told by its hint, at most once a minute. */
-export function reportSeldom(io: Io): (error: GreetError) => void {
-  const seldom = new RateLimit<string | undefined>(SELDOM_MS);
-  return (error) => {
-    if (seldom.isDue(error.hint)) reportError(error, io);
-  };
-}
-
-/** Reports what a server did by mistake. */
-export function reportFault(io: Io): (error: unknown) => void {
-  return (error) => reportError(GreetError.from(error), io);
 }

@@ -1,8 +1,7 @@
 /**
- * What is registered with a naming service, printed for people or as lines of JSON.
+ * Prints registered names, as text or as lines of JSON: once, or every change.
  *
- * {@link printNames} prints what there is now, {@link printChanges} goes on; a naming
- * server's own log has the same wording.
+ * A naming server's log uses the same wording.
  *
  * @module
  */
@@ -12,39 +11,40 @@ import type { Names } from "../naming/names.ts";
 import { checkCount, type NamedEntry, type NamesEvent } from "../naming/naming_service.ts";
 import type { NameNews } from "../naming/names_server.ts";
 import type { Output } from "../base/output.ts";
+import { formatClock, formatDateTime } from "../base/local_time.ts";
 import { showable, toJson } from "../base/text.ts";
 
-/** Where to print, and how. */
+/** Where and how to print. */
 export interface PrintOptions {
   readonly stdout: Output;
   readonly stderr: Output;
-  /** Stops. */
+  /** Ends {@link printChanges}. */
   readonly signal: AbortSignal;
-  /** One JSON object a line. */
+  /** Print one JSON object a line. */
   readonly json: boolean;
-  /** Leaves out that there is nothing. */
+  /** Do not report an empty list. */
   readonly quiet: boolean;
 }
 
 /**
- * Prints all names that are held, ordered.
+ * Prints all registered names, in order.
  *
- * @throws {GreetError} where the naming service cannot be asked
+ * @throws {GreetError} if the naming service does not answer
  */
 export async function printNames(names: Names, options: PrintOptions): Promise<void> {
   const { stdout, stderr, signal, json, quiet } = options;
   const entries = await names.list({ signal });
   if (json) {
-    for (const entry of entries) stdout.line(toJson(plain(entry)));
+    for (const entry of entries) stdout.line(toJson(jsonOf(entry)));
     return;
   }
   const rows = entries.map((entry) => ({ ...entry, name: showable(entry.name) }));
   const [nameWidth, addressWidth] = [widest(rows, "name"), widest(rows, "address")];
   for (const { name, address, since } of rows) {
-    const when = since === undefined ? "" : `since ${localTime(since)}`;
+    const when = since === undefined ? "" : `since ${formatDateTime(since)}`;
     stdout.line(`${name.padEnd(nameWidth)}  ${address.padEnd(addressWidth)}  ${when}`.trimEnd());
   }
-  if (entries.length === 0 && !quiet) stderr.line(`Nobody is registered at ${names.address}.`);
+  if (entries.length === 0 && !quiet) stderr.line(`No names are registered at ${names.address}.`);
 }
 
 function widest(entries: readonly NamedEntry[], column: "name" | "address"): number {
@@ -52,10 +52,11 @@ function widest(entries: readonly NamedEntry[], column: "name" | "address"): num
 }
 
 /**
- * Prints who is registered, and every change, until the signal is aborted.
+ * Prints registered names, then every change, until the signal is aborted. A naming service that is
+ * lost is waited for.
  *
- * @param name whom to watch; everybody where it is missing
- * @throws {GreetError} where watching is refused; a naming service that is lost is waited for
+ * @param name the name to watch; undefined for all
+ * @throws {GreetError} if the service refuses the watch
  */
 export async function printChanges(
   names: Names,
@@ -77,10 +78,10 @@ export async function printChanges(
 }
 
 function changeText({ type, entry: { name, address } }: NameChange): string {
-  return `[${localTime(new Date()).slice(11, 16)}] ${whatHappened(type, name, address)}`;
+  return `[${formatClock(new Date())}] ${describe(type, name, address)}`;
 }
 
-function whatHappened(type: "held" | "freed", name: string, address: string): string {
+function describe(type: "held" | "freed", name: string, address: string): string {
   return `${showable(name)} is ${type === "held" ? "at" : "gone from"} ${showable(address)}`;
 }
 
@@ -91,30 +92,24 @@ function lostText({ message }: GreetError): string {
 function eventLine(event: NamesEvent): string {
   switch (event.type) {
     case "state":
-      return toJson({ type: "state", names: event.entries.map(plain) });
+      return toJson({ type: "state", names: event.entries.map(jsonOf) });
     case "lost":
       return toJson({ type: "error", ...event.error.toJSON() });
     default:
-      return toJson({ type: event.type, ...plain(event.entry) });
+      return toJson({ type: event.type, ...jsonOf(event.entry) });
   }
 }
 
-function plain({ name, address, shared, since, fingerprint }: NamedEntry) {
+function jsonOf({ name, address, shared, since, fingerprint }: NamedEntry) {
   return { name, address, shared, since: since?.toISOString(), fingerprint };
 }
 
-/** What a naming server's log says of a change. */
+/** A line of a naming server's log. */
 export function newsText({ kind, name, address }: NameNews): string {
-  return `[Names] ${whatHappened(kind, name, address)}`;
+  return `[Names] ${describe(kind, name, address)}`;
 }
 
-/** The same as a line of JSON. */
+/** The same line as JSON. */
 export function newsLine({ at, kind, name, address, fingerprint }: NameNews): string {
   return toJson({ type: kind, at: at.toISOString(), name, address, fingerprint });
-}
-
-/** `2026-11-23 17:24:05`, in local time. */
-function localTime(at: Date): string {
-  const local = new Date(at.getTime() - at.getTimezoneOffset() * 60_000);
-  return local.toISOString().slice(0, 19).replace("T", " ");
 }

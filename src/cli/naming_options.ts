@@ -1,56 +1,57 @@
 /**
- * Naming services as users ask for them: what the options mean together.
+ * Options about naming services: checks them together, and opens the service that they mean.
  *
- * Which one is meant is in `--names` or the environment; what is to be known about it before
- * anything is opened is found out here. The service itself is loaded when it is used.
+ * The service comes from `--names` or the environment. Its URL is parsed by `naming/service_url.ts`,
+ * before anything is opened or loaded.
  *
  * @module
  */
 import { type Arguments, quote } from "./arguments.ts";
 import { GreetError } from "../base/errors.ts";
-import { type Io, warn } from "./io.ts";
+import type { Io } from "./io.ts";
+import { warn } from "./reports.ts";
 import type { Names } from "../naming/names.ts";
 import { isExposed, isNearby, type NamingPlace, parsePlace } from "../naming/service_url.ts";
 import type { Naming } from "../naming/open.ts";
 import { formatEndpoint, isEndpoint, LOOPBACK } from "../net/address.ts";
 
-/** Which naming service is meant, if any. */
-export function placeOfNames(input: Arguments, io: Io): string | undefined {
-  // `--names ""` asks for none, whatever the environment says.
+/** The naming service to use, as it was typed; undefined for none. */
+export function serviceText(input: Arguments, io: Io): string | undefined {
+  // `--names ""` turns the environment's service off.
   return (input.string("names") ?? io.env("GREET_NAMES")) || undefined;
 }
 
-function parsed(input: Arguments, io: Io): NamingPlace | undefined {
-  const place = placeOfNames(input, io);
-  return place === undefined ? undefined : parsePlace(place, input.flag("plaintext"));
+function parsedService(input: Arguments, io: Io): NamingPlace | undefined {
+  const text = serviceText(input, io);
+  return text === undefined ? undefined : parsePlace(text, input.flag("plaintext"));
 }
 
 /**
- * Where only a naming service is called, options that are about it need one.
+ * Refuses options that need a naming service if there is none.
  *
- * @throws {GreetError} `USAGE` where there is none
+ * @throws {GreetError} `USAGE`
  */
-export function refuseIdleOptions(input: Arguments, io: Io): void {
-  const place = parsed(input, io);
-  if (input.flag("advertise") && place === undefined) {
-    throw input.usage("--advertise needs --names PLACE");
+export function requireService(input: Arguments, io: Io): void {
+  const service = parsedService(input, io);
+  if (input.flag("advertise") && service === undefined) {
+    throw input.usage("--advertise needs --names SERVICE");
   }
-  if (input.flag("cacert") && !place?.isSecure) {
+  if (input.flag("cacert") && !service?.isSecure) {
     throw input.usage("--cacert needs --names tls://HOST:PORT or etcds://HOST:PORT");
   }
 }
 
 /**
- * What is needed to open the naming service that is meant. Says so where what it is asked can be read
- * on the way.
+ * Everything that is needed to open the naming service, if there is one. Warns if others on the
+ * network can change its answers.
  *
- * @throws {GreetError} `USAGE` where it is none, `FAILED` for files that cannot be used
+ * @throws {GreetError} `USAGE` for an invalid service, `FAILED` for unusable files
  */
 export async function namingOf(input: Arguments, io: Io): Promise<Naming | undefined> {
-  const place = placeOfNames(input, io);
-  if (place === undefined) return undefined;
-  if (isExposed(parsed(input, io)!)) {
-    warn(`names at ${place} are not encrypted: whoever is on the network can change them`, io);
+  const [place, service] = [serviceText(input, io), parsedService(input, io)];
+  if (place === undefined || service === undefined) return undefined;
+  if (isExposed(service)) {
+    warn(`not encrypted: anyone on the network can change the answers of ${place}`, io);
   }
   const cacert = input.string("cacert");
   const { readPem } = await import("../net/certificates.ts");
@@ -59,8 +60,8 @@ export async function namingOf(input: Arguments, io: Io): Promise<Naming | undef
   return { place, options: { user, password, trusted, plaintext: input.flag("plaintext") } };
 }
 
-/** Opens the naming service that is meant; there must be one. Errors are those of {@link namingOf}. */
-export async function useNames(input: Arguments, io: Io): Promise<Names> {
+/** Opens the naming service, of which there must be one. Throws what {@link namingOf} does. */
+export async function openService(input: Arguments, io: Io): Promise<Names> {
   const [{ openNames }, naming] = await Promise.all([
     import("../naming/open.ts"),
     namingOf(input, io),
@@ -69,30 +70,30 @@ export async function useNames(input: Arguments, io: Io): Promise<Names> {
 }
 
 /**
- * The host under which others are told to call us.
+ * The host that others should call.
  *
- * @param host where we listen
- * @throws {GreetError} `USAGE` where nobody could
+ * @param host the host to listen on
+ * @throws {GreetError} `USAGE` if no one could call it
  */
-export function advertised(input: Arguments, host: string): string {
+export function advertisedHost(input: Arguments, host: string): string {
   const given = input.string("advertise");
   if (given !== undefined && !isEndpoint(formatEndpoint(given, 1))) {
     throw input.usage(`--advertise takes a host, not ${quote(given)}`);
   }
   if (given !== undefined || !["0.0.0.0", "::"].includes(host)) return given ?? host;
-  const message = `nobody can call ${host}, which is every address of this machine`;
-  const hint = "--advertise HOST says which one others are to call";
-  throw new GreetError("USAGE", message, { hint });
+  throw new GreetError("USAGE", `${host} is not an address that others can call`, {
+    hint: "add --advertise HOST, the address of this machine that they should call",
+  });
 }
 
-/** Whether the naming service that is meant, if any, is on this machine. */
-export function hasNamesNearby(input: Arguments, io: Io): boolean {
-  const place = parsed(input, io);
-  return place === undefined || isNearby(place);
+/** Whether the naming service is on this machine; true if there is none. */
+export function isServiceLocal(input: Arguments, io: Io): boolean {
+  const service = parsedService(input, io);
+  return service === undefined || isNearby(service);
 }
 
-/** Whoever deals with other machines and can be called from this one only may have forgotten it. */
-export function hintAtHost(input: Arguments, host: string, io: Io): void {
+/** Reminds the user of `--host`, which is easily forgotten when other machines are involved. */
+export function hintAboutHost(input: Arguments, host: string, io: Io): void {
   if (host !== LOOPBACK || input.flag("advertise")) return;
-  io.stderr.line(`greet: hint: nobody on another machine can call ${host}; see --host`);
+  io.stderr.line(`greet: hint: other machines cannot reach ${host}; see --host`);
 }

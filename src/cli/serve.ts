@@ -1,62 +1,61 @@
 /**
- * `greet serve`: a greeting server, and perhaps a name for it.
+ * `greet serve`: runs a greeting server, and registers a name for it.
  *
  * @module
  */
 import type { Arguments } from "./arguments.ts";
 import type { GreetRequest } from "../greeter/server.ts";
-import { type Io, reportError, reportFault, reportSeldom, warn } from "./io.ts";
+import type { Io } from "./io.ts";
+import { reportError, reportFault, reportSparingly } from "./reports.ts";
+import { finishStartUp } from "./start_up.ts";
 import { renounce } from "../base/permissions.ts";
 import type { ClaimStatus, Names } from "../naming/names.ts";
 import {
-  advertised,
-  hasNamesNearby,
-  hintAtHost,
-  placeOfNames,
-  refuseIdleOptions,
-  useNames,
+  advertisedHost,
+  hintAboutHost,
+  isServiceLocal,
+  openService,
+  requireService,
+  serviceText,
 } from "./naming_options.ts";
 import { type LogFormat, logLine } from "../greeter/request_log.ts";
 import type { Server } from "../rpc/server.ts";
 import type { ServerTls } from "../net/server_tls.ts";
-import { formatEndpoint, isLoopback, LOOPBACK, parsePort } from "../net/address.ts";
-import { parseName, toJson } from "../base/text.ts";
+import { formatEndpoint, LOOPBACK, parsePort } from "../net/address.ts";
+import { parseName } from "../base/text.ts";
 import { aborted } from "../base/timing.ts";
-import { EXPOSED, serverTls } from "./tls_options.ts";
+import { serverTls } from "./tls_options.ts";
 
-/** Serves until it is asked to stop. */
+/** Serves until the program is asked to stop. */
 export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const [portText = "0"] = input.positionals(0, 1);
   const port = parsePort(portText);
   const host = input.string("host") ?? LOOPBACK;
-  const name = nameToServeAs(input, io);
-  const advertise = name === undefined ? undefined : advertised(input, host);
+  const name = nameToRegister(input, io);
+  const advertise = name === undefined ? undefined : advertisedHost(input, host);
   const tls = serverTls(input, host);
-  const threads = threadsToServeOn(input);
-  renounce(["write"], [placeOfNames(input, io)]);
+  const threads = threadCount(input);
+  renounce(["write"], [serviceText(input, io)]);
   const format = input.flag("json") ? "json" : "text";
-  await using server = await open({ host, port, tls, threads, format }, io);
-  await using names = name === undefined ? undefined : await useNames(input, io);
-  // Modules are read until here, certificates now and then.
-  const readsNothing = tls === undefined && !input.flag("cacert");
-  if (readsNothing) renounce(["read"], [placeOfNames(input, io)]);
-  if (tls === undefined && !isLoopback(host)) warn(EXPOSED, io);
-  if (input.flag("json")) {
-    io.stdout.line(toJson({ type: "listening", host, port: server.port }));
-  } else if (!input.flag("quiet")) {
-    io.stdout.line(`Server started, listening on ${server.port}`);
-  }
+  await using server = await startGreeter({ host, port, tls, threads, format }, io);
+  await using names = name === undefined ? undefined : await openService(input, io);
+  // All modules have been loaded; certificates are read again when they change.
+  const readsFiles = tls !== undefined || input.flag("cacert");
+  const isSecure = tls !== undefined;
+  const service = serviceText(input, io);
+  const started = { title: "Server", host, port: server.port, isSecure, readsFiles, service };
+  finishStartUp(started, input, io);
   if (names !== undefined) {
-    if (!hasNamesNearby(input, io)) hintAtHost(input, host, io);
+    if (!isServiceLocal(input, io)) hintAboutHost(input, host, io);
     await register(names, name!, formatEndpoint(advertise!, server.port), io);
   }
   await aborted(io.signal);
-  // Whoever looks for the name is to know before we stop.
+  // Clients must learn that the name is gone before the server stops.
   await names?.[Symbol.asyncDispose]();
   return 0;
 }
 
-interface Opening {
+interface GreeterOptions {
   readonly host: string;
   readonly port: number;
   readonly tls: ServerTls | undefined;
@@ -64,9 +63,12 @@ interface Opening {
   readonly format: LogFormat;
 }
 
-/** Serves, and logs each request. */
-async function open({ threads, format, ...where }: Opening, io: Io): Promise<Server> {
-  const listeners = { onFault: reportFault(io), onRefused: reportSeldom(io) };
+/** Starts a server that logs each request. */
+async function startGreeter(
+  { threads, format, ...where }: GreeterOptions,
+  io: Io,
+): Promise<Server> {
+  const listeners = { onFault: reportFault(io), onRefused: reportSparingly(io) };
   const log = (lines: string) => {
     io.stdout.log(lines);
     return io.stdout.ready();
@@ -80,25 +82,25 @@ async function open({ threads, format, ...where }: Opening, io: Io): Promise<Ser
   return await serveOnThreads({ ...where, threads, format, log, ...listeners });
 }
 
-function threadsToServeOn(input: Arguments): number {
+function threadCount(input: Arguments): number {
   const threads = input.number("threads", { above: 0, max: 64, whole: true }) ?? 1;
   if (threads === 1 || Deno.build.os === "linux") return threads;
-  throw input.usage("--threads needs Linux: elsewhere a port is not shared out among threads");
+  throw input.usage("--threads needs Linux; other systems do not balance a shared port");
 }
 
-/** The name of `--as`, if there is one. */
-function nameToServeAs(input: Arguments, io: Io): string | undefined {
-  refuseIdleOptions(input, io);
+/** The name to register, if any. */
+function nameToRegister(input: Arguments, io: Io): string | undefined {
+  requireService(input, io);
   const name = input.string("as");
   if (name === undefined && !input.flag("names")) return undefined;
   if (name === undefined) throw input.usage("--names needs --as NAME");
-  if (placeOfNames(input, io) === undefined) throw input.usage("--as needs --names PLACE");
+  if (serviceText(input, io) === undefined) throw input.usage("--as needs --names SERVICE");
   return parseName(name);
 }
 
 async function register(names: Names, name: string, address: string, io: Io): Promise<void> {
-  const tell = (standing: ClaimStatus) => {
-    if (standing.state !== "held") reportError(standing.error, io, `${name} is not registered: `);
+  const onChange = (status: ClaimStatus) => {
+    if (status.state !== "held") reportError(status.error, io, `${name} is not registered: `);
   };
-  tell((await names.register({ name, address, shared: true }, tell)).status);
+  onChange((await names.register({ name, address, shared: true }, onChange)).status);
 }

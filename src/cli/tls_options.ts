@@ -1,9 +1,9 @@
 /**
- * TLS as users ask for it: what the options mean together, and what holds without any.
+ * TLS options: checks them together, and decides what is encrypted.
  *
- * What stays on this machine is not encrypted unless that is asked for, everything else is unless
- * `--plaintext` says that it is not to be; the words are those of grpcurl. What contradicts itself is
- * refused before anything is opened; what is in the files is read by `certificates.ts`.
+ * Traffic within this machine is plaintext unless TLS is asked for; all other traffic is encrypted
+ * unless `--plaintext` is given. The options are named like grpcurl's. Contradictions are refused
+ * before anything is opened.
  *
  * @module
  */
@@ -14,11 +14,11 @@ import type { ServerTls } from "../net/server_tls.ts";
 import { isLocal, isLoopback, parseTarget, type Target } from "../net/address.ts";
 
 /**
- * What a server is to show and ask for.
+ * The certificate files of a server.
  *
- * @param host where it listens
- * @returns nothing where it is not to speak TLS
- * @throws {GreetError} `USAGE` for what makes no sense
+ * @param host the address to listen on
+ * @returns undefined for plaintext
+ * @throws {GreetError} `USAGE` for options that contradict each other
  */
 export function serverTls(input: Arguments, host: string): ServerTls | undefined {
   const [cert, key, clientCa] = ["cert", "key", "client-ca"].map((name) => input.string(name));
@@ -27,17 +27,17 @@ export function serverTls(input: Arguments, host: string): ServerTls | undefined
   if (clientCa !== undefined && cert === undefined) throw input.usage("--client-ca needs --cert");
   if (cert !== undefined) return { cert, key: key!, clientCa };
   if (input.flag("plaintext") || isLoopback(host)) return undefined;
-  const message = `${host} is beyond this machine, and what is said there would not be encrypted`;
-  throw new GreetError("USAGE", message, { hint: "give --cert and --key, or say --plaintext" });
+  const message = `other machines can reach ${host}, and connections would not be encrypted`;
+  throw new GreetError("USAGE", message, { hint: "add --cert and --key, or --plaintext" });
 }
 
 /**
- * How a client is to speak TLS.
+ * How a client uses TLS.
  *
- * @param target whom it calls; nothing where that is a name, of which nobody knows yet where it is.
- *   Then what is given for the naming service is no reason to speak TLS on this machine
- * @returns nothing where it is not to
- * @throws {GreetError} `USAGE` for what makes no sense, `FAILED` for files that cannot be used
+ * @param target the server to call; undefined if only its name is known. In that case `--cacert` and
+ *   `--cert` may be meant for the naming service, so they do not turn TLS on within this machine
+ * @returns undefined for plaintext
+ * @throws {GreetError} `USAGE` for options that contradict each other, `FAILED` for unusable files
  */
 export async function clientTls(
   input: Arguments,
@@ -46,27 +46,27 @@ export async function clientTls(
   checkPair(input);
   for (const option of ["tls", "insecure", "cacert", "cert"]) exclude(input, "plaintext", option);
   exclude(input, "insecure", "cacert");
-  const reasons = ["tls", "insecure", ...target === undefined ? [] : ["cacert", "cert"]];
-  const isAsked = reasons.some((name) => input.flag(name));
+  const turnsOn = ["tls", "insecure", ...target === undefined ? [] : ["cacert", "cert"]];
+  const isTurnedOn = turnsOn.some((name) => input.flag(name));
   if (input.flag("plaintext")) return undefined;
-  if (!isAsked && target !== undefined && isLocal(target)) return undefined;
+  if (!isTurnedOn && target !== undefined && isLocal(target)) return undefined;
   const [cacert, cert, key] = ["cacert", "cert", "key"].map((name) => input.string(name));
   const { readKeyPair, readPem } = await import("../net/certificates.ts");
   return {
     insecure: input.flag("insecure"),
-    beyondLoopback: !isAsked && target === undefined,
+    beyondLoopback: !isTurnedOn && target === undefined,
     ...cacert !== undefined && { trusted: readPem(cacert, "certificate") },
     ...cert !== undefined && { own: readKeyPair(cert, key!) },
   };
 }
 
 /**
- * Whether a chat is encrypted: all of it, or nothing.
+ * Whether a chat is encrypted. It is encrypted as a whole or not at all.
  *
- * @param hosts where it listens, and where others are told to call
- * @param targets whom it calls, as far as that is known
- * @returns and whether it leaves this machine
- * @throws {GreetError} `USAGE` for what makes no sense
+ * @param hosts the address to listen on, and the one that others should call
+ * @param targets the peers' targets, as far as they are known
+ * @returns whether it is encrypted, and whether it leaves this machine
+ * @throws {GreetError} `USAGE` for options that contradict each other, or an invalid target
  */
 export function chatTls(
   input: Arguments,
@@ -86,9 +86,9 @@ function checkPair(input: Arguments): void {
 
 function exclude(input: Arguments, one: string, other: string): void {
   if (!input.flag(one) || !input.flag(other)) return;
-  throw input.usage(`--${one} and --${other} exclude each other`);
+  throw input.usage(`--${one} and --${other} cannot be combined`);
 }
 
-/** What is to be said where nothing is encrypted although it leaves this machine. */
+/** The warning about plaintext that leaves this machine. */
 export const EXPOSED =
-  "not encrypted: whoever is on the network can read this, change it, and pose as anybody";
+  "not encrypted: anyone on the network can read and change messages, and pose as anyone";

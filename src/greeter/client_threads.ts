@@ -1,44 +1,42 @@
 /**
- * Several clients at the same time, each on a thread of its own.
+ * Many clients at once, on several threads.
  *
- * {@link greetAll} shares names out among Workers and passes their outcomes on
- * as they come. This file is also what each Worker runs: it is its own entry
- * point, so that a bundle or a compiled binary needs no second one.
+ * {@link greetAll} deals names out to Workers and yields their outcomes as they arrive. Each Worker
+ * runs this same file, so a compiled binary needs no second entry point.
  *
  * @module
  */
 import { GreetError, type PlainError } from "../base/errors.ts";
 import type { GreetOptions } from "./client.ts";
+import { type Destination, parseDestination } from "./destination.ts";
 import type { Names } from "../naming/names.ts";
 import type { Naming } from "../naming/open.ts";
 import type { ClientTls } from "../rpc/credentials.ts";
-import { isTarget, parseTarget } from "../net/address.ts";
 
 /** How one greeting ended. */
 export type Outcome =
   & {
-    /** The name's place in the list, from 0. */
+    /** The name's index in the list, from 0. */
     readonly index: number;
-    /** Who greeted. */
+    /** The name to be greeted by. */
     readonly name: string;
   }
   & ({ readonly greeting: string } | { readonly error: GreetError });
 
 /** How to greet with several names. */
 export interface GreetAllOptions extends Omit<GreetOptions, "names"> {
-  /** Who knows where names are; each thread asks for itself. */
+  /** A naming service: the target may then be a name. Each thread opens its own connection. */
   naming?: Naming;
   /**
-   * On how many threads (default: one for each name, up to the number of
-   * cores). The first is the thread that is there; each other one, a Worker, costs 70 ms.
+   * The number of threads (default: one for each name, up to the number of cores). The first is
+   * the current thread; each further one is a Worker, which takes 70 ms to start.
    */
   threads?: number;
 }
 
-/** What a Worker is told to do. */
+/** One thread's share of the work, as plain data. */
 interface Job {
-  readonly target: string;
-  readonly naming?: Naming;
+  readonly destination: Destination<Naming>;
   readonly clients: readonly { readonly index: number; readonly name: string }[];
   readonly options: {
     readonly maxTime?: number;
@@ -47,7 +45,7 @@ interface Job {
   };
 }
 
-/** An {@link Outcome} that can cross from one thread to another. */
+/** An {@link Outcome} as plain data. */
 type PlainOutcome =
   & { readonly index: number; readonly name: string }
   & ({ readonly greeting: string } | { readonly error: PlainError });
@@ -55,11 +53,13 @@ type PlainOutcome =
 /**
  * Greets a server once for each name, all at the same time.
  *
- * @param target whom to call
- * @param names who is greeting
- * @returns the outcomes, in the order in which they come; a failure is an
- *   outcome, too. It ends after the last one, or when the signal is aborted
- * @throws {GreetError} `USAGE` for a target or a naming service that is none
+ * @param target a port, `host:port` or any other target; with {@link GreetAllOptions.naming}, also
+ *   a name
+ * @param names the names to be greeted by
+ * @param options threads, deadline, naming service and TLS
+ * @returns the outcomes in the order in which they arrive, failures included. Ends after the last
+ *   one, or when the signal is aborted
+ * @throws {GreetError} `USAGE` for an invalid target or naming service
  *
  * @example
  * ```ts
@@ -79,27 +79,31 @@ export async function* greetAll(
   names: readonly string[],
   options: GreetAllOptions = {},
 ): AsyncGenerator<Outcome> {
+  yield* greetOnThreads(parseDestination(target, options.naming), names, options);
+}
+
+/** Like {@link greetAll}, with a destination that has been parsed. */
+export async function* greetOnThreads(
+  destination: Destination<Naming>,
+  names: readonly string[],
+  options: Omit<GreetAllOptions, "naming"> = {},
+): AsyncGenerator<Outcome> {
   const { threads = navigator.hardwareConcurrency, maxTime, wait, tls, signal } = options;
-  const naming = isTarget(target) ? undefined : options.naming;
-  // What cannot be called is to be known before there are threads.
-  if (naming === undefined) parseTarget(target);
-  else await (await open(naming))[Symbol.asyncDispose]();
-  const jobs = shareOut(names, threads).map((clients) => ({
-    target,
-    naming,
-    clients,
-    options: { maxTime, wait, tls },
-  }));
+  // An invalid naming service must be reported before any thread starts.
+  await using owner = new AsyncDisposableStack();
+  const opened = await open(destination, owner);
+  const jobs = shareOut(names, threads)
+    .map((clients): Job => ({ destination, clients, options: { maxTime, wait, tls } }));
   const stop = new AbortController();
   const { readable, writable } = new TransformStream<PlainOutcome, PlainOutcome>();
   const outcomes = writable.getWriter();
   const report = (outcome: PlainOutcome) => void outcomes.write(outcome).catch(() => {});
   const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
-  // The other threads load what they need while this one does the same.
   const [own, ...others] = jobs;
   const running = Promise.all([
+    // The Workers load their modules while this thread loads its own.
     ...others.map((job) => runInWorker(job, report, either)),
-    runJob(own, report, either),
+    runClients(own, opened, report, either),
   ]).then(() => outcomes.close()).catch(() => {});
   try {
     for await (const outcome of readable) yield revive(outcome);
@@ -109,10 +113,10 @@ export async function* greetAll(
   }
 }
 
-/** Deals the names out like cards. */
-function shareOut(names: readonly string[], hands: number): Job["clients"][] {
+/** Deals the names out to threads, one at a time, like cards. */
+function shareOut(names: readonly string[], threads: number): Job["clients"][] {
   const dealt = Array.from(
-    { length: Math.max(1, Math.min(hands, names.length)) },
+    { length: Math.max(1, Math.min(threads, names.length)) },
     (): { index: number; name: string }[] => [],
   );
   names.forEach((name, index) => dealt[index % dealt.length].push({ index, name }));
@@ -126,18 +130,32 @@ function revive(outcome: PlainOutcome): Outcome {
 
 type Report = (outcome: PlainOutcome) => void;
 
-/** Opens a naming service; where everybody is called by their address, none has to be loaded. */
-async function open({ place, options }: Naming): Promise<Names> {
+/** Opens the naming service that a destination needs, if any. Not loaded otherwise. */
+async function open(
+  destination: Destination<Naming>,
+  owner: AsyncDisposableStack,
+): Promise<Destination<Names>> {
+  if ("target" in destination) return destination;
+  const { name, service: { place, options } } = destination;
   const { openNames } = await import("../naming/open.ts");
-  return openNames(place, options);
+  return { name, service: owner.use(openNames(place, options)) };
 }
 
-/** Does a job on this thread. */
-async function runJob(job: Job, report: Report, signal?: AbortSignal) {
+/** Does a job in a Worker. */
+async function runJob(job: Job, report: Report): Promise<void> {
+  await using owner = new AsyncDisposableStack();
+  await runClients(job, await open(job.destination, owner), report);
+}
+
+/** Greets with all clients of a job on the current thread. */
+async function runClients(
+  { clients, options }: Job,
+  destination: Destination<Names>,
+  report: Report,
+  signal?: AbortSignal,
+): Promise<void> {
   const { GreeterClient } = await import("./client.ts");
-  const { target, naming, clients, options } = job;
-  await using names = naming && await open(naming);
-  using greeter = new GreeterClient(target, { ...options, names, signal });
+  using greeter = new GreeterClient(destination, { ...options, signal });
   await Promise.all(clients.map(async (client) => {
     try {
       report({ ...client, greeting: await greeter.greet(client.name) });
@@ -150,21 +168,21 @@ async function runJob(job: Job, report: Report, signal?: AbortSignal) {
 
 const WORKER_NAME = "greet: clients";
 
-/** Does a job on another thread. */
+/** Starts a Worker, and has it do a job. */
 async function runInWorker(job: Job, report: Report, signal: AbortSignal): Promise<void> {
   if (signal.aborted) return;
-  const missing = new Map(job.clients.map((client) => [client.index, client]));
+  const pending = new Map(job.clients.map((client) => [client.index, client]));
   const { promise: done, resolve } = Promise.withResolvers<void>();
   const worker = new Worker(import.meta.url, { type: "module", name: WORKER_NAME });
   worker.onmessage = ({ data }: MessageEvent<PlainOutcome>) => {
-    missing.delete(data.index);
+    pending.delete(data.index);
     report(data);
-    if (missing.size === 0) resolve();
+    if (pending.size === 0) resolve();
   };
   worker.onerror = (event) => {
     event.preventDefault();
-    const error = new GreetError("FAILED", `a thread ended: ${event.message}`).toJSON();
-    for (const client of missing.values()) report({ ...client, error });
+    const error = new GreetError("FAILED", `a thread failed: ${event.message}`).toJSON();
+    for (const client of pending.values()) report({ ...client, error });
     resolve();
   };
   const abort = () => resolve();
@@ -175,7 +193,7 @@ async function runInWorker(job: Job, report: Report, signal: AbortSignal): Promi
   worker.terminate();
 }
 
-/** The part of a Worker's global scope that it takes to be one. */
+/** The part of a Worker's global scope that is used here. */
 interface WorkerScope {
   readonly name?: string;
   onmessage: (event: MessageEvent<Job>) => void;

@@ -1,15 +1,15 @@
 /**
- * How a greeting server logs: a line for each request, to read or for programs.
+ * Formats a greeting server's log: one line for each request, as text or JSON.
  *
  * @module
  */
 import type { GreetRequest } from "./server.ts";
 import { showable, toJson } from "../base/text.ts";
 
-/** What a log looks like. */
+/** The format of a log. */
 export type LogFormat = "text" | "json";
 
-/** A line without its end, for a request that was answered or refused. */
+/** A line, without its line break, for a request that was answered or refused. */
 export function logLine(request: GreetRequest, format: LogFormat): string {
   return format === "json" ? asJson(request) : asText(request);
 }

@@ -1,8 +1,8 @@
 /**
- * The greeting service.
+ * The greeting server.
  *
- * {@link serveGreeter} answers `Greet` with `Hello, NAME.` Who was greeted is reported to whoever
- * runs the server; nothing is printed here.
+ * {@link serveGreeter} answers `Greet` with `Hello, NAME.` Requests are passed to a callback; nothing
+ * is printed here.
  *
  * @module
  */
@@ -15,11 +15,11 @@ import { LOOPBACK } from "../net/address.ts";
 import { nameProblem } from "../base/text.ts";
 import { GREETER } from "../rpc/services.ts";
 
-/** One request to a greeting server, after it was answered. */
+/** A request to a greeting server. */
 export interface GreetRequest {
-  /** When it came in. */
+  /** When it arrived. */
   readonly at: Date;
-  /** The name in it, exactly as it was sent: text from somebody else. */
+  /** The name in it, exactly as it was sent. Use `showable` before printing it. */
   readonly name: string;
   /** The caller's address, such as `127.0.0.1:41234`. */
   readonly from: string;
@@ -34,25 +34,26 @@ export interface ServeGreeterOptions {
   /** The port to listen on, 0 for a free one (default 0). */
   port?: number;
   /**
-   * Gets each request. The answer goes out once what it returns has settled, so
-   * a log that cannot keep up slows the callers down instead of growing.
+   * Called with each request. The answer waits until the returned promise has settled, so a log
+   * that cannot keep up slows callers down instead of filling the memory.
    */
   onRequest?: (request: GreetRequest) => void | Promise<void>;
-  /** Gets what failed by mistake inside the server; by default it goes to the console. */
+  /** Called with unexpected failures inside the server (default: print them to the console). */
   onFault?: (error: unknown) => void;
-  /** Speaks TLS, and nothing else. */
+  /** Uses TLS, and refuses plaintext. */
   tls?: ServerTls;
-  /** Gets who could not finish a handshake, and what they have to change. */
+  /** Called when a caller fails the handshake, with what has to change. */
   onRefused?: (error: GreetError) => void;
-  /** Shares its port with other servers that do; Linux shares the connections out among them. */
+  /** Shares the port with other servers that do the same; Linux spreads connections over them. */
   sharesPort?: boolean;
 }
 
 /**
- * Serves greetings, with health checking and reflection.
+ * Starts a greeting server, with health checking and reflection.
  *
- * @returns the running server; its `port` is the one that was chosen
- * @throws {GreetError} `FAILED` where the port, the host or the certificate cannot be had
+ * @param options where to listen, and callbacks
+ * @returns the running server; its `port` is the one it listens on
+ * @throws {GreetError} `FAILED` if the port, the host or the certificate cannot be used
  *
  * @example
  * ```ts
@@ -89,7 +90,7 @@ export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<S
   });
 }
 
-/** A name is short; what else there may be in a request is no business of ours, but has to fit. */
+/** Names are short; this leaves room for fields that are unknown here. */
 const MAX_REQUEST_BYTES = 64_000;
 
 function record(name: string, { from }: IncomingCall, error?: GreetError): GreetRequest {

@@ -1,9 +1,9 @@
 /**
- * A greeting server on several threads, which share its port.
+ * A greeting server on several threads that share its port.
  *
- * Each thread is a Worker that listens by itself; the system shares connections out among them
- * (`SO_REUSEPORT`, socket(7)), and a connection stays with its thread. What they log comes here as
- * text, a batch at a time. This file is also what each Worker runs.
+ * Each thread is a Worker that listens by itself; the system spreads connections over them
+ * (`SO_REUSEPORT`, socket(7)). Workers send their logs here in batches. Each Worker runs this same
+ * file.
  *
  * @module
  */
@@ -16,7 +16,7 @@ import { type LogFormat, logLine } from "./request_log.ts";
 import type { Server } from "../rpc/server.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 
-/** What each thread has to know. */
+/** What each thread serves, as plain data. */
 interface Job {
   readonly host: string;
   readonly port: number;
@@ -26,13 +26,13 @@ interface Job {
 
 /** How to serve on several threads. */
 export interface ServeOnThreadsOptions extends Job {
-  /** On how many. */
+  /** The number of threads. */
   readonly threads: number;
-  /** Gets what is logged, some lines at a time. A thread's callers wait until what it returns has settled. */
+  /** Called with batches of log lines. A thread's callers wait until the promise has settled. */
   readonly log: (lines: string) => void | Promise<void>;
-  /** Gets what failed by mistake. */
+  /** Called with unexpected failures. */
   readonly onFault: (error: GreetError) => void;
-  /** Gets who could not finish a handshake, and what they have to change. */
+  /** Called when a caller fails the handshake, with what has to change. */
   readonly onRefused: (error: GreetError) => void;
 }
 
@@ -49,10 +49,10 @@ type FromThread =
 const WORKER_NAME = "greet: server";
 
 /**
- * Serves greetings on several threads. A thread that ends by mistake ends the program.
+ * Starts a greeting server on several threads. A thread that crashes ends the program.
  *
- * @returns the running server, once all threads listen
- * @throws {GreetError} `FAILED` where the port, the host or the certificate cannot be had
+ * @returns the running server, when all threads listen
+ * @throws {GreetError} `FAILED` if the port, the host or the certificate cannot be used
  */
 export async function serveOnThreads(options: ServeOnThreadsOptions): Promise<Server> {
   const port = await freePort(options.host, options.port);
@@ -70,7 +70,7 @@ export async function serveOnThreads(options: ServeOnThreadsOptions): Promise<Se
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
 }
 
-/** A port that is to be shared can be had although others have it already, if they share it, too. */
+/** Makes sure that the port is free: a shared port can also be taken while others share it. */
 async function freePort(host: string, port: number): Promise<number> {
   const listener = new Listener({ onConnection: (socket) => socket.destroy() });
   const free = await listener.listen(host, port);
@@ -78,7 +78,7 @@ async function freePort(host: string, port: number): Promise<number> {
   return free;
 }
 
-/** One thread, seen from the one that started it. */
+/** A Worker, seen from the thread that started it. */
 class Thread {
   readonly #options: ServeOnThreadsOptions;
   readonly #worker = new Worker(import.meta.url, { type: "module", name: WORKER_NAME });
@@ -87,17 +87,17 @@ class Thread {
 
   constructor(options: ServeOnThreadsOptions) {
     this.#options = options;
-    this.#worker.onmessage = ({ data }: MessageEvent<FromThread>) => void this.#hear(data);
+    this.#worker.onmessage = ({ data }: MessageEvent<FromThread>) => void this.#receive(data);
   }
 
   async serve(port: number): Promise<void> {
     const { host, format, tls } = this.#options;
-    this.#tell({ type: "serve", job: { host, port, format, tls } });
+    this.#send({ type: "serve", job: { host, port, format, tls } });
     await this.#listening.promise;
   }
 
   async stop(graceMs: number): Promise<void> {
-    this.#tell({ type: "stop", graceMs });
+    this.#send({ type: "stop", graceMs });
     await this.#stopped.promise;
     this.terminate();
   }
@@ -106,11 +106,11 @@ class Thread {
     this.#worker.terminate();
   }
 
-  #tell(message: ToThread): void {
+  #send(message: ToThread): void {
     this.#worker.postMessage(message);
   }
 
-  async #hear(message: FromThread): Promise<void> {
+  async #receive(message: FromThread): Promise<void> {
     switch (message.type) {
       case "listening":
         return this.#listening.resolve();
@@ -118,7 +118,7 @@ class Thread {
         return this.#stopped.resolve();
       case "lines":
         await this.#options.log(new TextDecoder().decode(message.bytes).trimEnd());
-        return this.#tell({ type: "logged" });
+        return this.#send({ type: "logged" });
       case "failed":
         return this.#listening.reject(GreetError.fromJSON(message.error));
       case "fault":
@@ -129,15 +129,15 @@ class Thread {
   }
 }
 
-/** The part of a Worker's global scope that it takes to be one. */
+/** The part of a Worker's global scope that is used here. */
 interface WorkerScope {
   readonly name?: string;
   onmessage: (event: MessageEvent<ToThread>) => void;
   postMessage(message: FromThread): void;
 }
 
-/** The same thread, seen from itself. */
-class ThreadItself {
+/** A Worker, seen from inside. */
+class ServerWorker {
   readonly #scope: WorkerScope;
   readonly #output = new Output({ write: (bytes) => this.#log(bytes) });
   #logged = Promise.withResolvers<void>();
@@ -145,10 +145,10 @@ class ThreadItself {
 
   constructor(scope: WorkerScope) {
     this.#scope = scope;
-    scope.onmessage = ({ data }) => void this.#hear(data);
+    scope.onmessage = ({ data }) => void this.#receive(data);
   }
 
-  async #hear(message: ToThread): Promise<void> {
+  async #receive(message: ToThread): Promise<void> {
     switch (message.type) {
       case "serve":
         return await this.#serve(message.job);
@@ -162,7 +162,7 @@ class ThreadItself {
   }
 
   async #serve({ format, ...job }: Job): Promise<void> {
-    const tell = (type: "failed" | "fault" | "refused") => (error: unknown) =>
+    const sendError = (type: "failed" | "fault" | "refused") => (error: unknown) =>
       this.#scope.postMessage({ type, error: GreetError.from(error).toJSON() });
     const log = (request: GreetRequest) => {
       this.#output.log(logLine(request, format));
@@ -173,18 +173,18 @@ class ThreadItself {
         ...job,
         sharesPort: true,
         onRequest: log,
-        onFault: tell("fault"),
-        onRefused: tell("refused"),
+        onFault: sendError("fault"),
+        onRefused: sendError("refused"),
       });
-      // Modules are read until here, certificates now and then.
+      // All modules have been loaded; certificates are read again when they change.
       if (job.tls === undefined) renounce(["read"], []);
       this.#scope.postMessage({ type: "listening" });
     } catch (error) {
-      tell("failed")(error);
+      sendError("failed")(error);
     }
   }
 
-  /** Resolves when whoever reads the log is done with it. */
+  /** Resolves when the main thread has taken the lines. */
   async #log(bytes: Uint8Array): Promise<number> {
     this.#logged = Promise.withResolvers();
     this.#scope.postMessage({ type: "lines", bytes });
@@ -194,4 +194,4 @@ class ThreadItself {
 }
 
 const scope = globalThis as unknown as WorkerScope;
-if (scope.name === WORKER_NAME) new ThreadItself(scope);
+if (scope.name === WORKER_NAME) new ServerWorker(scope);

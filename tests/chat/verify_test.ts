@@ -88,7 +88,7 @@ Deno.test("a chat does not start with a malformed known_peers file", async () =>
 
 Deno.test("a chat with another machine is encrypted by default, and hints that it cannot be reached", async () => {
   const { out, err } = await run(["chat", "Alice", "0", "bob.invalid:55555", "--linger", "0.1"]);
-  assert.match(err, /^greet: hint: nobody on another machine can call 127\.0\.0\.1; see --host\n/);
+  assert.match(err, /^greet: hint: other machines cannot reach 127\.0\.0\.1; see --host\n/);
   assert.doesNotMatch(out + err, /not encrypted/);
   const plain = await run(
     ["chat", "Alice", "0", "bob.invalid:55555", "--linger", "0.1", "--plaintext"],

@@ -1,4 +1,4 @@
-/** Two chats as processes, in pipes. */
+/** Chats as processes with piped input and output. */
 import assert from "node:assert/strict";
 import { Peer } from "../../mod.ts";
 import {
@@ -14,17 +14,17 @@ import { dial } from "../../src/rpc/client.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
 
-/** The transcript of one side, with the time of day taken out. */
-function untimed(text: string): string {
+/** A transcript with the same time of day in every line. */
+function withoutTimes(text: string): string {
   return text.replaceAll(/^\[\d\d:\d\d\] /gm, "[17:24] ");
 }
 
-function chatOf(name: string, other: string, ...lines: string[]): string {
+function transcriptOf(name: string, other: string, ...lines: string[]): string {
   const welcome = `Welcome, ${name}. You are chatting with ${other}.`;
   return ["Waiting for other peer to connect...", "", welcome, "", ...lines, ""].join("\n");
 }
 
-Deno.test("the transcript of a chat, to the letter, on both sides", async () => {
+Deno.test("a chat prints exactly the expected transcript on both sides", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);
   await alice.out.until("Waiting for other peer to connect...\n");
@@ -38,14 +38,20 @@ Deno.test("the transcript of a chat, to the letter, on both sides", async () => 
   assert.equal(await alice.code(), 0);
   assert.equal(await bob.code(), 0);
   const said = ["[17:24] Alice> Hello, Bob!", "[17:24] Bob> Hello, Alice!"];
-  // Whoever leaves last is told that the other one has left.
+  // The last one to leave sees that the other has left.
   const hasLeft = /\n(Alice|Bob) has left\.\n/g;
-  assert.equal(untimed(alice.out.text).replace(hasLeft, "\n"), chatOf("Alice", "Bob", ...said));
-  assert.equal(untimed(bob.out.text).replace(hasLeft, "\n"), chatOf("Bob", "Alice", ...said));
+  assert.equal(
+    withoutTimes(alice.out.text).replace(hasLeft, "\n"),
+    transcriptOf("Alice", "Bob", ...said),
+  );
+  assert.equal(
+    withoutTimes(bob.out.text).replace(hasLeft, "\n"),
+    transcriptOf("Bob", "Alice", ...said),
+  );
   assert.equal(alice.err.text + bob.err.text, "");
 });
 
-Deno.test("the time shown is local, the sender's, and obeys TZ", async () => {
+Deno.test("the time shown is the sender's, in local time, and obeys TZ", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b], { env: { TZ: "Asia/Kathmandu" } });
   await using bob = Program.greet(["chat", "Bob", b, a]);
@@ -58,7 +64,7 @@ Deno.test("the time shown is local, the sender's, and obeys TZ", async () => {
   assert([0, 1].includes((expected - shown + 1440) % 1440), `${hours}:${minutes}`);
 });
 
-Deno.test("a piped line waits for the peer, is delivered, and the chat ends with 0", async () => {
+Deno.test("piped lines wait for the peer and are delivered, and the chat exits with 0", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);
   await alice.write("hi\n\n  \nno line end");
@@ -71,18 +77,24 @@ Deno.test("a piped line waits for the peer, is delivered, and the chat ends with
   bob.kill("SIGTERM");
   assert.equal(await bob.code(), 0);
   assert.equal(
-    untimed(bob.out.text),
-    chatOf("Bob", "Alice", "[17:24] Alice> hi", "[17:24] Alice> no line end", "Alice has left."),
+    withoutTimes(bob.out.text),
+    transcriptOf(
+      "Bob",
+      "Alice",
+      "[17:24] Alice> hi",
+      "[17:24] Alice> no line end",
+      "Alice has left.",
+    ),
   );
   const waiting = "[17:24] Alice> hi (waiting)\n[17:24] Alice> no line end (waiting)\n";
   assert.equal(
-    untimed(alice.out.text).replace(waiting, ""),
-    chatOf("Alice", "Bob", "[17:24] Alice> hi", "[17:24] Alice> no line end"),
+    withoutTimes(alice.out.text).replace(waiting, ""),
+    transcriptOf("Alice", "Bob", "[17:24] Alice> hi", "[17:24] Alice> no line end"),
   );
-  assert(untimed(alice.out.text).includes(waiting));
+  assert(withoutTimes(alice.out.text).includes(waiting));
 });
 
-Deno.test("the end of input is noticed also when the other one has just left", async () => {
+Deno.test("the end of input ends a chat whose other peer has just left", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b, "--no-journal"]);
   {
@@ -97,13 +109,13 @@ Deno.test("the end of input is noticed also when the other one has just left", a
   assert([0, 78].includes(await alice.code()), "delivered, or not and said so");
 });
 
-Deno.test("an empty input still meets the other peer", async () => {
+Deno.test("a chat with empty input still meets the other peer", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);
   await alice.out.until("Waiting");
   const bob = await run(["chat", "Bob", b, a]);
   assert.equal(bob.code, 0);
-  assert.equal(bob.out, chatOf("Bob", "Alice"));
+  assert.equal(bob.out, transcriptOf("Bob", "Alice"));
   await alice.out.until("Welcome, Alice. You are chatting with Bob.\n");
 });
 
@@ -117,7 +129,7 @@ const DEPARTURES: readonly [how: string, leave: (program: Program) => void | Pro
 ];
 
 for (const [how, leave] of DEPARTURES) {
-  Deno.test(`who leaves by ${how} is missed, waited for, and welcomed back`, async () => {
+  Deno.test(`a peer that leaves with ${how} is announced, waited for, and welcomed back`, async () => {
     const [a, b] = freePorts();
     await using alice = Program.greet(["chat", "Alice", a, b]);
     await using bob = Program.greet(["chat", "Bob", b, a]);
@@ -133,19 +145,19 @@ for (const [how, leave] of DEPARTURES) {
   });
 }
 
-Deno.test("without a journal, what is on its way to a stopped peer is not delivered, and is said so", async () => {
+Deno.test("without a journal, a message to a suspended peer is reported as not delivered", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b, "--no-journal"]);
   await using bob = Program.greet(["chat", "Bob", b, a]);
   await Promise.all([alice.out.until("Welcome"), bob.out.until("Welcome")]);
   bob.kill("SIGSTOP");
-  await alice.write("anybody?\n");
+  await alice.write("hello?\n");
   await alice.end();
-  await alice.out.until(/\] Alice> anybody\? \(not delivered: .*no answer within 5 s\)\n/);
+  await alice.out.until(/\] Alice> hello\? \(not delivered: .*no answer within 5 s\)\n/);
   assert.equal(await alice.code(), 68);
 });
 
-Deno.test("5 MB in one line are reported as not delivered; the chat goes on; exit 72", async () => {
+Deno.test("a line of 5 MB is reported as not delivered, the chat goes on, and exits with 72", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);
   await using bob = Program.greet(["chat", "Bob", b, a]);
@@ -162,20 +174,20 @@ Deno.test("5 MB in one line are reported as not delivered; the chat goes on; exi
   assert.doesNotMatch(bob.out.text, /yy/);
 });
 
-Deno.test("what took more than a minute has two times, and what took a day a date", async () => {
+Deno.test("a message that took over a minute shows two times, and one that took a day a date", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b], { env: { TZ: "UTC" } });
   await using bob = Program.greet(["chat", "Bob", b, a]);
   await alice.out.until("Welcome");
   using channel = dial(parseTarget(a));
-  const say = (body: string, ago: number) => {
+  const sendFrom = (body: string, ago: number) => {
     const seconds = Math.floor(Date.now() / 1_000) - ago;
     const message = { sender: "Bob", body, id: body, timestamp: { seconds, nanos: 0 } };
     return channel.call(CHAT, "SendMessage", message, { timeoutMs: 5_000 });
   };
-  await say("just now", 30);
-  await say("a while ago", 90);
-  await say("long ago", 3 * 86_400);
+  await sendFrom("just now", 30);
+  await sendFrom("a while ago", 90);
+  await sendFrom("long ago", 3 * 86_400);
   await alice.out.until(/^\[\d\d:\d\d\] Bob> just now$/m);
   await alice.out.until(/^\[\d\d:\d\d\] Bob \(sent (\d+-\d+-\d+ )?\d\d:\d\d\)> a while ago$/m);
   const day = new Date(Date.now() - 3 * 86_400_000).toISOString().slice(0, 10);
@@ -213,7 +225,7 @@ Deno.test("two peers started at the same moment find each other, ten times over"
 });
 
 Deno.test({
-  name: "a peer that waits burns no CPU (needs /proc)",
+  name: "a waiting peer uses no CPU (needs /proc)",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const [a, b] = freePorts();
@@ -223,15 +235,15 @@ Deno.test({
       const fields = (await Deno.readTextFile(`/proc/${alice.pid}/stat`)).split(") ")[1].split(" ");
       return Number(fields[11]) + Number(fields[12]);
     };
-    // Between two dials nothing at all may happen: 3 s of it, in hundredths of a second.
-    await run(["greet", b, "Nobody"]);
+    // For 3 s between two dials, at most 5 ticks of 10 ms.
+    await run(["greet", b, "Guest"]);
     const before = await ticks();
-    await run(["greet", b, "Nobody", "--wait", "--max-time", "3"]);
+    await run(["greet", b, "Guest", "--wait", "--max-time", "3"]);
     assert(await ticks() - before <= 5);
   },
 });
 
-Deno.test("--quiet shows what is said and nothing else", async () => {
+Deno.test("--quiet prints messages and nothing else", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b, "--quiet"]);
   const bob = run(["chat", "Bob", b, a], { input: "hi\n" });
@@ -239,10 +251,10 @@ Deno.test("--quiet shows what is said and nothing else", async () => {
   await inTime(bob, "Bob's end");
   await alice.end();
   await alice.code();
-  assert.equal(untimed(alice.out.text), "[17:24] Bob> hi\n");
+  assert.equal(withoutTimes(alice.out.text), "[17:24] Bob> hi\n");
 });
 
-Deno.test("port 0 takes a free port and says which", async () => {
+Deno.test("port 0 picks a free port and reports it", async () => {
   const [, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", "0", b]);
   const [, a] = await alice.out.until(/^Listening on (\d+)\n/);
@@ -250,7 +262,7 @@ Deno.test("port 0 takes a free port and says which", async () => {
   await alice.out.until("Welcome");
 });
 
-Deno.test("a message is answered when its reader has taken it: a slow one slows the sender down", async () => {
+Deno.test("a message is acknowledged when its reader has taken it, so a slow reader slows the sender down", async () => {
   const [a, b] = freePorts();
   const [command, ...args] = [...greetCommand(), "chat", "Alice", a, b, "--no-journal"];
   const alice = new Deno.Command(command, { args, cwd: ROOT, stdin: "piped", stdout: "piped" })
@@ -259,17 +271,17 @@ Deno.test("a message is answered when its reader has taken it: a slow one slows 
   await inTime(bob.joined(), "Alice");
   using channel = dial(parseTarget(a));
   const message = { sender: "Bob", body: "x".repeat(10_000), id: "", timestamp: null };
-  let answered = 0;
+  let acknowledged = 0;
   const calls = Array.from({ length: 200 }, async () => {
     await channel.call(CHAT, "SendMessage", message, { timeoutMs: 60_000 });
-    answered++;
+    acknowledged++;
   });
-  // Alice's output is not read yet. What fits into the pipe is answered, and no more.
-  await inTime(Promise.race(calls), "the first answer");
-  await run(["greet", a, "Nobody"]);
-  assert(answered < 100, `${answered} were answered`);
+  // Alice's output is not read yet: only messages that fit into the pipe are acknowledged.
+  await inTime(Promise.race(calls), "the first acknowledgement");
+  await run(["greet", a, "Guest"]);
+  assert(acknowledged < 100, `${acknowledged} were acknowledged`);
   const out = new Printed(alice.stdout);
-  await inTime(Promise.all(calls), "every answer", 60_000);
+  await inTime(Promise.all(calls), "every acknowledgement", 60_000);
   await bob[Symbol.asyncDispose]();
   await out.until("Bob has left.");
   assert.equal(out.text.match(/Bob> x{10000}\n/g)?.length, 200);

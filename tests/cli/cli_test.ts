@@ -1,8 +1,8 @@
-/** The command line, by what it prints and how it exits. */
+/** The output and exit codes of the commands. */
 import assert from "node:assert/strict";
 import { freePorts, greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
 
-Deno.test("the transcript of a server and of two clients, to the letter", async () => {
+Deno.test("a server and two clients print exactly the expected transcript", async () => {
   await using greeter = await serving();
   const { code, out, err } = await run(["greet", greeter.port, "Bob", "Alice"]);
   assert.equal(err, "");
@@ -24,7 +24,7 @@ Deno.test("the transcript of a server and of two clients, to the letter", async 
   assert.equal(greeter.server.err.text, "");
 });
 
-Deno.test("one name stays on the main thread, any number of threads may be asked for", async () => {
+Deno.test("any number of threads greets every name", async () => {
   await using greeter = await serving();
   assert.equal((await run(["greet", greeter.port, "Bob"])).code, 0);
   for (const threads of ["1", "3", "9"]) {
@@ -35,7 +35,7 @@ Deno.test("one name stays on the main thread, any number of threads may be asked
   }
 });
 
-Deno.test("a name is greeted exactly, and can do nothing to the terminal of either side", async () => {
+Deno.test("a name is trimmed and then greeted unchanged", async () => {
   await using greeter = await serving();
   const { out } = await run(["greet", greeter.port, "  Zoë 👩‍🚀 "]);
   assert.match(out, /^\[Zoë 👩‍🚀\] Message received from server: "Hello, Zoë 👩‍🚀\."$/m);
@@ -43,7 +43,7 @@ Deno.test("a name is greeted exactly, and can do nothing to the terminal of eith
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.test(`serve ends with 0 on ${signal}, with clients still connected`, async () => {
+  Deno.test(`serve exits with 0 on ${signal} while clients are connected`, async () => {
     await using greeter = await serving();
     const idle = await Deno.connect({ hostname: "127.0.0.1", port: Number(greeter.port) });
     greeter.server.kill(signal);
@@ -83,7 +83,7 @@ Deno.test("greet --json prints one object a name", async () => {
   });
 });
 
-Deno.test("--quiet leaves out what is only progress", async () => {
+Deno.test("--quiet leaves out progress messages", async () => {
   await using server = Program.greet(["serve", "0", "--quiet", "--json"]);
   await server.out.until("listening");
   await using greeter = await serving();
@@ -91,7 +91,7 @@ Deno.test("--quiet leaves out what is only progress", async () => {
   assert.equal(out, '[Bob] Message received from server: "Hello, Bob."\n');
 });
 
-Deno.test("nobody there: each name is told, exit 78", async () => {
+Deno.test("an unreachable server is reported for each name, exit 78", async () => {
   const [free] = freePorts();
   const { code, err } = await run(["greet", free, "Bob", "Alice"]);
   assert.equal(code, 78);
@@ -118,7 +118,7 @@ Deno.test("--wait waits no longer than --max-time, exit 68", async () => {
   assert.equal(err, `greet: error: [Bob] 127.0.0.1:${free}: no connection within 0.3 s\n`);
 });
 
-Deno.test("a server that was stopped: --max-time ends the wait, exit 68", async () => {
+Deno.test("--max-time ends the wait for a suspended server, exit 68", async () => {
   await using greeter = await serving();
   assert.equal((await run(["greet", greeter.port, "Bob"])).code, 0);
   greeter.server.kill("SIGSTOP");
@@ -129,7 +129,7 @@ Deno.test("a server that was stopped: --max-time ends the wait, exit 68", async 
   assert.equal((await run(["greet", greeter.port, "Bob"])).code, 0);
 });
 
-Deno.test("Ctrl-C before the work is done: exit 130", async () => {
+Deno.test("Ctrl-C before the work is done exits with 130", async () => {
   const [free] = freePorts();
   await using client = Program.greet(["greet", free, "Bob", "Alice", "--wait"]);
   await client.out.until("Client 2 started");
@@ -138,7 +138,7 @@ Deno.test("Ctrl-C before the work is done: exit 130", async () => {
   assert.equal(client.err.text, "");
 });
 
-Deno.test("a socket in the file system is a target, too; one that is not there is said so", async () => {
+Deno.test("a Unix socket is a target, and a missing one is reported", async () => {
   const { code, err } = await run(["greet", "unix:/tmp/greet-no-such.sock", "Bob"]);
   assert.equal(code, 78);
   assert.equal(
@@ -147,13 +147,13 @@ Deno.test("a socket in the file system is a target, too; one that is not there i
   );
 });
 
-Deno.test("a host that nobody knows", async () => {
+Deno.test("an unknown host is reported, exit 78", async () => {
   const { code, err } = await run(["greet", "no-such-host.invalid:1", "Bob"]);
   assert.equal(code, 78);
   assert.equal(err, "greet: error: [Bob] no-such-host.invalid:1: host not found\n");
 });
 
-Deno.test("a port in use: one clear line and a hint, exit 1", async () => {
+Deno.test("a port in use is reported in one line with a hint, exit 1", async () => {
   await using greeter = await serving();
   const { code, out, err } = await run(["serve", greeter.port]);
   assert.equal(code, 1);
@@ -168,7 +168,7 @@ Deno.test("a port in use: one clear line and a hint, exit 1", async () => {
   assert.match(chat.err, /already in use/);
 });
 
-Deno.test("a host that is not ours, exit 1", async () => {
+Deno.test("an address of another machine cannot be listened on, exit 1", async () => {
   const { code, err } = await run(["serve", "0", "--host", "192.0.2.1", "--plaintext"]);
   assert.equal(code, 1);
   assert.match(err, /^greet: error: 192\.0\.2\.1 is not an address of this machine\n/);
@@ -179,7 +179,7 @@ const canDropPrivileges = Deno.build.os === "linux" &&
     .output().then(({ success }) => success, () => false);
 
 Deno.test({
-  name: "a privileged port: one clear line and a hint, exit 1 (needs Linux, root and setpriv)",
+  name: "a privileged port is reported with a hint, exit 1 (needs Linux, root and setpriv)",
   ignore: !canDropPrivileges,
   async fn() {
     const unprivileged = ["setpriv", "--bounding-set=-net_bind_service", "--inh-caps=-all"];
@@ -233,8 +233,8 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
     '--threads takes a whole number above 0 and up to 1024, not "1.5"',
   ],
   [["chat", "Alice"], "greet chat needs PORT PEER"],
-  [["chat", "Alice", "55555", "55555"], "the peer at 55555 would be Alice"],
-  [["chat", "Alice", "55555", "55556", "55555"], "the peer at 55555 would be Alice"],
+  [["chat", "Alice", "55555", "55555"], "the peer 55555 has your own address"],
+  [["chat", "Alice", "55555", "55556", "55555"], "the peer 55555 has your own address"],
   [["chat", "Alice", "0", "1", "127.0.0.1:1"], "127.0.0.1:1 is given twice"],
   [
     ["chat", "Alice", "55555", "55556", "--history", "-1"],
@@ -262,13 +262,13 @@ for (const [args, error, hint] of USAGE_ERRORS) {
   });
 }
 
-Deno.test("a name that looks like an option follows --", async () => {
+Deno.test("a name that looks like an option can follow --", async () => {
   await using greeter = await serving();
   const { out } = await run(["greet", greeter.port, "--", "--bob"]);
   assert.match(out, /Hello, --bob\./);
 });
 
-Deno.test("help and version go to stdout, exit 0; no command at all is a usage error", async () => {
+Deno.test("help and version go to stdout with exit 0; a missing command is a usage error", async () => {
   const version = await run(["--version"]);
   assert.match(version.out, /^greet \d+\.\d+\.\d+\n$/);
   for (const args of [["--help"], ["-h"], ["help"]]) {
@@ -301,7 +301,7 @@ Deno.test({
       cwd: ROOT,
     });
     await shell.out.until("Server started");
-    // Its log has nowhere to go from the first request on.
+    // The first request cannot be logged.
     await run(["greet", port, "Bob"]);
     assert.equal(await shell.code(), 0);
     assert.equal(shell.err.text, "");
@@ -309,7 +309,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "an output that cannot be written is an error, exit 1 (needs /dev/full)",
+  name: "output that cannot be written is an error, exit 1 (needs /dev/full)",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const [a, b] = freePorts();
@@ -317,7 +317,7 @@ Deno.test({
       const command = [...greetCommand(), ...args].map((part) => `'${part}'`).join(" ");
       await using shell = new Program(["sh", "-c", `${command} > /dev/full`]);
       assert.equal(await shell.code(), 1, args[0]);
-      assert.match(shell.err.text, /^greet: error: the output cannot be written: No space left/m);
+      assert.match(shell.err.text, /^greet: error: cannot write output: No space left/m);
     }
   },
 });

@@ -1,9 +1,9 @@
 /**
- * What `deno compile` embeds, and what the binary may do.
+ * What `deno compile` embeds, and which permissions the binary has.
  *
- * The real binary needs a base runtime that not every machine can fetch; with a
- * stand-in for it, everything else of the compile runs, but the result does
- * not. The real one is tested by running these tests with `GREET_BIN`.
+ * A real binary needs a base runtime that not every machine can download. With a stand-in for it,
+ * the compilation is complete but the result does not run. To test a real binary, run the tests
+ * with `GREET_BIN`.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -18,7 +18,7 @@ function permissions(task: string): string[] {
   return task.split(" ").filter((word) => /^--(allow|deny|ignore|no-prompt)/.test(word)).sort();
 }
 
-Deno.test("the binary has the permissions that the tests run under, and never all", () => {
+Deno.test("the binary has the permissions that the tests run with, and never all", () => {
   assert.deepEqual(permissions(config.tasks.compile), permissions(config.tasks.greet));
   for (const task of [config.tasks.compile, config.tasks.greet]) {
     assert.doesNotMatch(task, / (-A|--allow-all|--allow-(run|ffi|sys|import)\S*) /);
@@ -26,7 +26,7 @@ Deno.test("the binary has the permissions that the tests run under, and never al
 });
 
 Deno.test({
-  name: "everything that the program loads is embedded, and no test (needs Linux)",
+  name: "the binary embeds everything that the program loads, and no tests (needs Linux)",
   ignore: Deno.build.os !== "linux",
   async fn() {
     const folder = await Deno.makeTempDir();
@@ -40,27 +40,18 @@ Deno.test({
       }).output();
       const listing = new TextDecoder().decode(stderr);
       assert(success, listing);
-      for (
-        const file of [
-          ...[
-            "cli.ts",
-            "greeter.ts",
-            "client_threads.ts",
-            "server_threads.ts",
-            "peer.ts",
-            "chat.ts",
-            "journal.ts",
-            "http2_guard.ts",
-            "chat_command.ts",
-            "identity.ts",
-          ],
-          ...["deno.json", "proto", "grpc-js", "reflection", "@peculiar", "unhomoglyph"],
-        ]
-      ) assert(listing.includes(file), `${file} is not in\n${listing}`);
+      const rooms = [...Deno.readDirSync(join(ROOT, "src"))].map(({ name }) => name);
+      const packages = ["grpc-js", "reflection", "@peculiar", "unhomoglyph"];
+      for (const name of ["cli.ts", "deno.json", "proto", ...rooms, ...packages]) {
+        assert.match(listing, new RegExp(`[─┬] ${name}[/ ]`), `${name} is missing`);
+      }
       assert.doesNotMatch(listing, /_test\.ts|program\.ts|demo\.ts/);
       const binary = new TextDecoder("latin1").decode(await Deno.readFile(output));
       for (const service of ["Greeter", "Chat", "Health", "ServerReflection"]) {
         assert(binary.includes(`service ${service} {`), `the proto of ${service} is missing`);
+      }
+      for (const worker of ["greet: clients", "greet: server"]) {
+        assert(binary.includes(worker), `the entry point of the Workers "${worker}" is missing`);
       }
       const [, embedded] = /"permissions":(\{.*?\}),"location"/.exec(binary) ?? [];
       const { allow_env, allow_net, allow_read, allow_write, ...rest } = JSON.parse(embedded);
@@ -82,9 +73,9 @@ Deno.test({
   },
 });
 
-/** What a command may still do when it serves, under the permissions of the program. */
+/** The permissions that a command still has when it serves. */
 async function stillAllowed(...args: string[]): Promise<string> {
-  const probe = new URL("../support/permissions_probe.ts", import.meta.url).pathname;
+  const probe = `${ROOT}tests/support/permissions_probe.ts`;
   const flags = config.tasks.greet.replace(/^.*?deno run /, "").split(" ").slice(0, -1);
   await using program = new Program([Deno.execPath(), "run", ...flags, probe, ...args]);
   const [, allowed] = await program.out.until(/; may (.*)\n/);
@@ -93,7 +84,7 @@ async function stillAllowed(...args: string[]): Promise<string> {
 }
 
 Deno.test({
-  name: "who serves gives up the disk, but for certificates that may be renewed (needs openssl)",
+  name: "a server gives up the disk, except to read renewed certificates (needs openssl)",
   ignore: !hasOpenssl,
   async fn() {
     await using authority = await Authority.create();

@@ -1,4 +1,4 @@
-/** Names instead of ports, as users type them: chats, greetings, and what is registered. */
+/** Chats, greetings and lists of names with a naming service, as processes. */
 import assert from "node:assert/strict";
 import { greet, openNames, Peer, serveGreeter, serveNames } from "../../mod.ts";
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
@@ -12,7 +12,7 @@ import {
   temporaryHome,
 } from "../support/program.ts";
 
-/** A naming server as a process, and the environment that names it. */
+/** A naming server as a process, and the environment that makes others use it. */
 async function naming(port = "0") {
   const server = Program.greet(["names", port]);
   const [, place] = await server.out.until(/Naming server started, listening on (\d+)\n/);
@@ -24,7 +24,7 @@ async function naming(port = "0") {
   };
 }
 
-Deno.test("no ports at all: two find each other by name, in any order, to the letter", async () => {
+Deno.test("two peers without ports find each other by name, with exactly the expected transcript", async () => {
   await using names = await naming();
   const { env } = names;
   await using alice = Program.greet(["chat", "Alice", "Bob"], { env });
@@ -45,7 +45,7 @@ Deno.test("no ports at all: two find each other by name, in any order, to the le
   await names.server.out.until(/Alice is gone from/);
 });
 
-Deno.test("who is known by name is followed to another port, and what waits goes there", async () => {
+Deno.test("a peer is followed to its next port, and waiting messages go there", async () => {
   await using names = await naming();
   const options = { env: names.env };
   await using home = temporaryHome();
@@ -60,17 +60,17 @@ Deno.test("who is known by name is followed to another port, and what waits goes
     await bob.kill();
     await alice.until("left", stay);
   }
-  // Each time he was on another port, and none of the places was called when he was not there.
+  // Bob was on another port each time, and nothing called a port that he had left.
   const places = names.server.out.text.matchAll(/Bob is at (\S+)/g);
   assert.equal(new Set([...places].map(([, place]) => place)).size, 3);
   assert.deepEqual(alice.all("error"), []);
 });
 
-Deno.test("a running chat does not notice that the naming server dies, nor that it is back", async () => {
+Deno.test("a running chat does not notice when the naming server dies or comes back", async () => {
   const [port] = freePorts(1);
   await using alice = new Bot(["Alice", "Bob", "--names", port]);
   await using bob = new Bot(["Bob", "Alice", "--names", port]);
-  // In any order: there is no naming server yet.
+  // The chats start first: there is no naming server yet.
   await alice.until("error");
   for (const round of [1, 2]) {
     await using names = await naming(port);
@@ -93,7 +93,7 @@ Deno.test("a running chat does not notice that the naming server dies, nor that 
   }
 });
 
-Deno.test("after a while without a naming server, who moves is found by it again", async () => {
+Deno.test("a peer that moved while there was no naming server is found when there is one again", async () => {
   const [port] = freePorts(1);
   await using alice = new Bot(["Alice", "Bob", "--names", port]);
   await using home = temporaryHome();
@@ -109,7 +109,7 @@ Deno.test("after a while without a naming server, who moves is found by it again
   await alice.until("delivered");
 });
 
-Deno.test("ports and names mix, and so do those who have no naming service", async () => {
+Deno.test("ports and names can be mixed, also with a peer that has no naming service", async () => {
   await using names = await naming();
   const [a, c] = freePorts();
   await using alice = new Bot(["Alice", a, "Bob", c], { env: names.env });
@@ -124,7 +124,7 @@ Deno.test("ports and names mix, and so do those who have no naming service", asy
   assert.match(names.server.out.text, new RegExp(`Alice is at 127.0.0.1:${a}\n`));
 });
 
-Deno.test("a name that is taken ends the second chat, with one sentence", async () => {
+Deno.test("a name that is taken ends the second chat with one sentence", async () => {
   await using names = await naming();
   await using _alice = Program.greet(["chat", "Alice", "Bob"], { env: names.env });
   await names.server.out.until("Alice is at");
@@ -136,7 +136,7 @@ Deno.test("a name that is taken ends the second chat, with one sentence", async 
   );
 });
 
-Deno.test("who is at the registered place, but is somebody else, is not taken for it", async () => {
+Deno.test("a peer at the registered address with another name is refused", async () => {
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);
   await using mallory = await Peer.open({ name: "Mallory", targets: ["1"] });
@@ -146,7 +146,7 @@ Deno.test("who is at the registered place, but is somebody else, is not taken fo
   assert.equal(message, `127.0.0.1:${mallory.port}: the other side's name is Mallory, not Bob`);
 });
 
-Deno.test("what was said for a name before it was ever met is its own, whoever comes first", async () => {
+Deno.test("a message for a name that was never met goes to that name", async () => {
   await using names = await naming();
   await using home = temporaryHome();
   const alices = { env: { ...names.env, ...home.env } };
@@ -165,7 +165,7 @@ Deno.test("what was said for a name before it was ever met is its own, whoever c
   await alice.until("delivered");
 });
 
-Deno.test("peers that are killed at any moment find each other by name again, and nothing is lost", async () => {
+Deno.test("peers that are killed at any moment find each other by name again, and no message is lost", async () => {
   const [port] = freePorts(1);
   let names = await naming(port);
   try {
@@ -192,7 +192,7 @@ Deno.test("peers that are killed at any moment find each other by name again, an
   }
 });
 
-etcdTest("a chat and a greeting by names in etcd, of which one node dies", async () => {
+etcdTest("a chat and a greeting by name in etcd survive the death of one node", async () => {
   await using cluster = await EtcdCluster.start({ nodes: 3 });
   const env = { GREET_NAMES: cluster.place() };
   await using alice = new Bot(["Alice", "Bob"], { env });
@@ -203,7 +203,7 @@ etcdTest("a chat and a greeting by names in etcd, of which one node dies", async
   await alice.say("still here?");
   await alice.until("delivered");
   await first.kill();
-  // His name is not free before his lease ends; he waits, is found, and gets what waited.
+  // Bob's name is free when its lease ends; until then, his new chat waits for it.
   await alice.say("and now?");
   await using again = new Bot(["Bob", "Alice"], { env });
   assert.equal((await again.until("message"))[0].body, "and now?");
@@ -212,7 +212,7 @@ etcdTest("a chat and a greeting by names in etcd, of which one node dies", async
   await hasGreeted(server, 1);
 });
 
-etcdTest("who waits for a name that a killed process had is told so, and can leave", async () => {
+etcdTest("a chat that waits for a killed process's name says so, and can be left", async () => {
   await using cluster = await EtcdCluster.start();
   const env = { GREET_NAMES: cluster.place() };
   await using names = openNames(cluster.place());
@@ -232,13 +232,13 @@ async function greeter(env: Record<string, string>) {
   return server;
 }
 
-/** Waits until a server has logged so many requests, and no more. */
+/** Waits until a server has logged exactly this many requests. */
 async function hasGreeted({ out }: Program, count: number): Promise<void> {
   const logged = () => out.text.match(/Received request/g)?.length ?? 0;
   await out.waitFor(() => logged() === count || undefined, () => `${count} in:\n${out.text}`);
 }
 
-Deno.test("several servers under one name are greeted in turn, and one that dies is left out", async () => {
+Deno.test("servers that share a name are greeted in turn, and one that dies is left out", async () => {
   await using names = await naming();
   const { env } = names;
   await using first = await greeter(env);
@@ -256,7 +256,7 @@ Deno.test("several servers under one name are greeted in turn, and one that dies
   await hasGreeted(second, 30);
 });
 
-Deno.test("a server that is stopped where it stands is left out as well", async () => {
+Deno.test("a suspended server is left out as well", async () => {
   await using names = await naming();
   const { env } = names;
   await using first = await greeter(env);
@@ -280,7 +280,7 @@ Deno.test("--wait waits for a server to register, and even for the naming server
   await names.server.out.until("greeter is at");
 });
 
-Deno.test("a name nobody has, and a naming server that is none, are said in one sentence each", async () => {
+Deno.test("an unregistered name and a wrong naming server are reported in one sentence each", async () => {
   await using names = await naming();
   const nobody = await run(["greet", "greeter", "Bob"], { env: names.env });
   assert.equal(nobody.code, 64 + 5);
@@ -306,7 +306,7 @@ Deno.test("a name nobody has, and a naming server that is none, are said in one 
   }
 });
 
-Deno.test("a server registers when the naming server comes, and gives its name back when it stops", async () => {
+Deno.test("a server registers once there is a naming server, and gives its name back when it stops", async () => {
   const [port] = freePorts(1);
   await using server = await greeter({ GREET_NAMES: port });
   await server.err.until(
@@ -319,7 +319,7 @@ Deno.test("a server registers when the naming server comes, and gives its name b
   assert.equal(await server.code(), 0);
 });
 
-Deno.test("who is registered and cannot be reached is an error, or is waited for, and no more than that", async () => {
+Deno.test("a registered server that cannot be reached is an error, or is waited for with --wait", async () => {
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);
   const [port] = freePorts();
@@ -338,13 +338,13 @@ Deno.test("who is registered and cannot be reached is an error, or is waited for
   assert.equal(await waiting, "Hello, Bob.");
 });
 
-Deno.test("greetings by name leave nothing behind with those who know the names", async () => {
+Deno.test("greetings by name leave no watches behind on the naming server", async () => {
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);
   await using greeter = await serveGreeter();
   const address = `127.0.0.1:${greeter.port}`;
   await using _registration = await names.register({ name: "greeter", address, shared: true });
-  // More than one connection may watch at once.
+  // More watches than one connection may have open at once.
   for (let round = 0; round < 11; round++) {
     const all = Array.from({ length: 100 }, () => greet("greeter", "Bob", { names }));
     assert.deepEqual(new Set(await Promise.all(all)), new Set(["Hello, Bob."]));
@@ -353,7 +353,7 @@ Deno.test("greetings by name leave nothing behind with those who know the names"
 
 // ---------------------------------------------------------------- greet names
 
-Deno.test("names list and watch tell who is registered, for people and for programs", async () => {
+Deno.test("names list and watch print registered names, as text and as JSON", async () => {
   await using names = await naming();
   const { env } = names;
   await using watch = Program.greet(["names", "watch"], { env });
@@ -361,7 +361,7 @@ Deno.test("names list and watch tell who is registered, for people and for progr
   await bobs.out.until('{"type":"state","names":[]}\n');
   const nobody = await run(["names", "list"], { env });
   assert.deepEqual([nobody.code, nobody.out], [0, ""]);
-  assert.match(nobody.err, /^Nobody is registered at 127\.0\.0\.1:\d+\.\n$/);
+  assert.match(nobody.err, /^No names are registered at 127\.0\.0\.1:\d+\.\n$/);
   await using alice = Program.greet(["chat", "Alice", "Bob"], { env });
   const [, at] = await watch.out.until(/^\[\d\d:\d\d\] Alice is at (127\.0\.0\.1:\d+)\n/);
   await using _bob = Program.greet(["chat", "Bob", "Alice"], { env });
@@ -383,7 +383,7 @@ Deno.test("names list and watch tell who is registered, for people and for progr
   assert.doesNotMatch(bobs.out.text, /Alice/);
 });
 
-Deno.test("who watches while the naming server restarts is told what is different, and no more", async () => {
+Deno.test("a watch prints only what changed while the naming server restarted", async () => {
   const [port] = freePorts(1);
   const env = { GREET_NAMES: port };
   const names = await naming(port);
@@ -401,7 +401,7 @@ Deno.test("who watches while the naming server restarts is told what is differen
   assert.equal(told.filter((line) => line === "Bob is at").length, 1);
 });
 
-Deno.test("a naming server stops gracefully, says its port, and logs as JSON", async () => {
+Deno.test("a naming server reports its port, logs as JSON, and stops gracefully", async () => {
   await using server = Program.greet(["names", "0", "--json"]);
   const [line] = await server.out.until(/{"type":"listening".*}\n/);
   const place = `${JSON.parse(line).port}`;
@@ -421,7 +421,7 @@ Deno.test("a naming server stops gracefully, says its port, and logs as JSON", a
 
 const REFUSED: readonly [string[], RegExp][] = [
   [["chat", "Alice", "Bob"], /needs PEER\n/],
-  [["chat", "Alice", "Alice", "--names", "1"], /the peer Alice would be Alice\n/],
+  [["chat", "Alice", "Alice", "--names", "1"], /the peer Alice has your own name\n/],
   [["chat", "Alice", "5555", "--names", "1"], /needs PEER\n/],
   [["chat", "Alice", "Bob", "Bob", "--names", "1"], /Bob is given twice\n/],
   [["chat", "Alice", "B/b", "--names", "1"], /has a '\/'\n/],
@@ -429,17 +429,20 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["chat", "Alice", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
   [
     ["chat", "Alice", "Bob", "--names", "1", "--host", "0.0.0.0"],
-    /nobody can call 0\.0\.0\.0.*\n.*--advertise HOST/,
+    /0\.0\.0\.0 is not an address that others can call\n.*--advertise HOST/,
   ],
   [["chat", "Alice", "Bob", "--names", "1", "--advertise", "a:1"], /--advertise takes a host/],
-  [["serve", "--as", "greeter"], /--as needs --names PLACE\n/],
+  [["serve", "--as", "greeter"], /--as needs --names SERVICE\n/],
   [["serve", "--names", "1"], /--names needs --as NAME\n/],
   [["serve", "--names", "1", "--as", ""], /the name/],
-  [["names", "list"], /needs --names PLACE\n/],
+  [["names", "list"], /needs --names SERVICE\n/],
   [["names", "list", "Bob", "--names", "1"], /unexpected argument "Bob"\n/],
-  [["names", "0", "--names", "1"], /--names is for list and watch\n/],
-  [["names", "list", "--names", "1", "--cert", "x"], /--cert is for a naming server\n/],
-  [["chat", "Alice", "1", "2", "--advertise", "host"], /--advertise needs --names PLACE\n/],
+  [["names", "0", "--names", "1"], /--names is only for list and watch\n/],
+  [
+    ["names", "list", "--names", "1", "--cert", "x"],
+    /--cert is only for running a naming server\n/,
+  ],
+  [["chat", "Alice", "1", "2", "--advertise", "host"], /--advertise needs --names SERVICE\n/],
   [["names", "lst", "--names", "1"], /greet: error/],
   [["greet", "greeter", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
   [["names", "list", "--names", "etcd://"], /the address of etcd has no host\n/],
@@ -448,7 +451,7 @@ const REFUSED: readonly [string[], RegExp][] = [
 ];
 
 for (const [args, expected] of REFUSED) {
-  Deno.test(`refused before anything is opened: greet ${args.join(" ")}`, async () => {
+  Deno.test(`usage error before anything is opened: greet ${args.join(" ")}`, async () => {
     const { code, out, err } = await run(args);
     assert.equal(code, 2);
     assert.equal(out, "");

@@ -1,4 +1,4 @@
-/** Who is encrypted, who is not, and who is refused: what options and addresses mean together. */
+/** How options and addresses together decide what is encrypted and what is refused. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Arguments, type Option } from "../../src/cli/arguments.ts";
@@ -14,13 +14,13 @@ const OPTIONS: Readonly<Record<string, Option>> = {
   ...Object.fromEntries(["tls", "insecure", "plaintext"].map((name) => [name, { help: "" }])),
 };
 
-/** What was typed: options, one after the other. */
+/** Parses options that are separated by spaces. */
 function typed(options: string): Arguments {
   const args = options.split(" ").filter((word) => word !== "");
   return new Arguments({ name: "test", usage: "", options: OPTIONS }, args);
 }
 
-/** Either what is wrong with what was typed, or something else. */
+/** The result of a function, or the message of its usage error. */
 async function outcome<T>(fn: () => T | Promise<T>): Promise<T | { wrong: string }> {
   try {
     return await fn();
@@ -32,9 +32,9 @@ async function outcome<T>(fn: () => T | Promise<T>): Promise<T | { wrong: string
   }
 }
 
-// ---------------------------------------------------------------- what is this machine
+// ---------------------------------------------------------------- loopback hosts and targets
 
-/** Hosts from which nothing leaves this machine, as the system understands them. */
+/** Loopback hosts, as the system understands them. */
 const LOOPBACKS = [
   "127.0.0.1",
   "127.0.0.2",
@@ -59,7 +59,7 @@ const LOOPBACKS = [
   "0:0:0:0:0:ffff:7f00:1",
 ];
 
-/** Hosts that are others, or may be, whatever they look like. */
+/** Hosts that are, or may be, on other machines. */
 const OTHERS = [
   "",
   "127.0.0.1.",
@@ -134,11 +134,11 @@ const OTHERS = [
 ];
 
 for (const host of LOOPBACKS) {
-  Deno.test(`what goes to the host ${host} stays on this machine`, () => assert(isLoopback(host)));
+  Deno.test(`the host ${host} is this machine`, () => assert(isLoopback(host)));
 }
 
 for (const host of OTHERS) {
-  Deno.test(`what goes to the host ${JSON.stringify(host)} may leave this machine`, () => {
+  Deno.test(`the host ${JSON.stringify(host)} may be another machine`, () => {
     assert(!isLoopback(host));
   });
 }
@@ -192,7 +192,7 @@ for (const target of LOCAL) {
 }
 
 for (const target of BEYOND) {
-  Deno.test(`the target ${JSON.stringify(target)} may be beyond this machine`, () => {
+  Deno.test(`the target ${JSON.stringify(target)} may be on another machine`, () => {
     assert(!isLocal(parseTarget(target)));
   });
 }
@@ -214,9 +214,9 @@ const FAR = [
 
 const SHOWN = { cert: "c.pem", key: "k.pem", clientCa: undefined };
 
-/** What a server does by its options, on this machine and beyond; what is wrong is a pattern. */
+/** The TLS of a server by its options, on this machine and beyond; a pattern is a usage error. */
 const SERVERS: readonly [options: string, near: unknown, far: unknown][] = [
-  ["", undefined, /^.* is beyond this machine, and what is said there would not be encrypted$/],
+  ["", undefined, /^other machines can reach .*, and connections would not be encrypted$/],
   ["--plaintext", undefined, undefined],
   ["--cert c.pem --key k.pem", SHOWN, SHOWN],
   ["--cert c.pem --key k.pem --client-ca a.pem", { ...SHOWN, clientCa: "a.pem" }, {
@@ -230,36 +230,40 @@ const SERVERS: readonly [options: string, near: unknown, far: unknown][] = [
   ["--client-ca a.pem --plaintext", /^--client-ca needs --cert$/, /^--client-ca needs --cert$/],
   [
     "--cert c.pem --key k.pem --plaintext",
-    /^--plaintext and --cert exclude each other$/,
-    /^--plaintext and --cert exclude each other$/,
+    /^--plaintext and --cert cannot be combined$/,
+    /^--plaintext and --cert cannot be combined$/,
   ],
 ];
 
 for (const [options, near, far] of SERVERS) {
-  const what = options === "" ? "nothing" : options;
+  const given = options === "" ? "no options" : options;
   for (const [hosts, expected] of [[NEAR, near], [FAR, far]] as const) {
-    Deno.test(`a server with ${what} at ${hosts[0]} and the like`, async () => {
+    Deno.test(`a server with ${given} at ${hosts[0]} and similar hosts`, async () => {
       for (const host of hosts) {
         const result = await outcome(() => serverTls(typed(options), host));
         if (expected instanceof RegExp) {
-          assert.match((result as { wrong: string } | undefined)?.wrong ?? "taken", expected, host);
+          assert.match(
+            (result as { wrong: string } | undefined)?.wrong ?? "accepted",
+            expected,
+            host,
+          );
         } else assert.deepEqual(result, expected, host);
       }
     });
   }
 }
 
-Deno.test("a server beyond this machine is told both ways out, and which host it is", () => {
+Deno.test("the error for a server beyond this machine names the host and both remedies", () => {
   assert.throws(() => serverTls(typed(""), "0.0.0.0"), {
     code: "USAGE",
-    message: /^0\.0\.0\.0 is beyond/,
-    hint: "give --cert and --key, or say --plaintext",
+    message: /^other machines can reach 0\.0\.0\.0,/,
+    hint: "add --cert and --key, or --plaintext",
   });
 });
 
 // ---------------------------------------------------------------- clients
 
-/** A test with the files that options name. */
+/** A test with certificate files for the options. */
 function filesTest(name: string, fn: (folder: string) => Promise<void>): void {
   Deno.test(name, async () => {
     const folder = await Deno.makeTempDir({ prefix: "greet-options-" });
@@ -281,11 +285,12 @@ const TARGETS = {
   named: [undefined],
 };
 
-const EXCLUDED = (one: string, other: string) => new RegExp(`^--${one} and --${other} exclude`);
+const EXCLUDED = (one: string, other: string) =>
+  new RegExp(`^--${one} and --${other} cannot be combined`);
 
 /**
- * How a client speaks by its options: nothing where it speaks plaintext, what is wrong where that is a
- * pattern, else what it has (`i`nsecure, `t`rusted, `o`wn, `b`eyond loopback only).
+ * The TLS of a client by its options: undefined for plaintext, a pattern for a usage error, else the
+ * settings that it has (`i`nsecure, `t`rusted, `o`wn, `b`eyond loopback only).
  */
 const CLIENTS:
   readonly (readonly [options: string, near: unknown, far: unknown, named: unknown])[] = [
@@ -314,7 +319,7 @@ const CLIENTS:
   ];
 
 for (const [options, ...expected] of CLIENTS) {
-  filesTest(`a client with ${options === "" ? "nothing" : options}`, async (folder) => {
+  filesTest(`a client with ${options === "" ? "no options" : options}`, async (folder) => {
     const input = () => typed(options.replaceAll(/\w+\.pem/g, join(folder, "$&")));
     const read = (file: string) => Deno.readTextFileSync(join(folder, file));
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
@@ -326,7 +331,7 @@ for (const [options, ...expected] of CLIENTS) {
         const about = `${options} to ${kind} ${target}`;
         const wanted = expected[i];
         if (wanted instanceof RegExp) {
-          assert.match(result && "wrong" in result ? result.wrong : "taken", wanted, about);
+          assert.match(result && "wrong" in result ? result.wrong : "accepted", wanted, about);
           continue;
         }
         assert(result === undefined || !("wrong" in result), about);
@@ -348,7 +353,7 @@ for (const [options, ...expected] of CLIENTS) {
   });
 }
 
-filesTest("files that cannot be used are refused before anything is sent", async (folder) => {
+filesTest("unusable files are refused before anything is sent", async (folder) => {
   const far = parseTarget("10.0.0.1:1");
   Deno.writeTextFileSync(join(folder, "text.pem"), "no certificate");
   const files = (options: string) => typed(options.replaceAll(/\w+\.pem/g, join(folder, "$&")));
@@ -364,7 +369,7 @@ filesTest("files that cannot be used are refused before anything is sent", async
   for (const [options, message] of wrong) {
     await assert.rejects(clientTls(files(options), far), { code: "FAILED", message }, options);
   }
-  // Where nothing is encrypted they would be of no use, and are not looked at.
+  // Without TLS they are not needed, and not read.
   assert.equal(await clientTls(typed(""), parseTarget("55550")), undefined);
 });
 
@@ -372,7 +377,7 @@ filesTest("files that cannot be used are refused before anything is sent", async
 
 const BOTH = (isSecure: boolean, isBeyond: boolean) => ({ isSecure, isBeyond });
 
-Deno.test("a chat that stays on this machine is plaintext unless --tls is said", () => {
+Deno.test("a chat within this machine is plaintext unless --tls is given", () => {
   for (const host of NEAR) {
     for (const target of TARGETS.near) {
       const chat = (options: string) => chatTls(typed(options), [host, host], [target, target]);
@@ -383,7 +388,7 @@ Deno.test("a chat that stays on this machine is plaintext unless --tls is said",
   }
 });
 
-Deno.test("a chat of which any part leaves this machine is encrypted unless --plaintext is said", () => {
+Deno.test("a chat that partly leaves this machine is encrypted unless --plaintext is given", () => {
   const [near] = NEAR;
   const parts: [hosts: string[], targets: string[]][] = [
     ...FAR.flatMap((far): [string[], string[]][] => [
@@ -408,16 +413,16 @@ Deno.test("a chat of which any part leaves this machine is encrypted unless --pl
   }
 });
 
-Deno.test("a chat of which nobody knows the targets yet goes by where it listens", () => {
+Deno.test("a chat with unknown targets is encrypted according to its own address", () => {
   assert.deepEqual(chatTls(typed(""), ["127.0.0.1"], []), BOTH(false, false));
   assert.deepEqual(chatTls(typed(""), ["0.0.0.0"], []), BOTH(true, true));
 });
 
-Deno.test("a chat cannot be both, and cannot be with what is no target", async () => {
+Deno.test("a chat refuses --tls with --plaintext, and invalid targets", async () => {
   const wrong = async (options: string, targets: string[]) =>
     await outcome(() => chatTls(typed(options), ["127.0.0.1"], targets));
   const { wrong: message } = await wrong("--tls --plaintext", []) as { wrong: string };
-  assert.match(message, /^--plaintext and --tls exclude each other$/);
+  assert.match(message, /^--plaintext and --tls cannot be combined$/);
   for (const target of ["example.org", "[::1]", "127.0.0.1", "", "http://127.0.0.1:80", "0"]) {
     assert("wrong" in await wrong("", [target]), target);
   }
@@ -427,18 +432,18 @@ Deno.test("a chat cannot be both, and cannot be with what is no target", async (
 
 type How = readonly [isSecure: boolean, isExposed: boolean];
 
-/** Where names are kept, and how they are asked for there without `--plaintext` and with it. */
+/** Naming servers, and how they are called without and with `--plaintext`. */
 const PLACES: readonly [place: string, without: How, withPlaintext: How][] = [
   ...LOCAL.map((place): [string, How, How] => [place, [false, false], [false, false]]),
   ...BEYOND.map((place): [string, How, How] => [place, [true, false], [false, true]]),
 ];
 
 for (const [place, without, withPlaintext] of PLACES) {
-  Deno.test(`a naming server at ${JSON.stringify(place)}, however it is written`, () => {
+  Deno.test(`a naming server at ${JSON.stringify(place)}, with each scheme`, () => {
     const how = (text: string, isPlaintext?: boolean): How => {
       const parsed = parsePlace(text, isPlaintext);
       assert.equal(parsed.kind, "server");
-      // What stands in front is no part of the target.
+      // The scheme is not part of the target.
       assert.deepEqual(parsed.targets, [parseTarget(place)]);
       assert.equal(isNearby(parsed), !without[0]);
       return [parsed.isSecure, isExposed(parsed)];
@@ -453,7 +458,7 @@ for (const [place, without, withPlaintext] of PLACES) {
   });
 }
 
-/** An etcd, and whether it is on this machine. */
+/** Nodes of etcd, and whether all of them are on this machine. */
 const ETCDS: readonly [hosts: string, isNear: boolean][] = [
   ["localhost", true],
   ["127.0.0.1:2379", true],
@@ -470,7 +475,7 @@ const ETCDS: readonly [hosts: string, isNear: boolean][] = [
 ];
 
 for (const [hosts, isNear] of ETCDS) {
-  Deno.test(`an etcd at ${hosts} is encrypted where it says so, and nowhere else`, () => {
+  Deno.test(`etcd at ${hosts} is encrypted with etcds://, and only then`, () => {
     for (const isPlaintext of [false, true]) {
       const plain = parsePlace(`etcd://${hosts}`, isPlaintext);
       assert.deepEqual([plain.kind, plain.isSecure], ["etcd", false]);
@@ -482,8 +487,8 @@ for (const [hosts, isNear] of ETCDS) {
   });
 }
 
-/** What is no place, and might be taken for one that is not encrypted, or for another one. */
-const NO_PLACES = [
+/** Invalid services that could be mistaken for a plaintext one, or for another host. */
+const INVALID_SERVICES = [
   "",
   "tls://",
   "plaintext://",
@@ -507,8 +512,8 @@ const NO_PLACES = [
   "127.0.0.1:55500\n",
 ];
 
-for (const place of NO_PLACES) {
-  Deno.test(`no place for names: ${JSON.stringify(place)}`, async () => {
+for (const place of INVALID_SERVICES) {
+  Deno.test(`not a naming service: ${JSON.stringify(place)}`, async () => {
     for (const isPlaintext of [false, true]) {
       const result = await outcome(() => parsePlace(place, isPlaintext));
       assert("wrong" in result, JSON.stringify(result));

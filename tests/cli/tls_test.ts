@@ -1,4 +1,4 @@
-/** TLS for those who serve and greet: who gets through, and what the others are told. */
+/** TLS of servers and clients: which combinations work, and what both sides report otherwise. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import tls from "node:tls";
@@ -24,7 +24,7 @@ const PLAIN_TO_TLS = /the other side speaks TLS, and this side does not\n.*hint/
 const TLS_TO_PLAIN = /the other side does not speak TLS, and this side does\n.*hint/;
 const UNTRUSTED = /the certificate is not trusted\n.*hint: --cacert/;
 const EXPIRED = /the certificate has expired\n/;
-const TOLD = {
+const REPORTED = {
   plaintext: ["greet: error: a caller speaks TLS, and this side does not"],
   TLS: [
     "greet: error: a caller does not speak TLS, and this side does",
@@ -44,7 +44,7 @@ const EITHER = /the certificate (has expired|is not trusted)\n/;
 const WANTS_ONE = /requires a certificate\n.*hint: show one with --cert and --key/;
 const NOT_ACCEPTED = /the other side does not accept our certificate\n/;
 
-tlsTest("every combination of a server and a client gets what it must, and no other", async () => {
+tlsTest("every combination of a server and a client has the expected result", async () => {
   await using ours = await Authority.create("ours");
   await using theirs = await Authority.create("theirs");
   const [good, old, mine, late, stranger] = await Promise.all([
@@ -133,25 +133,25 @@ tlsTest("every combination of a server and a client gets what it must, and no ot
     target.server.kill("SIGTERM");
     assert.equal(await target.server.code(), 0);
     assert.equal(target.server.out.text.match(/Received request/g)?.length ?? 0, greeted, server);
-    // What has to change over there is told here as well, once, whoever it is.
-    const told = target.server.err.text.split("\n")
+    // The server also reports what its callers have to change, each kind once.
+    const reported = target.server.err.text.split("\n")
       .filter((line) => line.startsWith("greet: error"));
     assert.deepEqual(
-      told.sort(),
-      TOLD[server as keyof typeof TOLD],
+      reported.sort(),
+      REPORTED[server as keyof typeof REPORTED],
       server,
     );
   }
 });
 
-tlsTest("a chat is entered by those who have a key, and speak TLS if it does", async () => {
+tlsTest("a chat that uses TLS accepts only callers with a valid certificate", async () => {
   await using authority = await Authority.create();
   const [good, late] = await Promise.all([
     authority.issue("good"),
     authority.issue("late", -1),
   ]);
   const show = ({ cert, key }: { cert: string; key: string }) => ["--cert", cert, "--key", key];
-  // Whoever gets in finds no greeter in a chat.
+  // A caller that is let in finds that a chat has no greeter.
   const IN = /UNIMPLEMENTED|does not implement/;
   const clients: Record<string, { args: string[]; plain: RegExp; secure: RegExp }> = {
     plaintext: { args: [], plain: IN, secure: PLAIN_TO_TLS },
@@ -200,7 +200,7 @@ tlsTest("a chat is entered by those who have a key, and speak TLS if it does", a
 });
 
 tlsTest(
-  "a chat does not talk to those whose certificate is not valid, whatever their key",
+  "a chat does not talk to a peer with an expired certificate, whatever its key",
   async () => {
     await using authority = await Authority.create();
     const late = await authority.issue("late", -1);
@@ -212,7 +212,7 @@ tlsTest(
 );
 
 tlsTest(
-  "a certificate that was renewed is shown without a restart; a broken one is not",
+  "a renewed certificate is used without a restart; a broken one is not",
   async () => {
     await using first = await Authority.create("first");
     await using second = await Authority.create("second");
@@ -220,7 +220,7 @@ tlsTest(
     await using target = await serving("--cert", files.cert, "--key", files.key);
     const trusting = (authority: Authority) =>
       run(["greet", target.port, "Bob", "--cacert", authority.cert, "--quiet"]);
-    /** Asks until it is as wanted: the files are looked at once a second at most. */
+    /** Greets until the exit code is as expected: files are checked at most once a second. */
     const until = async (authority: Authority, code: number) => {
       const asked = async () => {
         while ((await trusting(authority)).code !== code);
@@ -229,7 +229,7 @@ tlsTest(
     };
     await until(first, 0);
     await until(second, 78);
-    // The new certificate with the old key: shown is what was there before.
+    // The new certificate does not belong to the old key, so the server keeps the old one.
     await Deno.copyFile(renewed.cert, files.cert);
     const broken =
       `greet: error: the private key in ${files.key} does not belong to ${files.cert}\n`;
@@ -239,7 +239,7 @@ tlsTest(
         if (target.server.err.text.includes(broken)) return;
       }
     })();
-    await inTime(said, "a sentence on the broken files");
+    await inTime(said, "a report of the broken files");
     assert.equal((await trusting(first)).code, 0);
     await Deno.copyFile(renewed.key, files.key);
     await until(second, 0);
@@ -248,7 +248,7 @@ tlsTest(
 );
 
 tlsTest(
-  "who does not finish a handshake is sent away, and keeps nobody from being greeted",
+  "clients that do not finish a handshake are disconnected, and do not block others",
   async () => {
     await using authority = await Authority.create();
     const files = await authority.issue("server");
@@ -274,7 +274,7 @@ tlsTest(
   },
 );
 
-tlsTest("who has finished a handshake and says nothing is sent away as well", async () => {
+tlsTest("a client that is silent after the handshake is disconnected as well", async () => {
   await using authority = await Authority.create();
   await using server = await serveGreeter({ tls: await authority.issue("server") });
   const mute = tls.connect({
@@ -297,15 +297,15 @@ function end(socket: net.Socket): Promise<void> {
 }
 
 tlsTest(
-  "1,000 clients may be before the end of their preface, and the oldest make room",
+  "1,000 clients may have an unfinished preface; beyond that, the oldest are disconnected",
   async () => {
     await using authority = await Authority.create();
     await using server = await serveGreeter({ tls: await authority.issue("server") });
     const to = { port: server.port, host: "127.0.0.1" };
-    // Ten that have finished their handshakes, then more that have begun it.
+    // Ten clients that have finished the handshake, then more that have begun it.
     const secured = Array.from({ length: 10 }, (_, i) => {
       const client = tls.connect({ ...to, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
-      // Some go on, but not to the end: SETTINGS are missing.
+      // Some also send a preface without SETTINGS.
       if (i % 2 === 0) client.write("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
       return client;
     });
@@ -328,7 +328,7 @@ tlsTest(
   },
 );
 
-tlsTest("greetings by name over TLS, from a naming server that speaks it as well", async () => {
+tlsTest("greetings by name work over TLS, with a naming server that uses TLS as well", async () => {
   await using authority = await Authority.create();
   const { cert, key } = await authority.issue("server");
   const secure = ["--cert", cert, "--key", key];
@@ -350,14 +350,14 @@ const here = Deno.networkInterfaces()
   .find(({ address, family }) => family === "IPv4" && !isLoopback(address))?.address;
 
 Deno.test({
-  name: "beyond loopback nothing is said in plaintext unless that is asked for (needs a network)",
+  name: "beyond loopback nothing is sent in plaintext without --plaintext (needs a network)",
   ignore: here === undefined,
   async fn() {
     const refused = await run(["serve", "0", "--host", here!]);
     assert.equal(refused.code, 2);
     assert.match(
       refused.err,
-      /would not be encrypted\n.*hint: give --cert and --key, or say --plain/,
+      /would not be encrypted\n.*hint: add --cert and --key, or --plain/,
     );
     await using server = Program.greet(["serve", "0", "--host", here!, "--plaintext"]);
     const [, port] = await server.out.until(/listening on (\d+)\n/);
@@ -373,7 +373,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "who is called by name is called over TLS if they are elsewhere (needs a network)",
+  name: "a server on another address is called over TLS when called by name (needs a network)",
   ignore: here === undefined,
   async fn() {
     await using names = Program.greet(["names", "0"]);
@@ -397,20 +397,29 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["serve", "0", "--client-ca", "x"], /--client-ca needs --cert\n/],
   [["names", "0", "--cert", "x"], /--cert needs --key\n/],
   [["greet", "1", "Bob", "--cert", "x"], /--cert needs --key\n/],
-  [["greet", "1", "Bob", "--insecure", "--plaintext"], /--plaintext and --insecure exclude/],
-  [["greet", "1", "Bob", "--cacert", "x", "--plaintext"], /--plaintext and --cacert exclude/],
-  [["greet", "1", "Bob", "--insecure", "--cacert", "x"], /--insecure and --cacert exclude/],
+  [
+    ["greet", "1", "Bob", "--insecure", "--plaintext"],
+    /--plaintext and --insecure cannot be combined/,
+  ],
+  [
+    ["greet", "1", "Bob", "--cacert", "x", "--plaintext"],
+    /--plaintext and --cacert cannot be combined/,
+  ],
+  [
+    ["greet", "1", "Bob", "--insecure", "--cacert", "x"],
+    /--insecure and --cacert cannot be combined/,
+  ],
 ];
 
 for (const [args, expected] of REFUSED) {
-  Deno.test(`what contradicts itself is refused: greet ${args.join(" ")}`, async () => {
+  Deno.test(`contradicting options are refused: greet ${args.join(" ")}`, async () => {
     const { code, out, err } = await run(args);
     assert.deepEqual([code, out], [2, ""]);
     assert.match(err, expected);
   });
 }
 
-tlsTest("files that are none are told apart, and nothing of a key is told", async () => {
+tlsTest("each kind of unusable file has its own message, and none quotes a key", async () => {
   await using authority = await Authority.create();
   const [one, other] = await Promise.all([authority.issue("one"), authority.issue("other")]);
   const rubbish = `${authority.folder}/rubbish`;

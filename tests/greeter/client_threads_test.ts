@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { greetAll, type Outcome, serveGreeter } from "../../mod.ts";
 import { inTime } from "../support/program.ts";
 
-/** Counts the Workers that are started while it is in force. */
+/** Counts the Workers that are started until it is disposed of. */
 function countWorkers(): { started: number } & Disposable {
   const RealWorker = globalThis.Worker;
   const count = {
@@ -34,7 +34,7 @@ const SHARES: readonly [names: number, threads: number | undefined, workers: num
 ];
 
 for (const [names, threads, workers] of SHARES) {
-  Deno.test(`${names} clients on ${threads ?? "as many as fit"}: ${workers} Workers`, async () => {
+  Deno.test(`${names} clients on ${threads ?? "the default number of"} threads start ${workers} Workers`, async () => {
     await using server = await serveGreeter();
     using count = countWorkers();
     const list = Array.from({ length: names }, (_, i) => `client ${i}`);
@@ -47,7 +47,7 @@ for (const [names, threads, workers] of SHARES) {
   });
 }
 
-Deno.test("what fails on a thread is an outcome with its code; the others succeed", async () => {
+Deno.test("a greeting that fails on a thread is an outcome with its code, and the others succeed", async () => {
   await using server = await serveGreeter();
   const found = await outcomes(greetAll(`${server.port}`, ["Bob", "", "Alice"], { threads: 2 }));
   assert.deepEqual(
@@ -56,10 +56,10 @@ Deno.test("what fails on a thread is an outcome with its code; the others succee
   );
 });
 
-Deno.test("a thread that ends by mistake fails its own clients and nobody else's", async () => {
+Deno.test("a thread that crashes fails only its own clients", async () => {
   await using server = await serveGreeter();
   const RealWorker = globalThis.Worker;
-  // A fault that cannot be produced otherwise: the first Worker runs something else.
+  // The first Worker runs a script that throws.
   let broken = 0;
   globalThis.Worker = class extends RealWorker {
     constructor(url: string | URL, options?: WorkerOptions) {
@@ -70,13 +70,13 @@ Deno.test("a thread that ends by mistake fails its own clients and nobody else's
     const found = await outcomes(greetAll(`${server.port}`, ["Bob", "Alice"], { threads: 2 }));
     assert("greeting" in found[0]);
     assert("error" in found[1] && found[1].error.code === "FAILED");
-    assert.match(found[1].error.message, /a thread ended: .*boom/);
+    assert.match(found[1].error.message, /a thread failed: .*boom/);
   } finally {
     globalThis.Worker = RealWorker;
   }
 });
 
-Deno.test("who stops reading outcomes, or aborts, stops the clients", async () => {
+Deno.test("leaving the loop, or aborting, stops the clients", async () => {
   await using server = await serveGreeter();
   for await (const _ of greetAll(`${server.port}`, ["Bob", "Alice"], { threads: 2 })) break;
   const stop = new AbortController();

@@ -1,4 +1,4 @@
-/** A greeting server on several threads is one server: one port, one log, one end. */
+/** A greeting server on several threads behaves like one server. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { greet } from "../../mod.ts";
@@ -7,24 +7,24 @@ import { inTime, run, serving } from "../support/program.ts";
 
 const isLinux = Deno.build.os === "linux";
 
-/** A test of what only Linux can do. */
-function linuxTest(name: string, fn: () => Promise<void>, isThere = true): void {
-  Deno.test({ name: `${name} (needs Linux)`, ignore: !isLinux || !isThere, fn });
+/** A test that needs Linux. */
+function linuxTest(name: string, fn: () => Promise<void>, canRun = true): void {
+  Deno.test({ name: `${name} (needs Linux)`, ignore: !isLinux || !canRun, fn });
 }
 
-/** How many sockets listen on a port of this machine. Source: proc(5), /proc/net/tcp: 0A is LISTEN. */
+/** The number of sockets that listen on a port of this machine. Source: proc(5), /proc/net/tcp: 0A is LISTEN. */
 async function listeners(port: string): Promise<number> {
   const hex = Number(port).toString(16).toUpperCase().padStart(4, "0");
   const table = await Deno.readTextFile("/proc/net/tcp");
   return table.match(new RegExp(`^ *\\d+: \\w+:${hex} \\w+:0000 0A `, "gm"))?.length ?? 0;
 }
 
-linuxTest("threads share a port, and all that they answer is in one log, once", async () => {
+linuxTest("threads share a port, and each request is in one log once", async () => {
   await using serve = await serving(["--threads", "3"]);
   const { server, port } = serve;
   assert.equal(await listeners(port), 3);
   const names = Array.from({ length: 60 }, (_, i) => `Guest ${i}`);
-  // Each with a connection of its own, so that every thread gets some.
+  // Each call has its own connection, so that every thread gets some.
   const greetings = await Promise.all(names.map((name) => greet(port, name)));
   assert.deepEqual(greetings, names.map((name) => `Hello, ${name}.`));
   server.kill("SIGTERM");
@@ -36,7 +36,7 @@ linuxTest("threads share a port, and all that they answer is in one log, once", 
   assert.equal(server.err.text, "");
 });
 
-linuxTest("a port that somebody has is not shared with them", async () => {
+linuxTest("a port in use is not shared with its owner", async () => {
   await using first = await serving(["--threads", "2"]);
   for (const threads of ["1", "2"]) {
     const { code, err } = await run(["serve", first.port, "--threads", threads]);
@@ -46,7 +46,7 @@ linuxTest("a port that somebody has is not shared with them", async () => {
   assert.equal(await greet(first.port, "Bob"), "Hello, Bob.");
 });
 
-linuxTest("a stop lets each thread finish, and closes what nobody uses", async () => {
+linuxTest("stopping lets each thread finish, and closes idle connections", async () => {
   await using serve = await serving(["--threads", "2"]);
   const { server, port } = serve;
   const idle = net.connect(Number(port), "127.0.0.1");
@@ -59,7 +59,7 @@ linuxTest("a stop lets each thread finish, and closes what nobody uses", async (
   assert.equal(await listeners(port), 0);
 });
 
-linuxTest("every thread speaks TLS where that is asked for", async () => {
+linuxTest("every thread uses TLS if the server does", async () => {
   await using authority = await Authority.create();
   const { cert, key } = await authority.issue("server");
   await using serve = await serving(["--threads", "2", "--cert", cert, "--key", key]);
@@ -73,7 +73,7 @@ linuxTest("every thread speaks TLS where that is asked for", async () => {
 }, hasOpenssl);
 
 linuxTest(
-  "a certificate that cannot be shown is one sentence, not one for each thread",
+  "an unusable certificate is reported once, not once for each thread",
   async () => {
     const { code, err } = await run([
       ...[
