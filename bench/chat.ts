@@ -7,14 +7,10 @@
  * @module
  */
 import { Journal, newIdentity, Peer, type PeerEvent } from "../mod.ts";
-import {
-  Bot,
-  type ChatEvent,
-  freePorts,
-  greetCommand,
-  ROOT,
-  temporaryHome,
-} from "../tests/support/program.ts";
+import { Bot, type ChatEvent } from "../tests/support/bot.ts";
+import { temporaryHome } from "../tests/support/home.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { greetCommand, ROOT } from "../tests/support/program.ts";
 import { pause, within } from "../src/base/timing.ts";
 import { SETTLING_MS } from "./idle.ts";
 import { median, percentile, type Report, type Usage, usage } from "./measure.ts";

@@ -6,7 +6,9 @@
  *
  * @module
  */
-import { Bot, freePorts, Program, serving } from "../tests/support/program.ts";
+import { Bot } from "../tests/support/bot.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { Program, serving } from "../tests/support/program.ts";
 import { pause } from "../src/base/timing.ts";
 import { type Report, type Usage, usage } from "./measure.ts";
 

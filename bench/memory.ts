@@ -8,7 +8,10 @@
  * @module
  */
 import { greet } from "../mod.ts";
-import { Bot, freePorts, greetCommand, Program } from "../tests/support/program.ts";
+import { Bot } from "../tests/support/bot.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { greetCommand, Program } from "../tests/support/program.ts";
+import { hasCommand } from "../tests/support/tools.ts";
 import { inTurns, type Report, usage } from "./measure.ts";
 
 /** After how many requests a server is looked at; from the second on it should grow no more. */
@@ -32,7 +35,7 @@ const PATIENCE_MS = 60_000;
 
 /** Measures it all. */
 export async function benchMemory(report: Report): Promise<void> {
-  if (await hasH2load()) {
+  if (hasCommand("h2load")) {
     await benchRequests(report);
     await benchConnections(report);
   } else {
@@ -46,12 +49,6 @@ async function memoryMB(pid: number): Promise<number> {
 }
 
 // ---------------------------------------------------------------- requests
-
-/** Whether there is a program that makes many requests. */
-export async function hasH2load(): Promise<boolean> {
-  const asked = new Deno.Command("h2load", { args: ["--version"] }).output();
-  return await asked.then(({ success }) => success, () => false);
-}
 
 /** A request for `greet.v1.Greeter/Greet`, in a file that h2load sends many times. */
 export class Request implements AsyncDisposable {

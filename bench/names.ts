@@ -9,7 +9,8 @@
  */
 import { type Names, type NamesEvent, openNames, type Registration } from "../mod.ts";
 import { EtcdCluster, hasEtcd } from "../tests/support/etcd.ts";
-import { inTime, Program } from "../tests/support/program.ts";
+import { Program } from "../tests/support/program.ts";
+import { inTime } from "../tests/support/waiting.ts";
 import { pause } from "../src/base/timing.ts";
 import { inTurns, median, percentile, type Report, type Table, usage } from "./measure.ts";
 

@@ -10,8 +10,9 @@
 import { basename, join } from "node:path";
 import config from "../deno.json" with { type: "json" };
 import { greet } from "../mod.ts";
-import { exists, has } from "../tests/support/etcd.ts";
-import { freePorts, greetCommand, Program, ROOT } from "../tests/support/program.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { greetCommand, Program, ROOT } from "../tests/support/program.ts";
+import { exists, GO_PATH, hasCommand } from "../tests/support/tools.ts";
 import type { Report } from "./measure.ts";
 
 const SOURCES = join(ROOT, "bench", "rivals");
@@ -118,7 +119,6 @@ interface Recipe {
 
 const PYTHON = "/usr/bin/python3";
 const PYTHON_PACKAGES = "/usr/lib/python3/dist-packages";
-const GO_PATH = "/usr/share/gocode";
 
 const RECIPES: readonly Recipe[] = [
   {
@@ -208,7 +208,7 @@ function commands(program: readonly string[]): Omit<Contender, "name"> {
 
 /** Those of some Debian packages that are not there. */
 export function missing(packages: Readonly<Record<string, string>>): string[] {
-  const isThere = (mark: string) => mark.startsWith("/") ? exists(mark) : has(mark);
+  const isThere = (mark: string) => mark.startsWith("/") ? exists(mark) : hasCommand(mark);
   return Object.keys(packages).filter((name) => !isThere(packages[name]));
 }
 

@@ -12,18 +12,13 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { greet, GreetError, newIdentity, openNames } from "../../mod.ts";
 import { GreeterClient } from "../../src/greeter/client.ts";
-import {
-  type ChatEvent,
-  freePorts,
-  greetCommand,
-  Immortal,
-  Program,
-  randomNumbers,
-  ROOT,
-} from "../../tests/support/program.ts";
+import { type ChatEvent, Immortal } from "../../tests/support/bot.ts";
+import { freePorts } from "../../tests/support/ports.ts";
+import { greetCommand, Program, ROOT } from "../../tests/support/program.ts";
+import { randomNumbers } from "../../tests/support/random.ts";
 import { pause } from "../../src/base/timing.ts";
+import { hasCommand } from "../../tests/support/tools.ts";
 import { Report, usage } from "../measure.ts";
-import { hasH2load } from "../memory.ts";
 import {
   AS_PEER,
   FROM_ANYBODY,
@@ -316,7 +311,7 @@ async function actsOn(stage: Stage, report: Report): Promise<Act[]> {
     hosts.flatMap((host) =>
       Object.entries(ways).map(([what, way]) => act(what, host.name, () => way(host)))
     );
-  const withH2load = await hasH2load();
+  const withH2load = hasCommand("h2load");
   if (!withH2load) report.skip("being killed in the middle of many requests: needs h2load");
   return [
     ...from([greeter, names, ...peers], FROM_ANYBODY),

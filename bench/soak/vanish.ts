@@ -12,7 +12,10 @@ import net from "node:net";
 import tls from "node:tls";
 import type { Identity } from "../../mod.ts";
 import { GreeterClient } from "../../src/greeter/client.ts";
-import { type Immortal, inTime, Program, randomNumbers, run } from "../../tests/support/program.ts";
+import { type Immortal } from "../../tests/support/bot.ts";
+import { Program, run } from "../../tests/support/program.ts";
+import { randomNumbers } from "../../tests/support/random.ts";
+import { inTime } from "../../tests/support/waiting.ts";
 import { pause } from "../../src/base/timing.ts";
 import { Request } from "../memory.ts";
 

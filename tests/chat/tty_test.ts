@@ -1,6 +1,9 @@
 /** The terminal is given back as it was, however a chat ends; and what there is without one. */
 import assert from "node:assert/strict";
-import { Bot, freePorts, PATIENCE_MS, ROOT, run } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { ROOT, run } from "../support/program.ts";
+import { PATIENCE_MS } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 
 /** A line of shell that runs the program and leaves its process id in a file. */

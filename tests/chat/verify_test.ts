@@ -1,6 +1,8 @@
 /** How a chat tells who is who: on a screen, and by /verify. */
 import assert from "node:assert/strict";
-import { freePorts, Program, run, temporaryHome } from "../support/program.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program, run } from "../support/program.ts";
 
 const NEW_KEY = (name: string) =>
   new RegExp(

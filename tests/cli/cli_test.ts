@@ -1,6 +1,8 @@
 /** The command line, by what it prints and how it exits. */
 import assert from "node:assert/strict";
-import { freePorts, greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
+import { hasCommand, isLinux, works } from "../support/tools.ts";
 
 Deno.test("the transcript of a server and of two clients, to the letter", async () => {
   await using greeter = await serving();
@@ -174,9 +176,8 @@ Deno.test("a host that is not ours, exit 1", async () => {
   assert.match(err, /^greet: error: 192\.0\.2\.1 is not an address of this machine\n/);
 });
 
-const canDropPrivileges = Deno.build.os === "linux" &&
-  await new Deno.Command("setpriv", { args: ["--bounding-set=-net_bind_service", "true"] })
-    .output().then(({ success }) => success, () => false);
+const canDropPrivileges = isLinux &&
+  await works("setpriv", "--bounding-set=-net_bind_service", "true");
 
 Deno.test({
   name: "a privileged port: one clear line and a hint, exit 1 (needs Linux, root and setpriv)",
@@ -293,7 +294,7 @@ Deno.test("help and version go to stdout, exit 0; no command at all is a usage e
 
 Deno.test({
   name: "a reader who goes away ends the server quietly (needs a POSIX shell)",
-  ignore: Deno.build.os === "windows",
+  ignore: !hasCommand("sh") || !hasCommand("head"),
   async fn() {
     const [port] = freePorts();
     const command = greetCommand().map((part) => `'${part}'`).join(" ");

@@ -84,7 +84,7 @@ Deno.test({
 
 /** What a command may still do when it serves, under the permissions of the program. */
 async function stillAllowed(...args: string[]): Promise<string> {
-  const probe = new URL("../support/permissions_probe.ts", import.meta.url).pathname;
+  const probe = `${ROOT}tests/support/permissions_probe.ts`;
   const flags = config.tasks.greet.replace(/^.*?deno run /, "").split(" ").slice(0, -1);
   await using program = new Program([Deno.execPath(), "run", ...flags, probe, ...args]);
   const [, allowed] = await program.out.until(/; may (.*)\n/);

@@ -2,15 +2,11 @@
 import assert from "node:assert/strict";
 import { greet, openNames, Peer, serveGreeter, serveNames } from "../../mod.ts";
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
-import {
-  Bot,
-  freePorts,
-  Immortal,
-  inTime,
-  Program,
-  run,
-  temporaryHome,
-} from "../support/program.ts";
+import { Bot, Immortal } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program, run } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A naming server as a process, and the environment that names it. */
 async function naming(port = "0") {

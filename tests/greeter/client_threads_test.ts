@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { greetAll, type Outcome, serveGreeter } from "../../mod.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** Counts the Workers that are started while it is in force. */
 function countWorkers(): { started: number } & Disposable {

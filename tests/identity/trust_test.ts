@@ -4,7 +4,8 @@ import { GreetError } from "../../src/base/errors.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { lookalikeOf } from "../../src/identity/lookalikes.ts";
 import { Trust, type TrustEvent, type TrustOptions } from "../../src/identity/trust.ts";
-import { homeTest, inTime } from "../support/program.ts";
+import { homeTest } from "../support/home.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A fingerprint for each number. */
 function key(number: number): string {

@@ -24,7 +24,8 @@ import {
   type ServiceType,
 } from "../../src/rpc/services.ts";
 import { Belief, key } from "../support/belief.ts";
-import { inTime, Program } from "../support/program.ts";
+import { Program } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 const CALL = { timeoutMs: 10_000 };
 

@@ -14,7 +14,8 @@ import {
   type ServiceType,
 } from "../../src/rpc/services.ts";
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
-import { inTime, Program, run } from "../support/program.ts";
+import { Program, run } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A naming service that can be taken away and given back. */
 interface Service extends AsyncDisposable {

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { LIMITS, Registry } from "../../src/naming/registry.ts";
 import type { NameChange, NameChanges, NameEntry } from "../../src/rpc/services.ts";
 import { Belief, key } from "../support/belief.ts";
-import { inTime, randomNumbers } from "../support/program.ts";
+import { randomNumbers } from "../support/random.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** Further seeds for the random test: GREET_TEST_SEEDS=100 deno test … */
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);

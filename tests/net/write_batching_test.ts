@@ -4,7 +4,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { setImmediate } from "node:timers";
 import { batchWrites } from "../../src/net/write_batching.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** Two ends of a connection; what is written to the first is gathered. */
 async function connection(): Promise<[net.Socket, net.Socket] & AsyncDisposable> {

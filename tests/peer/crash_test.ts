@@ -1,6 +1,8 @@
 /** A chat that dies inside a write, or runs out of memory: what it acknowledged stays, once and in order. */
 import assert from "node:assert/strict";
-import { freePorts, Immortal } from "../support/program.ts";
+import { Immortal } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { works } from "../support/tools.ts";
 
 /** More messages than it takes to reach any of the writes below. */
 const MOST = 200;
@@ -12,16 +14,12 @@ const MANY = 100;
 const KILLED = 137;
 
 /** Makes the chat fail in one of its system calls. `-D` keeps the chat our own child. */
-function strace(call: string, fault: string): string[] {
+function strace(call: string, fault: string): [string, ...string[]] {
   const quiet = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
   return ["strace", ...quiet, "-e", `inject=${call}:${fault}`, "--"];
 }
 
-const canTrace = await new Deno.Command("strace", {
-  args: [...strace("getppid", "signal=KILL").slice(1), "true"],
-  stdout: "null",
-  stderr: "null",
-}).output().then(({ success }) => success, () => false);
+const canTrace = await works(...strace("getppid", "signal=KILL"), "true");
 
 /** Everything that Alice has said was received by Bob once, in order. */
 function assertNothingLost(alice: Immortal, bob: Immortal): void {

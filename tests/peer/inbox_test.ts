@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { Inbox } from "../../src/peer/inbox.ts";
 import { type Entry, Journal, type Message } from "../../src/peer/journal.ts";
 import { pause } from "../../src/base/timing.ts";
-import { inTime, temporaryHome } from "../support/program.ts";
+import { temporaryHome } from "../support/home.ts";
+import { inTime } from "../support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
 

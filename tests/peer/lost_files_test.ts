@@ -4,7 +4,10 @@ import { dirname, join } from "node:path";
 import { Journal, journalFile, type Message } from "../../src/peer/journal.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { openIdentity } from "../../src/identity/identity.ts";
-import { Bot, freePorts, homeTest, run, temporaryHome } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { homeTest, temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { run } from "../support/program.ts";
 
 const POSIX = { what: "POSIX", isThere: Deno.build.os !== "windows" };
 const LINUX = { what: "Linux", isThere: Deno.build.os === "linux" };

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
 import type { Presence } from "../../src/peer/link.ts";
 import { Roster, type RosterEvent } from "../../src/peer/roster.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 const AWAY: Presence = { state: "away", error: new GreetError("UNAVAILABLE", "gone") };
 const CONNECTING: Presence = { state: "connecting" };

@@ -4,7 +4,9 @@ import net from "node:net";
 import { implement, serve } from "../../src/rpc/server.ts";
 import { pause } from "../../src/base/timing.ts";
 import { CHAT } from "../../src/rpc/services.ts";
-import { Bot, freePorts, inTime } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A connection that takes so long each way, between whoever connects and a port. */
 async function delayed(port: string, ms: number): Promise<{ port: string } & AsyncDisposable> {

@@ -4,7 +4,9 @@ import http2 from "node:http2";
 import net from "node:net";
 import tls from "node:tls";
 import { type Identity, newIdentity, serveGreeter, serveNames } from "../../mod.ts";
-import { Bot, freePorts, inTime } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 import { WireTap } from "../support/wire_tap.ts";
 
 /** Alice and Bob, as processes, who have met over TLS. */

@@ -10,7 +10,8 @@ import { dial } from "../../src/rpc/client.ts";
 import { implement, serve } from "../../src/rpc/server.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { CHAT, type ChatMessage, GREETER } from "../../src/rpc/services.ts";
-import { freePorts, inTime } from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 import { WireTap } from "../support/wire_tap.ts";
 import { Witness } from "../support/witness.ts";
 

@@ -13,7 +13,7 @@ import { dial } from "../../src/rpc/client.ts";
 import { implement, serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { CHAT, GREETER } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A greeting server whose answers wait until they are released. */
 async function slowServer() {

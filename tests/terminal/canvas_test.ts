@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Canvas, NOTHING } from "../../src/terminal/canvas.ts";
 import { type Editor, EMPTY, press, type Typist } from "../../src/terminal/line_editor.ts";
 import { compose, type Held } from "../../src/terminal/layout.ts";
-import { randomNumbers } from "../support/program.ts";
+import { randomNumbers } from "../support/random.ts";
 
 const TYPIST: Typist = { commands: [], names: () => [], earlier: () => [] };
 const PROMPT = [{ text: "Alice", look: 28 }, { text: "> ", look: "plain" }] as const;
