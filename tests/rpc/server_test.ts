@@ -389,33 +389,3 @@ for (const [what, server, message] of STRANGERS) {
     },
   });
 }
-
-Deno.test("2,000 connections that say nothing keep nobody from being answered, and are closed", async () => {
-  await using server = await serveGreeter();
-  let closed = 0;
-  const enough = Promise.withResolvers<void>();
-  const all = Promise.withResolvers<void>();
-  for (let i = 0; i < 2_000; i++) {
-    const mute = net.connect(server.port, "127.0.0.1").resume();
-    mute.on("error", () => {});
-    mute.on("close", () => {
-      closed++;
-      if (closed === 1_000) enough.resolve();
-      if (closed === 2_000) all.resolve();
-    });
-    // Some say something, but not what HTTP/2 begins with.
-    if (i % 2 === 0) mute.write("PRI *");
-  }
-  // At most 1,000 may stay, and those for 10 s.
-  await inTime(enough.promise, () => `1,000 closed, not ${closed}`, 8_000);
-  assert.equal(await inTime(greet(`${server.port}`, "Bob"), "an answer", 2_000), "Hello, Bob.");
-  await inTime(all.promise, () => `2,000 closed, not ${closed}`, 12_000);
-});
-
-Deno.test("a connection that has spoken once may be silent for as long as it likes", async () => {
-  await using server = await serveGreeter();
-  using channel = dial(parseTarget(`${server.port}`));
-  await channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 5_000 });
-  const dropped = channel.dropped();
-  await assert.rejects(inTime(dropped, "the drop", 11_000), /not within/);
-});
