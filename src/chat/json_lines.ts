@@ -1,47 +1,47 @@
 /**
- * A chat for programs: events out, messages in, one JSON object a line.
+ * A chat for programs: events out and messages in, one JSON object a line.
  *
- * What goes out is described in `docs/json.md` and by the schema beside it. What
- * comes in is a plain line, or an object with a `body`. Text is exact once it is parsed; what could
- * steer a terminal is escaped, as JSON can escape anything.
+ * `docs/json.md` and its schema describe the events. Input is a plain line, or an object with a
+ * `body`. Values are exact; characters that a terminal could act on are escaped.
  *
  * @module
  */
 import type { Span } from "../terminal/style.ts";
 import { GreetError } from "../base/errors.ts";
-import type { Addressee, Message } from "../peer/journal.ts";
+import type { Message } from "../peer/journal.ts";
 import type { PeerEvent } from "../peer/peer.ts";
 import { toJson } from "../base/text.ts";
+import { labelsOf } from "./wording.ts";
 
 /**
- * An event as a line of JSON.
+ * Formats an event as a line of JSON.
  *
- * @returns the line, in pieces; `undefined` for what a program need not know
+ * @returns the line, in pieces; `undefined` for events that programs do not need
  */
 export function toJsonLine(event: PeerEvent): Span[] | undefined {
   const object = toObject(event);
-  return object && inPieces(object);
+  return object && spansOf(object);
 }
 
-/** Only the body of a message is long, so that is escaped slice by slice. */
-function inPieces(object: Record<string, unknown>): Span[] {
+/** Only the body of a message can be long, so only it is escaped in slices. */
+function spansOf(object: Record<string, unknown>): Span[] {
   const members = Object.entries(object).filter(([, value]) => value !== undefined);
   return members.flatMap(([key, value], i) => [
-    exactly(`${i === 0 ? "{" : ","}${toJson(key)}:`),
-    ...(key === "body" ? quoted(String(value)) : [exactly(toJson(value))]),
-  ]).concat(exactly("}"));
+    verbatim(`${i === 0 ? "{" : ","}${toJson(key)}:`),
+    ...(key === "body" ? quoted(String(value)) : [verbatim(toJson(value))]),
+  ]).concat(verbatim("}"));
 }
 
-function exactly(text: string): Span {
-  return { text, look: "plain", safely: (slice) => slice };
+function verbatim(text: string): Span {
+  return { text, look: "plain", escape: (slice) => slice };
 }
 
 function quoted(text: string): Span[] {
-  const body: Span = { text, look: "plain", safely: (slice) => toJson(slice).slice(1, -1) };
-  return [exactly('"'), body, exactly('"')];
+  const body: Span = { text, look: "plain", escape: (slice) => toJson(slice).slice(1, -1) };
+  return [verbatim('"'), body, verbatim('"')];
 }
 
-/** An error as a line of JSON. */
+/** Formats an error as a line of JSON. */
 export function errorLine({ code, message, hint }: GreetError): string {
   return toJson({ type: "error", code, message, hint });
 }
@@ -49,7 +49,7 @@ export function errorLine({ code, message, hint }: GreetError): string {
 function toObject(event: PeerEvent): Record<string, unknown> | undefined {
   switch (event.type) {
     case "waiting":
-      // That nobody is there yet is not worth an event: somebody joins, or not.
+      // An absent peer is not an error.
       if (event.nobodyThere) return undefined;
       return { type: "error", code: "UNAVAILABLE", message: event.reason, hint: event.hint };
     case "welcome":
@@ -59,12 +59,12 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
     case "left":
       return { type: "left", name: event.name };
     case "message":
-      return { type: "message", ...said(event.message), ...(event.late ? { late: true } : {}) };
+      return { type: "message", ...fieldsOf(event.message), ...(event.late ? { late: true } : {}) };
     case "queued":
-      return { type: "queued", ...said(event.message), waitingFor: labels(event.waitingFor) };
+      return { type: "queued", ...fieldsOf(event.message), waitingFor: labelsOf(event.waitingFor) };
     case "delivered": {
       const { message: { id }, to, waitingFor } = event;
-      return { type: "delivered", id, to, waitingFor: labels(waitingFor) };
+      return { type: "delivered", id, to, waitingFor: labelsOf(waitingFor) };
     }
     case "failed": {
       const { message: { id }, to, error: { code, message, hint } } = event;
@@ -90,23 +90,20 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
   }
 }
 
-function said({ id, from, body, at }: Message) {
+function fieldsOf({ id, from, body, at }: Message) {
   return { id, from, body, at: at.toISOString() };
 }
 
-function labels(addressees: readonly Addressee[]): string[] {
-  return addressees.map(({ name, target }) => name ?? target);
-}
-
 /**
- * What a line asks to be said: an object with a `body`, or the line itself.
+ * Parses a line of input: an object with a `body`, or plain text.
  *
- * @returns the body of the message
- * @throws {GreetError} `USAGE` where a line begins like an object and is none of ours
+ * @param line the line, without its line end
+ * @returns the body of the message to send
+ * @throws {GreetError} `USAGE` if the line begins with `{` but is not an object with a `body`
  *
  * @example
  * ```ts
- * import { parseJsonLine } from "@greet/greet";
+ * import { parseJsonLine } from "./json_lines.ts";
  * import assert from "node:assert/strict";
  *
  * assert.equal(parseJsonLine('{"body": "Hello,\\nBob!"}'), "Hello,\nBob!");
@@ -118,7 +115,7 @@ export function parseJsonLine(line: string): string {
   if (!line.trimStart().startsWith("{")) return line;
   const { body } = parseObject(line);
   if (typeof body === "string") return body;
-  throw new GreetError("USAGE", `the object's "body" is not a string`, {
+  throw new GreetError("USAGE", `"body" is not a string`, {
     hint: `write {"body": "…"} or a plain line`,
   });
 }
@@ -127,7 +124,7 @@ function parseObject(line: string): { body?: unknown } {
   try {
     return JSON.parse(line);
   } catch (cause) {
-    throw new GreetError("USAGE", "the line begins like an object but is not JSON", {
+    throw new GreetError("USAGE", "the line begins with { but is not valid JSON", {
       hint: `write {"body": "…"} or a plain line`,
       cause,
     });

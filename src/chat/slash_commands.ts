@@ -1,52 +1,62 @@
 /**
- * What can be typed in a chat besides messages: lines that begin with a slash.
+ * The commands of a chat: lines that begin with a slash.
  *
- * One table says what there is, and writes its own `/help`. Commands ask and tell
- * the peer; what they answer is returned, and never sent to anybody.
+ * One table defines them and generates `/help`. Commands act on the peer and return their answer,
+ * which is shown to the user and never sent.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
 import { spokenCode } from "../identity/identity.ts";
 import type { Waiting } from "../peer/journal.ts";
-import type { Peer } from "../peer/peer.ts";
+import type { Other, Peer } from "../peer/peer.ts";
 import { showable } from "../base/text.ts";
 import type { Transcript } from "./transcript.ts";
-import { queueLine } from "./transcript.ts";
+import { queueLine } from "./wording.ts";
 
-/** How many lines `/history` shows. */
-const HISTORY = 20;
+/** How many lines `/history` shows by default. */
+const HISTORY_LINES = 20;
 
-/** What a command works on. */
-export interface Context {
+/** What a command acts on. */
+export interface CommandContext {
   readonly peer: Peer;
   readonly transcript: Transcript;
-  /** What the last `/queue` listed: the numbers of `/cancel` mean that. */
+  /** The last list shown by `/queue`, which the numbers of `/cancel` refer to. */
   listed?: readonly Waiting[];
 }
 
-interface Command {
+interface SlashCommand {
   readonly name: string;
   readonly usage: string;
   readonly help: string;
-  /** Gives what to answer, or `"leave"`. */
-  run(context: Context, argument: string): string | "leave";
+  /** @returns the answer, `""` for none, or `"leave"` */
+  run(context: CommandContext, argument: string): string | "leave";
 }
 
-const COMMANDS: readonly Command[] = [
-  { name: "/who", usage: "", help: "who is here", run: who },
-  { name: "/history", usage: "[N]", help: `the last N lines (${HISTORY})`, run: history },
-  { name: "/queue", usage: "", help: "what waits to be delivered", run: queue },
-  { name: "/cancel", usage: "N", help: "drops number N of the queue", run: cancel },
-  { name: "/verify", usage: "", help: "how to be sure who is who", run: verify },
-  { name: "/help", usage: "", help: "this list", run: help },
-  { name: "/quit", usage: "", help: "leaves; what waits is kept", run: () => "leave" },
+const COMMANDS: readonly SlashCommand[] = [
+  { name: "/who", usage: "", help: "list who is here and who is away", run: who },
+  {
+    name: "/history",
+    usage: "[N]",
+    help: `show the last N lines (${HISTORY_LINES})`,
+    run: history,
+  },
+  { name: "/queue", usage: "", help: "list undelivered messages", run: queue },
+  { name: "/cancel", usage: "N", help: "cancel message N of that list", run: cancel },
+  {
+    name: "/verify",
+    usage: "",
+    help: "compare codes, to rule out someone in the middle",
+    run: verify,
+  },
+  { name: "/help", usage: "", help: "list the commands", run: help },
+  { name: "/quit", usage: "", help: "leave; undelivered messages are kept", run: () => "leave" },
 ];
 
-/** What a command begins with. */
+/** The names of all commands, with their slash. */
 export const COMMAND_NAMES: readonly string[] = COMMANDS.map(({ name }) => name);
 
-/** Whether a line is one of the commands. */
+/** Whether a line is a command that exists. */
 export function isCommand(line: string): boolean {
   return find(line) !== undefined;
 }
@@ -54,13 +64,13 @@ export function isCommand(line: string): boolean {
 /**
  * Runs a command.
  *
- * @param line what was typed; it begins with a slash
- * @returns what to answer, `""` for nothing, or `"leave"`
+ * @param line the typed line; it begins with a slash
+ * @returns the answer, `""` for none, or `"leave"`
  */
-export function runCommand(line: string, context: Context): string | "leave" {
+export function runCommand(line: string, context: CommandContext): string | "leave" {
   const command = find(line);
   if (command === undefined) {
-    return `There is no command ${showable(line.trim())}. /help lists those that there are.`;
+    return `Unknown command: ${showable(line.trim())}. /help lists the commands.`;
   }
   try {
     return command.run(context, line.trim().slice(command.name.length).trim());
@@ -69,58 +79,63 @@ export function runCommand(line: string, context: Context): string | "leave" {
   }
 }
 
-function find(line: string): Command | undefined {
+function find(line: string): SlashCommand | undefined {
   const [word] = line.trim().split(/\s/, 1);
   return COMMANDS.find(({ name }) => name === word);
 }
 
-function who({ peer }: Context): string {
-  return peer.others.map(({ target, presence, lastName = "Somebody" }) => {
-    switch (presence.state) {
-      case "here":
-        return `${showable(presence.name)} is here, at ${target}.`;
-      case "away":
-        return `${showable(lastName)} is away: ${showable(presence.error.message)}.`;
-      case "connecting":
-        return `${showable(lastName)} is being called, at ${target}.`;
-    }
-  }).join("\n");
+function who({ peer }: CommandContext): string {
+  return peer.others.map(whereabouts).join("\n");
 }
 
-/** Both sides have to see the same codes: then nobody is in between. */
-function verify({ peer }: Context): string {
+function whereabouts({ target, presence, lastName }: Other): string {
+  switch (presence.state) {
+    case "here":
+      return `${showable(presence.name)} is here, at ${target}.`;
+    case "away": {
+      const subject = lastName === undefined ? "Not here yet" : `${showable(lastName)} is away`;
+      return `${subject}: ${showable(presence.error.message)}.`;
+    }
+    case "connecting":
+      return `Connecting to ${lastName === undefined ? "" : `${showable(lastName)} at `}${target}.`;
+  }
+}
+
+/** If both sides see the same codes, no one is in the middle. */
+function verify({ peer }: CommandContext): string {
   const { fingerprint } = peer;
   if (fingerprint === undefined) {
-    return "This chat is not encrypted, so nobody can be sure. Both sides have to start it with --tls.";
+    return "This chat is not encrypted, so there are no codes to compare. Use --tls on both sides.";
   }
   const others = peer.others.flatMap(({ presence }) => presence.state === "here" ? presence : []);
-  if (others.length === 0) return "Nobody is here whose code could be compared with yours.";
+  if (others.length === 0) return "No peer is here to compare codes with.";
   const codeOf = (fingerprint: string | undefined) => spokenCode(fingerprint!);
   return [
-    "Read these to each other, not in this chat but by voice. If they differ, somebody is in between.",
+    "Read these codes to each other by voice, not in this chat. " +
+    "If they differ, someone is in the middle.",
     `${codeOf(fingerprint)}  ${peer.name} (you)`,
     ...others.map((other) => `${codeOf(other.fingerprint)}  ${showable(other.name)}`),
   ].join("\n");
 }
 
-function history({ peer, transcript }: Context, argument: string): string {
-  const limit = argument === "" ? HISTORY : wholeNumber(argument);
-  if (limit === undefined) return "How many lines? /history N";
+function history({ peer, transcript }: CommandContext, argument: string): string {
+  const limit = argument === "" ? HISTORY_LINES : wholeNumber(argument);
+  if (limit === undefined) return "Usage: /history N, where N is a number of lines.";
   const entries = peer.history(limit);
   transcript.recall(entries);
-  return entries.length === 0 ? "Nothing was said yet." : "";
+  return entries.length === 0 ? "Nothing has been said yet." : "";
 }
 
-function queue(context: Context): string {
+function queue(context: CommandContext): string {
   context.listed = context.peer.queue();
-  if (context.listed.length === 0) return "Nothing waits.";
+  if (context.listed.length === 0) return "No messages are waiting.";
   return context.listed.map((waiting, i) => queueLine(waiting, i + 1)).join("\n");
 }
 
-function cancel(context: Context, argument: string): string {
+function cancel(context: CommandContext, argument: string): string {
   const { peer, listed = peer.queue() } = context;
   const waiting = listed[(wholeNumber(argument) ?? 0) - 1];
-  if (waiting === undefined) return "Which one? /cancel N, with a number that /queue gives.";
+  if (waiting === undefined) return "Usage: /cancel N, where N is a number from /queue.";
   peer.cancel(waiting);
   return "";
 }

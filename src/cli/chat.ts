@@ -109,7 +109,7 @@ async function openScreen(
     const suspends = Deno.build.os !== "windows" && io.env("GREET_NO_SUSPEND") === undefined;
     return openTerminal({ input: io.stdin, prompt, color, bell, suspends });
   }
-  const { openPipe } = await import("../terminal/screen.ts");
+  const { openPipe } = await import("../terminal/pipe.ts");
   return openPipe({
     input: io.stdin,
     out: io.stdout,

@@ -1,16 +1,13 @@
 /**
- * A conversation that scrolls up, and below it some rows that stay.
+ * A conversation that scrolls up, and a footer that stays below it.
  *
- * A {@link Canvas} knows what it has drawn below the conversation, and says what to write to a
- * terminal so that something else stands there, or something is added above: as little as
- * possible. It writes nothing itself.
- *
- * How wide the terminal is may change at any time, and then the terminal rewraps what is on
- * it; and terminals do not agree on how wide some characters are. Both must not leave traces.
+ * A {@link Canvas} remembers the footer it has drawn and computes the shortest output that replaces
+ * it or adds to the conversation above; it writes nothing itself. It leaves no traces even when the
+ * terminal rewraps its contents at a new width, or draws a character wider than expected.
  *
  * @module
  */
-import { breaksOf, type Cell, columnsOf } from "./cells.ts";
+import { type Cell, columnsOf, rowStarts } from "./cells.ts";
 import { paint } from "./style.ts";
 
 /** A terminal's size. */
@@ -19,61 +16,63 @@ export interface Size {
   readonly rows: number;
 }
 
-/** What is to stand below the conversation. */
-export interface Below {
-  /** Its rows; each of them leaves at least one column free. */
+/** The rows below the conversation. */
+export interface Footer {
+  /** Each row leaves at least one column free. */
   readonly rows: readonly (readonly Cell[])[];
-  /** Where the cursor is to be: in which row, and in front of which of its cells. */
+  /** The position of the cursor: its row, and the cell that it stands in front of. */
   readonly cursor: { readonly row: number; readonly cell: number };
 }
 
-/** Nothing at all. */
-export const NOTHING: Below = { rows: [], cursor: { row: 0, cell: 0 } };
+/** A footer without rows. */
+export const EMPTY_FOOTER: Footer = { rows: [], cursor: { row: 0, cell: 0 } };
 
-// ECMA-48, and DEC's autowrap mode: what is too wide must not take another row than ours.
+// ECMA-48, and DEC's autowrap mode: a row that is too wide must not spill into the next one.
 const CLEAR_BELOW = "\x1b[J";
 const CLEAR_RIGHT = "\x1b[K";
 const CLEAR_ROW = "\x1b[2K";
-export const WRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
+export const AUTOWRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
 const CLEAR_SCREEN = "\x1b[H\x1b[2J";
 
 function vertically(rows: number): string {
   return rows === 0 ? "" : rows < 0 ? `\x1b[${-rows}A` : `\x1b[${rows}B`;
 }
 
-/** What stands below the conversation, and how to change it. */
+/** Draws the footer and whatever is added to the conversation. */
 export class Canvas {
   readonly #color: boolean;
-  #drawn = NOTHING;
-  /** How wide the terminal was then. */
+  #drawn = EMPTY_FOOTER;
+  /** The terminal's width when the footer was drawn. */
   #columns = Infinity;
 
-  /** @param color whether any look but plain is wanted */
+  /** @param color whether to use color and dim text */
   constructor(color: boolean) {
     this.#color = color;
   }
 
   /**
-   * @param added what is added to the conversation: whole lines, painted, or `""`
-   * @param below what is to stand below it from now on
-   * @param columns how wide the terminal is
-   * @returns what to write; `""` where all is as it should be
+   * Adds to the conversation and replaces the footer.
+   *
+   * @param added whole, painted lines for the conversation, or `""`
+   * @param footer the new footer
+   * @param columns the terminal's width
+   * @returns what to write; `""` if nothing changes
    */
-  draw(added: string, below: Below, columns: number): string {
+  draw(added: string, footer: Footer, columns: number): string {
     const text = added === "" && columns === this.#columns
-      ? this.#change(below)
-      : this.erase(columns) + added.replaceAll("\n", "\r\n") + this.#place(below);
-    this.#drawn = below;
+      ? this.#change(footer)
+      : this.erase(columns) + added.replaceAll("\n", "\r\n") + this.#place(footer);
+    this.#drawn = footer;
     this.#columns = columns;
     return text;
   }
 
   /**
-   * Takes what is below the conversation away.
+   * Removes the footer.
    *
-   * @param columns how wide the terminal is
-   * @param column in which column the cursor is, if that was asked for since the width changed
-   * @returns what to write; the cursor is at the left of the first row afterwards
+   * @param columns the terminal's width
+   * @param column the cursor's column, if the terminal has reported it since its width changed
+   * @returns what to write; it leaves the cursor at the start of the footer's first row
    */
   erase(columns: number, column?: number): string {
     const { rows } = this.#drawn;
@@ -82,47 +81,47 @@ export class Canvas {
     return rows.length === 0 ? "" : `\r${vertically(-up)}${CLEAR_BELOW}`;
   }
 
-  /** Takes everything off the screen. */
+  /** Clears the whole screen. */
   clear(): string {
     this.forget();
     return CLEAR_SCREEN;
   }
 
-  /** Nothing stands below any more: somebody else has written to the terminal. */
+  /** Forgets the footer, because another program has written to the terminal. */
   forget(): void {
-    this.#drawn = NOTHING;
+    this.#drawn = EMPTY_FOOTER;
   }
 
   /**
-   * How many rows there are between the first one and the cursor, now that the terminal may
-   * have become narrower and has rewrapped them, as nearly all of them do.
+   * Counts the rows between the footer's first row and the cursor. A terminal that has become
+   * narrower has usually rewrapped them.
    */
   #rowsAbove(columns: number, column?: number): number {
     const { rows, cursor } = this.#drawn;
     if (columns >= this.#columns || rows.length === 0) return cursor.row;
     const cells = rows[cursor.row].slice(0, cursor.cell);
     return rows.slice(0, cursor.row)
-      .map((row) => breaksOf(row, columns).length)
+      .map((row) => rowStarts(row, columns).length)
       .reduce((sum, count) => sum + count, wrapsBefore(cells, columns, column));
   }
 
-  /** Everything, from where the cursor is. */
-  #place({ rows, cursor }: Below): string {
+  /** Draws the whole footer, starting at the cursor. */
+  #place({ rows, cursor }: Footer): string {
     if (rows.length === 0) return "";
     const pen = this.#pen({ row: 0, cell: 0 });
-    pen.text = WRAP.off;
+    pen.text = AUTOWRAP.off;
     rows.forEach((row, i) => pen.append(i, row));
-    pen.text += WRAP.on;
+    pen.text += AUTOWRAP.on;
     pen.goTo(rows, cursor);
     return pen.text;
   }
 
-  /** Only what differs. */
-  #change(below: Below): string {
+  /** Draws only what differs from the current footer. */
+  #change(footer: Footer): string {
     const { rows: old } = this.#drawn;
-    const { rows, cursor } = below;
+    const { rows, cursor } = footer;
     if (old.length === 0 || rows.length === 0) {
-      return this.erase(this.#columns) + this.#place(below);
+      return this.erase(this.#columns) + this.#place(footer);
     }
     const pen = this.#pen(this.#drawn.cursor);
     for (const [i, row] of rows.entries()) {
@@ -136,38 +135,38 @@ export class Canvas {
     return pen.text;
   }
 
-  #pen(at: Below["cursor"]): Pen {
+  #pen(at: Footer["cursor"]): Pen {
     return new Pen(at, (cells) => paint(cells, this.#color));
   }
 }
 
 /**
- * How many times a terminal has wrapped what is in front of the cursor.
+ * Counts how many times a terminal has wrapped the cells in front of the cursor.
  *
- * Where the cursor is tells what the terminal does with it: at the end of a full row, it may
- * stay there or go to the next one; and some terminals, xterm.js in VS Code for one, cut off
- * the row that the cursor is in.
+ * The cursor's column reveals how: after a full row, some terminals leave the cursor in it and
+ * others move it to the next; and some, such as xterm.js in VS Code, truncate the cursor's row
+ * instead of rewrapping it.
  */
 function wrapsBefore(cells: readonly Cell[], columns: number, column?: number): number {
-  const breaks = breaksOf(cells, columns);
+  const breaks = rowStarts(cells, columns);
   const wraps = breaks.length - 1;
   const rewrapped = columnsOf(cells.slice(breaks.at(-1)));
   if (column === undefined || column === Math.min(rewrapped, columns - 1)) return wraps;
   return column === 0 ? wraps + 1 : 0;
 }
 
-/** Writes rows and moves between them, and knows where it is. */
+/** Writes rows and moves between them, keeping track of its position. */
 class Pen {
   text = "";
-  #at: Below["cursor"];
+  #at: Footer["cursor"];
   readonly #paint: (cells: readonly Cell[]) => string;
 
-  constructor(at: Below["cursor"], paint: (cells: readonly Cell[]) => string) {
+  constructor(at: Footer["cursor"], paint: (cells: readonly Cell[]) => string) {
     this.#at = at;
     this.#paint = paint;
   }
 
-  /** Writes a row below the last one; the first one where the pen is. */
+  /** Writes a row below the last one, or the first row at the current position. */
   append(row: number, cells: readonly Cell[]): void {
     this.#toRow(Math.max(0, row - 1));
     if (row > 0) this.text += "\r\n";
@@ -175,26 +174,26 @@ class Pen {
     this.#at = { row, cell: cells.length };
   }
 
-  /** Writes what differs, and all that follows it in the row. */
+  /** Writes a row from the first difference on. */
   rewrite(row: number, old: readonly Cell[], cells: readonly Cell[]): void {
     const from = firstDifference(old, cells);
     if (from === undefined) return;
-    const isCertain = areCertain(old) && areCertain(cells);
-    if (!isCertain) this.text += WRAP.off;
+    const isWidthCertain = haveCertainWidths(old) && haveCertainWidths(cells);
+    if (!isWidthCertain) this.text += AUTOWRAP.off;
     this.#to(row, cells, from);
     this.text += this.#paint(cells.slice(from));
-    if (!isCertain || columnsOf(old) > columnsOf(cells)) this.text += CLEAR_RIGHT;
-    if (!isCertain) this.text += WRAP.on;
+    if (!isWidthCertain || columnsOf(old) > columnsOf(cells)) this.text += CLEAR_RIGHT;
+    if (!isWidthCertain) this.text += AUTOWRAP.on;
     this.#at = { row, cell: cells.length };
   }
 
   /**
-   * Writes a whole row in place of a longer one. When tmux rewraps a row, it counts the blanks at its
-   * end that were cleared, unless all of the row was; and then what follows is further down.
+   * Replaces a row by a shorter one. When tmux rewraps a row whose end was cleared, the cleared
+   * blanks take up space and push the following rows down; clearing the whole row avoids that.
    */
   replace(row: number, cells: readonly Cell[]): void {
     this.#toRow(row);
-    this.text += `\r${CLEAR_ROW}${WRAP.off}${this.#paint(cells)}${WRAP.on}`;
+    this.text += `\r${CLEAR_ROW}${AUTOWRAP.off}${this.#paint(cells)}${AUTOWRAP.on}`;
     this.#at = { row, cell: cells.length };
   }
 
@@ -204,7 +203,7 @@ class Pen {
     this.#at = { row, cell: 0 };
   }
 
-  goTo(rows: Below["rows"], { row, cell }: Below["cursor"]): void {
+  goTo(rows: Footer["rows"], { row, cell }: Footer["cursor"]): void {
     this.#to(row, rows[row], cell);
   }
 
@@ -213,8 +212,8 @@ class Pen {
     this.#toRow(row);
     const before = cells.slice(0, cell);
     if (cell === 0) this.text += "\r";
-    else if (areCertain(before)) this.text += `\x1b[${columnsOf(before) + 1}G`;
-    // Only the terminal knows how wide this is; so it is written once more.
+    else if (haveCertainWidths(before)) this.text += `\x1b[${columnsOf(before) + 1}G`;
+    // Only the terminal knows the width of this text, so write it again.
     else this.text += `\r${this.#paint(before)}`;
     this.#at = { row, cell };
   }
@@ -225,11 +224,11 @@ class Pen {
   }
 }
 
-function areCertain(cells: readonly Cell[]): boolean {
-  return cells.every(({ isCertain }) => isCertain);
+function haveCertainWidths(cells: readonly Cell[]): boolean {
+  return cells.every(({ isWidthCertain }) => isWidthCertain);
 }
 
-/** Where two rows begin to differ; `undefined` where they do not. */
+/** The first cell in which two rows differ; `undefined` if they are equal. */
 function firstDifference(a: readonly Cell[], b: readonly Cell[]): number | undefined {
   for (let i = 0; i < Math.max(a.length, b.length); i++) {
     if (a[i]?.text !== b[i]?.text || a[i]?.look !== b[i]?.look) return i;

@@ -1,50 +1,47 @@
 /**
- * Which keys were pressed, from what a terminal in raw mode sends.
+ * Decodes what a terminal in raw mode sends into keys.
  *
- * A {@link KeyReader} is given characters as they come, however they are cut, and gives keys:
- * text, a key by its name, or a whole paste. Sequences that mean nothing to it are swallowed
- * as a whole, so that no part of them is taken for text.
- *
- * `node:readline` has the same without pastes, and takes the tail of a sequence it does not
- * know for text.
+ * A {@link KeyReader} takes characters in chunks of any size and returns text, named keys and whole
+ * pastes. Unknown sequences are dropped as a whole; `node:readline`, which knows no pastes, would
+ * take the tail of one for text.
  *
  * @module
  */
 
-/** What was typed. */
+/** A decoded key. */
 export type Key =
   /** Characters to insert. */
   | { readonly type: "text"; readonly text: string }
-  /** Characters that were pasted, line ends included, and that mean nothing else. */
+  /** Pasted characters, line ends included; none of them acts as a key. */
   | { readonly type: "paste"; readonly text: string }
   /** A key such as `enter`, `left`, `ctrl-left`, `ctrl-a` or `alt-b`. */
   | { readonly type: "press"; readonly name: string }
-  /** The answer to {@link WHERE_IS_CURSOR}; columns count from 0. */
+  /** The answer to {@link QUERY_CURSOR}; columns are counted from 0. */
   | { readonly type: "cursor"; readonly column: number };
 
-/** Tells the terminal to mark what is pasted, or no longer to (xterm's bracketed paste mode). */
-export const MARK_PASTES = { on: "\x1b[?2004h", off: "\x1b[?2004l" } as const;
+/** Switches the marking of pastes on and off (xterm's bracketed paste mode). */
+export const BRACKETED_PASTE = { on: "\x1b[?2004h", off: "\x1b[?2004l" } as const;
 
-/** Asks the terminal in which column the cursor is (ECMA-48, device status report). */
-export const WHERE_IS_CURSOR = "\x1b[6n";
+/** Asks the terminal for the cursor's position (ECMA-48, device status report). */
+export const QUERY_CURSOR = "\x1b[6n";
 
 const CTRL_C = "\x03";
 
 const PASTE_BEGINS = "\x1b[200~";
 const PASTE_ENDS = "\x1b[201~";
 
-/** ECMA-48 control sequences, complete and not, and what the keypad sends (SS3). */
+/** ECMA-48 control sequences, and the keypad's (SS3); complete or cut short. */
 const SEQUENCE = String.raw`\x1b\[[0-?]*[ -/]*[@-~]|\x1bO[ -~]`;
 const UNFINISHED = String.raw`\x1b(?:\[[0-?]*[ -/]*|O)?$`;
 
-/** One key: a sequence, a character with Alt, a control, or as much text as there is. */
+/** One key: a sequence, a character with Alt, a control character, or a run of text. */
 const NEXT = new RegExp(
   String.raw`(?<unfinished>${UNFINISHED})|(?<sequence>${SEQUENCE})|\x1b(?<alt>[^\x1b])|` +
     String.raw`(?<control>[\x00-\x1f\x7f])|(?<text>[^\x00-\x1f\x7f]+)`,
   "uy",
 );
 
-/** By the last character of a sequence, as xterm, VT100 and the Linux console send them. */
+/** Keys by the final character of their sequence, as sent by xterm, VT100 and the Linux console. */
 const BY_LETTER: Readonly<Record<string, string>> = {
   A: "up",
   B: "down",
@@ -54,7 +51,7 @@ const BY_LETTER: Readonly<Record<string, string>> = {
   H: "home",
 };
 
-/** By the number before `~`. */
+/** Keys by the number before `~`. */
 const BY_NUMBER: Readonly<Record<string, string>> = {
   1: "home",
   3: "delete",
@@ -71,25 +68,25 @@ const BY_CONTROL: Readonly<Record<string, string>> = {
   "\x7f": "backspace",
 };
 
-/** Reads keys. */
+/** Decodes a stream of characters into keys. */
 export class KeyReader {
   #rest = "";
-  /** What was pasted so far, while a paste is under way. */
+  /** The pasted text so far, during a paste. */
   #pasted: string[] | undefined;
 
-  /** Whether what came last may be the beginning of something: see {@link KeyReader.giveUp}. */
-  get isUnsure(): boolean {
+  /** Whether the last characters may be an incomplete sequence. */
+  get isAmbiguous(): boolean {
     return this.#pasted === undefined && this.#rest !== "";
   }
 
   /**
-   * Takes what came.
+   * Decodes the next characters.
    *
-   * @param chunk characters, cut anywhere
-   * @returns the keys that are complete by now
+   * @param chunk may end in the middle of a sequence
+   * @returns the keys that are now complete
    */
   read(chunk: string): Key[] {
-    if (chunk === CTRL_C) this.#giveUpPaste();
+    if (chunk === CTRL_C) this.#abandonPaste();
     const input = this.#rest + chunk;
     this.#rest = "";
     const keys: Key[] = [];
@@ -99,13 +96,13 @@ export class KeyReader {
     return keys;
   }
 
-  /** Nothing more came: what was unsure is a key of its own, such as Escape, and means nothing. */
-  giveUp(): void {
-    if (this.isUnsure) this.#rest = "";
+  /** Drops an incomplete sequence that nothing followed: a key without a meaning, such as Escape. */
+  discardPartial(): void {
+    if (this.isAmbiguous) this.#rest = "";
   }
 
-  /** A paste whose end never comes must not be a trap; nobody pastes Ctrl-C and nothing else. */
-  #giveUpPaste(): void {
+  /** Lets a lone Ctrl-C end a paste that is never completed and would swallow every key. */
+  #abandonPaste(): void {
     if (this.#pasted === undefined) return;
     this.#pasted = undefined;
     this.#rest = "";
@@ -114,7 +111,7 @@ export class KeyReader {
   #next(input: string, at: number, keys: Key[]): number {
     NEXT.lastIndex = at;
     const groups = NEXT.exec(input)?.groups;
-    if (groups === undefined) return at + 1; // Escape twice: the first one means nothing.
+    if (groups === undefined) return at + 1; // Escape twice: ignore the first one.
     if (groups.unfinished !== undefined) {
       this.#rest = input.slice(at);
       return input.length;
@@ -127,7 +124,7 @@ export class KeyReader {
   #paste(input: string, at: number, keys: Key[]): number {
     const end = input.indexOf(PASTE_ENDS, at);
     if (end === -1) {
-      // Its end may be cut in two.
+      // The end marker may be split between two chunks.
       const tail = Math.max(at, input.length - PASTE_ENDS.length + 1);
       const cut = input.indexOf("\x1b", tail);
       this.#rest = cut === -1 ? "" : input.slice(cut);

@@ -1,70 +1,76 @@
 /**
- * What stands below a conversation: what is held there, and the line that is being typed.
+ * Lays out the footer: pending rows, and below them the line being typed.
  *
- * {@link compose} breaks it into the rows of a terminal. It leaves room for the conversation,
- * and it never makes more rows than could be taken away again if the terminal became narrower.
+ * {@link composeFooter} leaves room for the conversation, and never returns more rows than could
+ * still be removed after the terminal has become narrower.
  *
  * @module
  */
-import type { Below, Size } from "./canvas.ts";
-import { breaksOf, type Cell, cellsOf, clip, columnsOf } from "./cells.ts";
+import type { Footer, Size } from "./canvas.ts";
+import { type Cell, cellsOf, clip, columnsOf, rowStarts } from "./cells.ts";
 import type { Span } from "./style.ts";
 import type { Editor } from "./line_editor.ts";
 import { CONTINUATION } from "../base/text.ts";
 
-/** One row that is held: as much of a text as there is room for, and all of its end. */
-export interface Held {
-  /** Text that may come from anybody; only its first line is shown. */
+/** A row for something pending: a text, truncated to fit, and an ending that stays whole. */
+export interface PendingRow {
+  /** Untrusted text, of which only the first line is shown. */
   readonly text: string;
   readonly end?: string;
 }
 
-/** What is to be shown. */
-export interface Content {
-  readonly held: readonly Held[];
-  /** What stands in front of the line that is being typed. */
+/** The content of a footer. */
+export interface FooterContent {
+  readonly pending: readonly PendingRow[];
+  /** Precedes the line being typed. */
   readonly prompt: readonly Span[];
   readonly editor: Editor;
 }
 
 /**
- * A terminal that is made narrower rewraps what is on it, and what it pushes off the top by
- * that can never be taken away. So there are only so many rows as would have room if it
- * were made as narrow as this.
+ * The width, in columns, at which the footer must still fit on the screen. A terminal that becomes
+ * narrower rewraps its contents, and rows that it pushes off the top can never be removed.
  */
 const NARROW = 40;
 
-/** How much of a long text is looked at for one row. */
-const GLANCE = 2_000;
+/** How many UTF-16 code units of a text are considered for one row. */
+const MAX_ROW_LENGTH = 2_000;
 
-/** A row of the line that is being typed. */
+/** A row of the line being typed. */
 interface TypedRow {
   readonly cells: readonly Cell[];
-  /** In front of which cell the cursor stands, if it is in this row. */
+  /** The cell that the cursor stands in front of, if it is in this row. */
   readonly cursor?: number;
 }
 
-/** Breaks it all into rows. */
-export function compose({ held, prompt, editor }: Content, { columns, rows }: Size): Below {
-  // The last column stays free: a terminal is in two minds about what comes after it.
+/** Breaks a footer into rows for a terminal of a given size. */
+export function composeFooter(
+  { pending, prompt, editor }: FooterContent,
+  { columns, rows }: Size,
+): Footer {
+  // The last column stays free: terminals disagree on where the cursor goes after it.
   const width = Math.max(1, columns - 1);
   const most = Math.max(1, rows - 1);
   const typed = windowOf(typedRows(prompt, editor, width), Math.ceil(most / 2), width);
   const line = typed.map(({ cells }) => cells);
-  const below = heldRows(held, most - heightOf(line), width);
+  const above = pendingRows(pending, most - heightOf(line), width);
   const row = typed.findIndex(({ cursor }) => cursor !== undefined);
   return {
-    rows: [...below, ...line],
-    cursor: { row: below.length + row, cell: typed[row].cursor! },
+    rows: [...above, ...line],
+    cursor: { row: above.length + row, cell: typed[row].cursor! },
   };
 }
 
-/** What is held, without that line: the last of it, and room for some of the conversation. */
-function heldRows(held: readonly Held[], room: number, width: number): (readonly Cell[])[] {
+/** The last pending rows that fit, leaving two rows for the conversation. */
+function pendingRows(
+  pending: readonly PendingRow[],
+  room: number,
+  width: number,
+): (readonly Cell[])[] {
   const rows: (readonly Cell[])[] = [];
-  for (const { text, end = "" } of held.toReversed()) {
+  for (const { text, end = "" } of pending.toReversed()) {
     const ending = cellsOf(end, "dim");
-    const [line] = text.slice(0, GLANCE).split("\n", 1);
+    const [line] = text.slice(0, MAX_ROW_LENGTH).split("\n", 1);
     const first = cellsOf(line.length < text.length ? `${line}…` : line, "dim");
     rows.unshift(clip([...clip(first, width - columnsOf(ending)), ...ending], width));
     if (heightOf(rows) > room - 2) return rows.slice(1);
@@ -72,12 +78,12 @@ function heldRows(held: readonly Held[], room: number, width: number): (readonly
   return rows;
 }
 
-/** How many rows they would be on a narrow terminal. */
-function heightOf(rows: Below["rows"]): number {
-  return rows.reduce((sum, cells) => sum + breaksOf(cells, NARROW).length, 0);
+/** The number of rows after rewrapping on a narrow terminal. */
+function heightOf(rows: Footer["rows"]): number {
+  return rows.reduce((sum, cells) => sum + rowStarts(cells, NARROW).length, 0);
 }
 
-// ---------------------------------------------------------------- the line that is being typed
+// ---------------------------------------------------------------- the line being typed
 
 function typedRows(prompt: readonly Span[], { text, cursor }: Editor, width: number): TypedRow[] {
   const before = prompt.flatMap(({ text, look }) => cellsOf(text, look));
@@ -90,7 +96,7 @@ function typedRows(prompt: readonly Span[], { text, cursor }: Editor, width: num
   });
 }
 
-/** One line of the text, wrapped; the cursor is in it if it is from 0 to its length. */
+/** Wraps one line. `cursor` is relative to its start, and may lie outside it. */
 function lineRows(
   before: readonly Cell[],
   line: string,
@@ -100,7 +106,7 @@ function lineRows(
   const typed = cellsOf(line);
   const cells = [...before, ...typed];
   const at = cursor < 0 || cursor > line.length ? undefined : before.length + cellAt(typed, cursor);
-  const breaks = breaksOf(cells, width);
+  const breaks = rowStarts(cells, width);
   return breaks.map((start, i) => {
     const end = breaks[i + 1] ?? cells.length;
     const isHere = at !== undefined && at >= start && (at < end || end === cells.length);
@@ -108,14 +114,14 @@ function lineRows(
   });
 }
 
-/** In front of which cell a place in the text is. */
-function cellAt(cells: readonly Cell[], place: number): number {
+/** The cell that begins at an index in the text. */
+function cellAt(cells: readonly Cell[], index: number): number {
   let passed = 0;
-  const at = cells.findIndex(({ length }) => (passed += length) > place);
+  const at = cells.findIndex(({ length }) => (passed += length) > index);
   return at === -1 ? cells.length : at;
 }
 
-/** As many rows as there is room for, up to the one with the cursor, and what is left out. */
+/** As many rows as fit, including the cursor's, below a legend if any are left out. */
 function windowOf(rows: readonly TypedRow[], most: number, width: number): readonly TypedRow[] {
   if (heightOf(rows.map(({ cells }) => cells)) <= most) return rows;
   const heights = rows.map(({ cells }) => heightOf([cells]));

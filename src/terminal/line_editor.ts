@@ -1,63 +1,61 @@
 /**
- * The line that is being typed: {@link press | state, key → state}.
+ * The line being typed, as a pure function: {@link press | state, key → state}.
  *
- * Keys do what they do in readline and in other chats. The text may have several lines, if
- * they were pasted or Alt-Enter was pressed; the cursor stands between graphemes, never in one.
- *
- * Nothing here is drawn, and nothing waits.
+ * The keys are those of readline. Pastes and Alt-Enter can give the text several lines, and the
+ * cursor always stands between graphemes.
  *
  * @module
  */
 import { graphemeAfter, graphemeAt, graphemeBefore } from "./cells.ts";
 import type { Key } from "./keys.ts";
 
-/** What is typed, and what goes with it. */
+/** The state of the editor. */
 export interface Editor {
   readonly text: string;
-  /** In front of which UTF-16 code unit the cursor stands. */
+  /** The position of the cursor, in UTF-16 code units. */
   readonly cursor: number;
-  /** What Ctrl-Y puts back. */
+  /** The text that was cut last and that Ctrl-Y pastes. */
   readonly killed: string;
-  /** What was typed before, in this run. */
-  readonly typed: readonly string[];
-  /** While an earlier line is shown: all of them, as they are edited, and which one it is. */
+  /** The lines completed in this run. */
+  readonly completed: readonly string[];
+  /** While recalling: all recallable lines with their edits, and the index of the one shown. */
   readonly recalled?: { readonly lines: readonly string[]; readonly at: number };
-  /** While Tab is pressed repeatedly: what it offers, and in place of what. */
+  /** While Tab is pressed repeatedly: the candidates, and where they are inserted. */
   readonly completion?: Completion;
 }
 
 interface Completion {
   readonly from: number;
-  readonly offers: readonly string[];
+  readonly candidates: readonly string[];
   readonly at: number;
 }
 
-/** What the editor has to know of the world around. */
-export interface Typist {
-  /** What a line may begin with, `/help` for example. */
+/** What the editor recalls and completes. */
+export interface EditorContext {
+  /** Commands that a line can start with, such as `/help`. */
   readonly commands: readonly string[];
-  /** Who may be addressed. */
+  /** Names that can be completed. */
   names(): readonly string[];
-  /** What was typed before this run, the oldest first. */
+  /** Lines from earlier runs, oldest first. */
   earlier(): readonly string[];
 }
 
-/** What a key leads to. */
-export interface Pressed {
+/** The effect of a key. */
+export interface KeyResult {
   readonly editor: Editor;
-  /** A line that is complete. */
+  /** The line that the key has completed. */
   readonly line?: string;
-  /** What somebody else has to do. */
-  readonly wish?: "leave" | "suspend" | "redraw";
+  /** An action that is left to the caller. */
+  readonly action?: "leave" | "suspend" | "redraw";
 }
 
-/** Nothing is typed yet. */
-export const EMPTY: Editor = { text: "", cursor: 0, killed: "", typed: [] };
+/** An empty line. */
+export const EMPTY: Editor = { text: "", cursor: 0, killed: "", completed: [] };
 
-/** How many lines of this run are remembered. */
-const REMEMBERED = 1_000;
+/** How many lines of this run can be recalled. */
+const MAX_RECALLED = 1_000;
 
-type Edit = (editor: Editor, typist: Typist) => Editor;
+type Edit = (editor: Editor, context: EditorContext) => Editor;
 
 const EDITS: Readonly<Record<string, Edit>> = {
   "left": (editor) => move(editor, graphemeBefore(editor.text, editor.cursor)),
@@ -95,51 +93,57 @@ const SAME_AS: Readonly<Record<string, string>> = {
 };
 
 /**
- * What a key does.
+ * Applies a key to the line being typed.
  *
- * @returns the editor as it is afterwards; for keys that mean nothing, as it was
+ * @param editor the current state
+ * @param key the key that was pressed
+ * @param context what to recall and complete
+ * @returns the new state, unchanged for keys without a meaning, and the line or action that the key
+ *   resulted in
  *
  * @example
  * ```ts
- * import { EMPTY, press } from "@greet/greet";
+ * import { EMPTY, press } from "./line_editor.ts";
  * import assert from "node:assert/strict";
  *
- * const typist = { commands: ["/quit"], names: () => ["Bob"], earlier: () => ["Hello!"] };
- * const { editor } = press(EMPTY, { type: "press", name: "up" }, typist);
+ * const context = { commands: ["/quit"], names: () => ["Bob"], earlier: () => ["Hello!"] };
+ * const { editor } = press(EMPTY, { type: "press", name: "up" }, context);
  * assert.equal(editor.text, "Hello!");
- * assert.equal(press(editor, { type: "press", name: "enter" }, typist).line, "Hello!");
+ * assert.equal(press(editor, { type: "press", name: "enter" }, context).line, "Hello!");
  * ```
  */
-export function press(editor: Editor, key: Key, typist: Typist): Pressed {
+export function press(editor: Editor, key: Key, context: EditorContext): KeyResult {
   if (key.type === "cursor") return { editor };
   if (key.type !== "press") return { editor: insert(editor, key.text) };
   switch (key.name) {
     case "enter":
       return submit(editor);
     case "ctrl-c":
-      return editor.text === "" ? { editor, wish: "leave" } : { editor: clear(editor) };
+      return editor.text === "" ? { editor, action: "leave" } : { editor: clear(editor) };
     case "ctrl-d":
-      if (editor.text === "") return { editor, wish: "leave" };
+      if (editor.text === "") return { editor, action: "leave" };
       break;
     case "ctrl-l":
-      return { editor, wish: "redraw" };
+      return { editor, action: "redraw" };
     case "ctrl-z":
-      return { editor, wish: "suspend" };
+      return { editor, action: "suspend" };
   }
   const edit = EDITS[SAME_AS[key.name] ?? key.name];
-  return { editor: edit === undefined ? editor : edit(editor, typist) };
+  return { editor: edit === undefined ? editor : edit(editor, context) };
 }
 
-/** Who pasted lines did not mean the empty ones around them. */
-function submit(editor: Editor): Pressed {
+/** Completes the line, without the empty lines that often surround a paste. */
+function submit(editor: Editor): KeyResult {
   const line = editor.text.replace(/^\n+|(?<!\n)\n+$/g, "");
   if (line.trim() === "") return { editor: clear(editor) };
-  const typed = editor.typed.at(-1) === line ? editor.typed : [...editor.typed, line];
-  return { editor: { ...clear(editor), typed: typed.slice(-REMEMBERED) }, line };
+  const completed = editor.completed.at(-1) === line
+    ? editor.completed
+    : [...editor.completed, line];
+  return { editor: { ...clear(editor), completed: completed.slice(-MAX_RECALLED) }, line };
 }
 
-function clear({ killed, typed }: Editor): Editor {
-  return { ...EMPTY, killed, typed };
+function clear({ killed, completed }: Editor): Editor {
+  return { ...EMPTY, killed, completed };
 }
 
 // ---------------------------------------------------------------- editing
@@ -171,7 +175,7 @@ function move(editor: Editor, cursor: number): Editor {
   return { ...editor, cursor, completion: undefined };
 }
 
-// ---------------------------------------------------------------- places
+// ---------------------------------------------------------------- positions
 
 function lineStart({ text, cursor }: Editor): number {
   return cursor === 0 ? 0 : text.lastIndexOf("\n", cursor - 1) + 1;
@@ -182,7 +186,7 @@ function lineEnd({ text, cursor }: Editor): number {
   return end === -1 ? text.length : end;
 }
 
-/** At the end of one line, the next one is drawn up. */
+/** At the end of a line, cutting joins the next line. */
 function toLineEnd(editor: Editor): number {
   const end = lineEnd(editor);
   return end > editor.cursor ? end : Math.min(end + 1, editor.text.length);
@@ -193,14 +197,14 @@ function toLineStart(editor: Editor): number {
   return start < editor.cursor ? start : Math.max(start - 1, 0);
 }
 
-/** How much of a text fits a pattern, which looks at it from the cursor. */
+/** The length of a pattern's match at the cursor, or of its lookbehind there. */
 function reach({ text, cursor }: Editor, pattern: RegExp): number {
   pattern.lastIndex = cursor;
   const [matched, lookedBack] = pattern.exec(text)!;
   return (lookedBack ?? matched).length;
 }
 
-// To look behind means to match from right to left: that takes no longer than there is to match.
+// A lookbehind matches from right to left, in time proportional to the length of the match.
 const WORD_BEFORE = /(?<=([\p{L}\p{N}\p{M}_]*[^\p{L}\p{N}\p{M}_]*))/uy;
 const WORD_AFTER = /[^\p{L}\p{N}\p{M}_]*[\p{L}\p{N}\p{M}_]*/uy;
 const BLANK_BEFORE = /(?<=(\S*\s*))/uy;
@@ -219,25 +223,25 @@ function blankBefore(editor: Editor): number {
 
 // ---------------------------------------------------------------- earlier lines
 
-/** Up goes through the lines of the text first. */
-function up(editor: Editor, typist: Typist): Editor {
+/** Moves up a line; from the first line, recalls the previous entry. */
+function up(editor: Editor, context: EditorContext): Editor {
   const start = lineStart(editor);
-  if (start === 0) return recall(editor, typist, -1);
+  if (start === 0) return recall(editor, context, -1);
   const above = lineStart({ ...editor, cursor: start - 1 });
   return move(editor, graphemeAt(editor.text, Math.min(above + editor.cursor - start, start - 1)));
 }
 
-function down(editor: Editor, typist: Typist): Editor {
+function down(editor: Editor, context: EditorContext): Editor {
   const end = lineEnd(editor);
-  if (end === editor.text.length) return recall(editor, typist, +1);
+  if (end === editor.text.length) return recall(editor, context, +1);
   const below = lineEnd({ ...editor, cursor: end + 1 });
   const column = editor.cursor - lineStart(editor);
   return move(editor, graphemeAt(editor.text, Math.min(end + 1 + column, below)));
 }
 
-/** What is typed stays where it is, at the end of what was typed before. */
-function recall(editor: Editor, typist: Typist, step: -1 | 1): Editor {
-  const { lines, at } = editor.recalled ?? fromEarlier(editor, typist);
+/** The unfinished line is kept as the last of the recallable lines. */
+function recall(editor: Editor, context: EditorContext, step: -1 | 1): Editor {
+  const { lines, at } = editor.recalled ?? recallable(editor, context);
   const to = at + step;
   if (to < 0 || to >= lines.length) return editor;
   const edited = lines.with(at, editor.text);
@@ -245,35 +249,38 @@ function recall(editor: Editor, typist: Typist, step: -1 | 1): Editor {
   return { ...move(editor, text.length), text, recalled: { lines: edited, at: to } };
 }
 
-function fromEarlier({ typed, text }: Editor, typist: Typist) {
-  const lines = [...typist.earlier(), ...typed].filter((line, i, all) => line !== all[i - 1]);
+function recallable({ completed, text }: Editor, context: EditorContext) {
+  const lines = [...context.earlier(), ...completed].filter((line, i, all) => line !== all[i - 1]);
   return { lines: [...lines, text], at: lines.length };
 }
 
 // ---------------------------------------------------------------- completion
 
-/** Tab completes; pressed again, it offers the next one, and after the last what was typed. */
-function complete(editor: Editor, typist: Typist): Editor {
-  const { from, offers, at } = editor.completion ?? offersFor(editor, typist);
-  if (offers.length === 0) return editor;
-  const completed = replace(editor, from, editor.cursor, offers[at]);
-  return { ...completed, completion: { from, offers, at: (at + 1) % offers.length } };
+/** Completes; repeated, goes through the candidates and back to the typed text. */
+function complete(editor: Editor, context: EditorContext): Editor {
+  const { from, candidates, at } = editor.completion ?? completionOf(editor, context);
+  if (candidates.length === 0) return editor;
+  const completed = replace(editor, from, editor.cursor, candidates[at]);
+  const next = { from, candidates, at: (at + 1) % candidates.length };
+  return { ...completed, completion: next };
 }
 
-function offersFor({ text, cursor }: Editor, typist: Typist): Completion {
+function completionOf({ text, cursor }: Editor, context: EditorContext): Completion {
   const typed = text.slice(0, cursor);
-  if (/^\/\S*$/.test(typed)) return { from: 0, offers: offersOf(typed, typist.commands), at: 0 };
-  // A name may have blanks in it, so what is typed of it may have begun several words ago.
-  for (const { index } of typed.matchAll(/(?<=^|\s)\S/g)) {
-    const offers = offersOf(typed.slice(index), typist.names());
-    if (offers.length > 0) return { from: index, offers, at: 0 };
+  if (/^\/\S*$/.test(typed)) {
+    return { from: 0, candidates: candidatesFor(typed, context.commands), at: 0 };
   }
-  return { from: cursor, offers: [], at: 0 };
+  // A name may contain spaces, so its beginning may lie several words back.
+  for (const { index } of typed.matchAll(/(?<=^|\s)\S/g)) {
+    const candidates = candidatesFor(typed.slice(index), context.names());
+    if (candidates.length > 0) return { from: index, candidates, at: 0 };
+  }
+  return { from: cursor, candidates: [], at: 0 };
 }
 
-function offersOf(typed: string, candidates: readonly string[]): string[] {
+function candidatesFor(typed: string, words: readonly string[]): string[] {
   const start = typed.toLowerCase();
-  const fitting = candidates.filter((candidate) => candidate.toLowerCase().startsWith(start));
-  if (fitting.length === 0) return [];
-  return fitting.length === 1 ? [`${fitting[0]} `] : [...fitting.map((one) => `${one} `), typed];
+  const matching = words.filter((word) => word.toLowerCase().startsWith(start));
+  if (matching.length === 0) return [];
+  return matching.length === 1 ? [`${matching[0]} `] : [...matching.map((one) => `${one} `), typed];
 }

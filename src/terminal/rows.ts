@@ -1,55 +1,55 @@
 /**
- * Text from others, made ready for a pipe or a terminal one slice after another.
+ * Renders untrusted text for a pipe or a terminal.
  *
- * On a terminal, lines are broken into rows here: if the terminal broke them, a message could begin
- * one of its rows with what looks like another message. However long a text is, only a slice is
- * worked on at a time, so that whoever writes it can let others run in between.
+ * Lines are broken into rows here: if the terminal did it, a message could forge another one at the
+ * start of a row. Text is rendered in slices, so that a long one does not block the event loop.
  *
  * @module
  */
 import { lengthOf, paint, spansOf, type Styled } from "./style.ts";
 import { CONTINUATION, showable } from "../base/text.ts";
 
-/** A piece of text that is not divided between rows. */
+/** A piece of text that must stay in one row. */
 export interface Piece {
   readonly text: string;
   readonly columns: number;
 }
 
-/** Where rendered text goes. */
+/** How text is rendered. */
 export interface Rendering {
-  /** Whether there may be colours. */
+  /** Whether to use color and dim text (default: no). */
   readonly color?: boolean;
-  /** How wide the terminal is; nothing where lines have no limit. */
+  /** Returns the terminal's width; `undefined` if lines may have any length (the default). */
   readonly columns?: () => number | undefined;
-  /** Divides a line and measures its pieces. */
+  /** Divides a line into pieces and measures them (default: assumes the widest). */
   readonly measure?: (line: string) => Iterable<Piece>;
 }
 
-/** How many UTF-16 code units are rendered at a time: a millisecond's work. */
+/** How many UTF-16 code units are rendered at a time: a millisecond of work. */
 const SLICE = 1_024;
 
-/** How many characters are rendered for one frame of a terminal, and how long that may take. */
+/** How many characters are rendered for one frame of a terminal, and for how long at most. */
 const FRAME = 1 << 14;
 const FRAME_MS = 5;
 
-/** How many UTF-16 code units a row may have: accents take no columns, and there is no end to them. */
-const LONGEST_ROW = 4_096;
+/** How many UTF-16 code units a row may have. Accents take no columns, so width is no bound. */
+const MAX_ROW_LENGTH = 4_096;
 
-/** How far back from the end of a slice a place is sought that divides no character. */
+/** How far back from the end of a slice to look for a boundary between characters. */
 const LOOK_BACK = 64;
 
 const PLAIN_ASCII = /^[ -~]*$/;
 
 /**
- * Renders a line, or several, with a line end.
+ * Renders one or more lines, and a final line end.
  *
- * @param styled text that may come from anybody
- * @returns pieces of the result, in order; each is made when it is asked for
+ * @param styled untrusted text
+ * @param rendering the target's color, width and measure
+ * @returns consecutive pieces of the result, each rendered on demand
  *
  * @example
  * ```ts
- * import { rendered } from "@greet/greet";
+ * import { rendered } from "./rows.ts";
  * import assert from "node:assert/strict";
  *
  * const rows = [...rendered("Bob> " + " ".repeat(15) + "Eve> hi", { columns: () => 21 })];
@@ -58,37 +58,37 @@ const PLAIN_ASCII = /^[ -~]*$/;
  */
 export function* rendered(
   styled: Styled,
-  { color = false, columns = () => undefined, measure = atMost }: Rendering = {},
+  { color = false, columns = () => undefined, measure = widest }: Rendering = {},
 ): Generator<string> {
-  const wrapping = new Wrapping(measure);
-  for (const { text, look, safely = linesShowable } of spansOf(styled)) {
+  const wrapper = new LineWrapper(measure);
+  for (const { text, look, escape = escapeLines } of spansOf(styled)) {
     for (const slice of slicesOf(text)) {
-      yield paint([{ text: wrapping.wrap(safely(slice), columns()), look }], color);
+      yield paint([{ text: wrapper.wrap(escape(slice), columns()), look }], color);
     }
   }
   yield "\n";
 }
 
-/** A message body: each further line is indented, so that it cannot pose as another message. */
-export function bodyShowable(slice: string): string {
+/** Escapes a message body, indenting further lines so that none can pose as another message. */
+export function escapeBody(slice: string): string {
   return showable(slice, CONTINUATION);
 }
 
-function linesShowable(slice: string): string {
+function escapeLines(slice: string): string {
   return showable(slice, "");
 }
 
-/** No terminal gives a character more than two columns. */
-function* atMost(line: string): Generator<Piece> {
+/** Measures without tables: no terminal gives a character more than two columns. */
+function* widest(line: string): Generator<Piece> {
   for (const text of line) yield { text, columns: PLAIN_ASCII.test(text) ? 1 : 2 };
 }
 
-/** Breaks lines that come slice by slice. */
-class Wrapping {
+/** Breaks lines that arrive in slices. */
+class LineWrapper {
   readonly #measure: (line: string) => Iterable<Piece>;
-  /** How many columns of the current row are taken. */
+  /** The width of the current row so far. */
   #used = 0;
-  /** How many code units it has, about. */
+  /** The length of the current row so far, in UTF-16 code units; approximate. */
   #length = 0;
 
   constructor(measure: (line: string) => Iterable<Piece>) {
@@ -97,7 +97,7 @@ class Wrapping {
 
   wrap(text: string, columns: number | undefined): string {
     if (columns === undefined) return text;
-    // The last column stays free: terminals disagree on what follows a full row.
+    // The last column stays free: terminals disagree on where the cursor goes after it.
     const width = Math.max(1, columns - 1);
     return text.split("\n").map((line, i) => {
       if (i > 0) this.#used = this.#length = 0;
@@ -114,7 +114,7 @@ class Wrapping {
     let rows = "";
     for (const { text, columns } of this.#measure(line)) {
       const isFull = this.#used + columns > width && this.#used > indent.length;
-      if (isFull || this.#length > LONGEST_ROW) {
+      if (isFull || this.#length > MAX_ROW_LENGTH) {
         rows += "\n" + indent;
         this.#used = indent.length;
         this.#length = 0;
@@ -127,13 +127,13 @@ class Wrapping {
   }
 }
 
-/** What is to be added to a conversation, rendered only as it is drawn. */
+/** Text to be added to a conversation, rendered only when it is drawn. */
 export class RowQueue {
   readonly #rendering: Rendering;
   #queue: Iterator<string>[] = [];
-  /** The beginning of a row whose end is not rendered yet. */
-  #begun = "";
-  /** How many characters wait, about. */
+  /** The start of a row whose end has not been rendered. */
+  #unfinished = "";
+  /** The approximate number of characters in the queue. */
   length = 0;
 
   constructor(rendering: Rendering) {
@@ -149,9 +149,9 @@ export class RowQueue {
     this.length += lengthOf(text);
   }
 
-  /** Some more whole rows: about as many as fill one frame. */
+  /** Takes whole rows, about as many as fill one frame. */
   next(): string {
-    let text = this.#begun;
+    let text = this.#unfinished;
     const enough = text.length + FRAME;
     const end = performance.now() + FRAME_MS;
     while (!this.isEmpty && text.length < enough && performance.now() < end) {
@@ -161,11 +161,11 @@ export class RowQueue {
     }
     if (this.isEmpty) this.length = 0;
     const whole = text.lastIndexOf("\n") + 1;
-    this.#begun = text.slice(whole);
+    this.#unfinished = text.slice(whole);
     return text.slice(0, whole);
   }
 
-  /** All rows that are left. */
+  /** Takes all remaining rows. */
   rest(): string {
     let rows = "";
     while (!this.isEmpty) rows += this.next();
@@ -173,24 +173,25 @@ export class RowQueue {
   }
 }
 
-/** Divides a text, as far as possible not within what is one character to its reader. */
+/** Divides a text, if possible between characters as a reader sees them. */
 export function* slicesOf(text: string): Generator<string> {
   for (let from = 0; from < text.length;) {
-    const to = cut(text, from + SLICE);
+    const to = boundaryBefore(text, from + SLICE);
     yield text.slice(from, to);
     from = to;
   }
 }
 
-/** What begins a character of its own, whatever stands in front of it but a joiner. */
-const BEGINNING =
+/** A code point that starts a new character unless a joiner precedes it. */
+const CHARACTER_START =
   /(?<![\u200C\u200D])(?![\p{M}\p{Emoji_Modifier}\p{Regional_Indicator}\u1100-\u11FF])[\p{L}\p{N}\p{P}\p{S}\p{Z}]/gu;
 
-function cut(text: string, at: number): number {
+/** The last boundary between characters at or before an index. */
+function boundaryBefore(text: string, at: number): number {
   if (at >= text.length) return text.length;
   const near = text.slice(at - LOOK_BACK, at);
-  const last = [...near.matchAll(BEGINNING)].at(-1)?.index;
-  // The first of these may be preceded by a joiner that is out of sight.
+  const last = [...near.matchAll(CHARACTER_START)].at(-1)?.index;
+  // Index 0 is unusable: a joiner may precede it.
   if (last) return at - LOOK_BACK + last;
   const isWithin = text.codePointAt(at - 1)! > 0xFFFF || text.startsWith("\r\n", at - 1);
   return isWithin ? at - 1 : at;

@@ -1,54 +1,53 @@
 /**
- * How text looks on a terminal: as it comes, dim, or in somebody's colour.
+ * How text looks on a terminal: plain, dim or in color.
  *
- * Each name has one {@link hueOf | hue}, the same on every machine and every day.
- * {@link paint} turns spans of text and their looks into what a terminal understands,
- * or into the bare text where there is to be no colour.
+ * Each name has one {@link hueOf | color}, the same on every machine and every day. {@link paint}
+ * turns styled text into escape sequences, or into bare text if color is off.
  *
  * @module
  */
 
-/** As it comes, dim, or one of the 256 colours that terminals have. */
+/** Plain, dim, or one of a terminal's 256 colors. */
 export type Look = "plain" | "dim" | number;
 
-/** A piece of text that looks the same all over. */
+/** A piece of text in one look. */
 export interface Span {
   readonly text: string;
   readonly look: Look;
-  /** Makes a slice of the text safe to show, where that is not what is done with any text. */
-  readonly safely?: (slice: string) => string;
+  /** Makes a slice of the text safe to show, in place of the default escaping. */
+  readonly escape?: (slice: string) => string;
 }
 
-/** Text, plain or made of pieces. */
+/** A plain string, or text in several looks. */
 export type Styled = string | readonly Span[];
 
-/** The pieces of a text. */
+/** Styled text as spans. */
 export function spansOf(styled: Styled): readonly Span[] {
   return typeof styled === "string" ? [{ text: styled, look: "plain" }] : styled;
 }
 
-/** How many UTF-16 code units a text has. */
+/** The length of a text in UTF-16 code units. */
 export function lengthOf(styled: Styled): number {
   return spansOf(styled).reduce((sum, { text }) => sum + text.length, 0);
 }
 
-/** The same text, all of it in one look. */
-export function inLook(styled: Styled, look: Look): Span[] {
+/** The same text in a single look. */
+export function withLook(styled: Styled, look: Look): Span[] {
   return spansOf(styled).map((span) => ({ ...span, look }));
 }
 
 /**
- * Colours that are far apart from each other and can be read on black and on white: the
- * contrast is at least 3.9 : 1 on both, of 4.58 : 1 that are possible (WCAG 2.2, contrast ratio).
+ * Colors for names, far apart from each other and readable on both black and white: the contrast is
+ * at least 3.9 : 1 on either, where 4.58 : 1 is the most possible (WCAG 2.2, contrast ratio).
  */
 export const HUES: readonly number[] = [64, 161, 28, 130, 30, 27, 31, 163, 98, 129];
 
-/** The colour of what nobody must miss: red, with as much contrast as the others. */
+/** The color of an alarm: red, with as much contrast as {@link HUES}. */
 export const ALARM = 160;
 
-/** The colour of a name. */
+/** The color of a name. */
 export function hueOf(name: string): number {
-  // FNV-1a: short, and spreads names that are nearly the same, most of all in its upper half.
+  // FNV-1a: short, and its upper half spreads similar names best.
   let hash = 0x811c9dc5;
   for (const byte of new TextEncoder().encode(name)) {
     hash = Math.imul(hash ^ byte, 0x01000193);
@@ -56,7 +55,7 @@ export function hueOf(name: string): number {
   return HUES[(hash >>> 16) % HUES.length];
 }
 
-/** What makes a terminal write in some look, and what ends it (ECMA-48 SGR; 38;5 is xterm's). */
+/** The sequences that begin and end a look (ECMA-48 SGR; 38;5 is xterm's). */
 function codes(look: Look): readonly [begin: string, end: string] {
   switch (look) {
     case "plain":
@@ -69,15 +68,15 @@ function codes(look: Look): readonly [begin: string, end: string] {
 }
 
 /**
- * Text for a terminal.
+ * Paints text for a terminal.
  *
- * @param styled text that is showable already
- * @param color whether any look but plain is wanted
- * @returns the text; each of its lines ends in the plain look
+ * @param styled text that is already safe to show
+ * @param color whether to use color and dim text
+ * @returns the text; each of its lines returns to the plain look at its end
  *
  * @example
  * ```ts
- * import { paint } from "@greet/greet";
+ * import { paint } from "./style.ts";
  * import assert from "node:assert/strict";
  *
  * const spans = [{ text: "Bob", look: 27 }, { text: " is here.", look: "plain" }] as const;
@@ -94,7 +93,7 @@ export function paint(styled: Styled, color: boolean): string {
   }).join("");
 }
 
-/** Neighbours that look the same, in one piece. */
+/** Joins neighboring spans of the same look. */
 function joined(spans: readonly Span[]): Span[] {
   const pieces: Span[] = [];
   for (const { text, look } of spans) {

@@ -1,60 +1,63 @@
 /**
- * A chat in the terminal that the program runs in.
+ * A {@link Screen} on the terminal that the program runs in.
  *
- * The conversation scrolls up as in any other program, and can be scrolled back and selected;
- * what is held and the line that is being typed stand below it. What is where, others decide
- * (`editor.ts`, `layout.ts`, `canvas.ts`, all of them without a terminal); here keys come in,
- * bytes go out, and the terminal is given back as it was.
+ * The conversation scrolls up as with any other program; pending messages and the line being typed
+ * stay below it. This file reads keys, writes frames, and restores the terminal; `line_editor.ts`,
+ * `layout.ts` and `canvas.ts` decide what a frame shows.
  *
  * @module
  */
 import { setImmediate } from "node:timers/promises";
-import { Canvas, NOTHING, type Size, WRAP } from "./canvas.ts";
+import { AUTOWRAP, Canvas, EMPTY_FOOTER, type Size } from "./canvas.ts";
 import { cellsOf } from "./cells.ts";
-import { ALARM, inLook, type Span, type Styled } from "./style.ts";
-import { type Editor, EMPTY, press, type Typist } from "./line_editor.ts";
-import { type Key, KeyReader, MARK_PASTES, WHERE_IS_CURSOR } from "./keys.ts";
-import { compose, type Held } from "./layout.ts";
+import { ALARM, type Span, type Styled, withLook } from "./style.ts";
+import { type Editor, type EditorContext, EMPTY, press } from "./line_editor.ts";
+import { BRACKETED_PASTE, type Key, KeyReader, QUERY_CURSOR } from "./keys.ts";
+import { composeFooter, type PendingRow } from "./layout.ts";
 import { type Piece, RowQueue } from "./rows.ts";
 import type { Screen } from "./screen.ts";
 import { pause, within } from "../base/timing.ts";
 
-/** How a terminal is to be used. */
+/** How to use the terminal. */
 export interface TerminalOptions {
-  /** The bytes that are typed. */
+  /** The bytes that the terminal sends. */
   input: ReadableStream<Uint8Array<ArrayBuffer>>;
-  /** What stands in front of the line that is being typed. */
+  /** Precedes the line being typed. */
   prompt: readonly Span[];
-  /** Whether there may be colours. */
+  /** Whether to use color and dim text. */
   color: boolean;
-  /** Whether it may ring. */
+  /** Whether {@link Screen.ring} rings the bell. */
   bell: boolean;
-  /** Whether Ctrl-Z stops the program: not where nobody could continue it. */
+  /** Whether Ctrl-Z suspends the program; `false` if it could not be resumed. */
   suspends: boolean;
 }
 
-/** After what time Escape is a key of its own, and not the beginning of another one. */
+/** How long Escape may be the start of a sequence before it counts as a key of its own. */
 const ESCAPE_MS = 500;
 
 /**
- * How long nothing is drawn after the size has changed, in case it goes on changing: tmux, for one,
- * tells a program 250 ms later than it rewraps what is on the screen.
+ * How long drawing pauses after a change of size, in case more changes follow. tmux reports a
+ * change up to 250 ms after it has rewrapped the screen.
  */
 const SETTLE_MS = 300;
 
-/** How long a terminal has to say where its cursor is. */
+/** How long to wait for the terminal to report its cursor. */
 const ANSWER_MS = 200;
 
-/** How long the last words may take to be written: a terminal can be stopped. */
-const LAST_WORDS_MS = 1_000;
+/** How long closing waits for the last frame; a suspended terminal never takes it. */
+const LAST_FRAME_MS = 1_000;
 
-/** How long it takes at most until the program notices that it was continued. */
-const CONTINUED_MS = 100;
+/** How long the program may take to notice that it was resumed. */
+const RESUME_MS = 100;
 
-/** From how many characters on the writers of a conversation have to wait. */
+/** How many characters may be pending before {@link Screen.ready} makes writers wait. */
 const HIGH_WATER_MARK = 1 << 20;
 
-/** The terminal that the program runs in. */
+/**
+ * Opens the terminal that the program runs in, in raw mode.
+ *
+ * @returns a screen; disposing of it restores the terminal
+ */
 export function openTerminal(options: TerminalOptions): Screen {
   return new Terminal(options);
 }
@@ -66,21 +69,21 @@ class Terminal implements Screen {
   readonly #canvas: Canvas;
   readonly #keys = new KeyReader();
   readonly #lines = lineQueue();
-  readonly #undo = new DisposableStack();
-  #typist: Typist = { commands: [], names: () => [], earlier: () => [] };
+  readonly #cleanup = new DisposableStack();
+  #editorContext: EditorContext = { commands: [], names: () => [], earlier: () => [] };
   #editor: Editor = EMPTY;
-  #held: readonly Held[] = [];
-  /** What is written with the next frame, before the conversation goes on. */
-  #prefix = MARK_PASTES.on as string;
-  readonly #added: RowQueue;
+  #pending: readonly PendingRow[] = [];
+  /** Sequences to write in front of the next frame. */
+  #prefix = BRACKETED_PASTE.on as string;
+  readonly #conversation: RowQueue;
   #size = currentSize();
-  /** Set while the size changes. */
+  /** Set while the size is changing. */
   #settling: ReturnType<typeof setTimeout> | undefined;
-  /** Gets the column that the cursor is in, once it was asked for. */
+  /** Called with the cursor's column when the terminal reports it. */
   #onCursor: (column?: number) => void = () => {};
   #isSuspended = false;
   #isOpen = true;
-  /** Nobody sees what is written. */
+  /** The terminal can no longer be written to. */
   #isGone = false;
   #isDirty = false;
   #painting: Promise<void> | undefined;
@@ -90,16 +93,16 @@ class Terminal implements Screen {
     this.#options = options;
     this.#canvas = new Canvas(options.color);
     const columns = () => this.#size.columns;
-    this.#added = new RowQueue({ color: options.color, columns, measure: piecesOf });
+    this.#conversation = new RowQueue({ color: options.color, columns, measure: piecesOf });
     setRaw(true);
-    this.#undo.defer(() => this.#restore());
+    this.#cleanup.defer(() => this.#restore());
     for (const event of ["unload", "error", "unhandledrejection"]) {
-      const restore = () => this.#undo.dispose();
+      const restore = () => this.#cleanup.dispose();
       globalThis.addEventListener(event, restore);
-      this.#undo.defer(() => globalThis.removeEventListener(event, restore));
+      this.#cleanup.defer(() => globalThis.removeEventListener(event, restore));
     }
     this.#onSignal("SIGWINCH", () => this.#settle());
-    this.#onSignal("SIGCONT", () => this.#continue());
+    this.#onSignal("SIGCONT", () => this.#resume());
     void this.#readKeys();
     this.#repaint();
   }
@@ -107,23 +110,23 @@ class Terminal implements Screen {
   #onSignal(signal: Deno.Signal, listener: () => void): void {
     if (Deno.build.os === "windows") return;
     Deno.addSignalListener(signal, listener);
-    this.#undo.defer(() => Deno.removeSignalListener(signal, listener));
+    this.#cleanup.defer(() => Deno.removeSignalListener(signal, listener));
   }
 
-  // ---------------------------------------------------------------- as a screen
+  // ---------------------------------------------------------------- the screen
 
-  read(typist: Typist): AsyncIterable<string> {
-    this.#typist = typist;
+  read(context: EditorContext): AsyncIterable<string> {
+    this.#editorContext = context;
     return this.#lines.lines;
   }
 
   show(text: Styled): void {
-    this.#added.push(text);
+    this.#conversation.push(text);
     this.#repaint();
   }
 
   note(text: Styled): void {
-    this.show(inLook(text, "dim"));
+    this.show(withLook(text, "dim"));
   }
 
   warn(text: string): void {
@@ -138,13 +141,13 @@ class Terminal implements Screen {
     if (this.#options.bell) this.#prefix += "\x07";
   }
 
-  below(rows: readonly Held[]): void {
-    this.#held = rows;
+  showPending(rows: readonly PendingRow[]): void {
+    this.#pending = rows;
     this.#repaint();
   }
 
   ready(): Promise<void> | undefined {
-    if (this.#added.length < HIGH_WATER_MARK) return undefined;
+    if (this.#conversation.length < HIGH_WATER_MARK) return undefined;
     return this.written().then(() => {});
   }
 
@@ -156,13 +159,13 @@ class Terminal implements Screen {
     return promise;
   }
 
-  /** From here on nobody types; what is shown is still shown. */
+  /** Stops reading keys; output continues. */
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
     clearTimeout(this.#settling);
-    this.#prefix += MARK_PASTES.off;
-    // From here on Ctrl-C is a signal again.
+    this.#prefix += BRACKETED_PASTE.off;
+    // Outside raw mode, Ctrl-C is a signal again.
     setRaw(false);
     this.#lines.end();
     this.#repaint();
@@ -170,32 +173,34 @@ class Terminal implements Screen {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
-    await within(LAST_WORDS_MS, this.written());
-    this.#undo.dispose();
+    await within(LAST_FRAME_MS, this.written());
+    this.#cleanup.dispose();
   }
 
   // ---------------------------------------------------------------- keys in
 
   async #readKeys(): Promise<void> {
     const chunks = this.#options.input.pipeThrough(new TextDecoderStream()).getReader();
-    let giveUp: ReturnType<typeof setTimeout> | undefined;
+    let discardPartial: ReturnType<typeof setTimeout> | undefined;
     while (this.#isOpen) {
-      // A terminal that is gone is the end of the input, too.
+      // If the terminal has gone away, that is the end of the input, too.
       const { value } = await chunks.read().catch(() => ({ value: undefined }));
-      clearTimeout(giveUp);
+      clearTimeout(discardPartial);
       if (value === undefined) return this.close();
       for (const key of this.#keys.read(value)) this.#press(key);
-      if (this.#keys.isUnsure) giveUp = setTimeout(() => this.#keys.giveUp(), ESCAPE_MS);
+      if (this.#keys.isAmbiguous) {
+        discardPartial = setTimeout(() => this.#keys.discardPartial(), ESCAPE_MS);
+      }
     }
   }
 
   #press(key: Key): void {
     if (key.type === "cursor") this.#onCursor(key.column);
     if (!this.#isOpen) return;
-    const { editor, line, wish } = press(this.#editor, key, this.#typist);
+    const { editor, line, action } = press(this.#editor, key, this.#editorContext);
     this.#editor = editor;
     if (line !== undefined) this.#lines.push(line);
-    switch (wish) {
+    switch (action) {
       case "leave":
         return this.close();
       case "suspend":
@@ -214,17 +219,17 @@ class Terminal implements Screen {
   }
 
   async #paint(): Promise<void> {
-    // Everything that happens in one go is drawn in one go.
+    // Draw everything that happens in one turn of the event loop at once.
     await setImmediate();
     let awaiting: ((written: boolean) => void)[] = [];
     try {
-      while (this.#isDirty && !this.#isHeld()) {
-        const frame = this.#frame(this.#added.next());
-        this.#isDirty = !this.#added.isEmpty;
-        if (this.#added.isEmpty) awaiting = this.#awaitingFrame.splice(0);
+      while (this.#isDirty && !this.#isPaused()) {
+        const frame = this.#frame(this.#conversation.next());
+        this.#isDirty = !this.#conversation.isEmpty;
+        if (this.#conversation.isEmpty) awaiting = this.#awaitingFrame.splice(0);
         await writeAll(new TextEncoder().encode(frame));
         for (const resolve of awaiting.splice(0)) resolve(true);
-        // A write may be over at once.
+        // A write may complete immediately; let other work run in between.
         if (this.#isDirty) await setImmediate();
       }
     } catch {
@@ -236,8 +241,8 @@ class Terminal implements Screen {
     }
   }
 
-  /** Whether nothing may be drawn now. The size is asked each time, its signal may come late. */
-  #isHeld(): boolean {
+  /** Whether drawing must wait. Checks the size each time, because its signal may come late. */
+  #isPaused(): boolean {
     if (!this.#isOpen) return false;
     const { columns, rows } = currentSize();
     if (columns !== this.#size.columns || rows !== this.#size.rows) this.#settle();
@@ -246,26 +251,26 @@ class Terminal implements Screen {
 
   #frame(rows: string): string {
     const { columns } = this.#size;
-    const below = this.#isOpen
-      ? compose(
-        { held: this.#held, prompt: this.#options.prompt, editor: this.#editor },
+    const footer = this.#isOpen
+      ? composeFooter(
+        { pending: this.#pending, prompt: this.#options.prompt, editor: this.#editor },
         this.#size,
       )
-      : NOTHING;
-    return this.#canvas.draw(this.#withPrefix(rows), below, columns);
+      : EMPTY_FOOTER;
+    return this.#canvas.draw(this.#withPrefix(rows), footer, columns);
   }
 
   /**
-   * What goes in front of the conversation, and rows of it. We have broken these; where the terminal
-   * thinks that one is wider than it is, it must not wrap it.
+   * Puts the prefix in front of rows of the conversation. They are broken already, so wrapping is
+   * off: the terminal may consider a row wider than we do.
    */
   #withPrefix(rows: string): string {
-    const added = this.#prefix + (rows === "" ? "" : WRAP.off + rows + WRAP.on);
+    const added = this.#prefix + (rows === "" ? "" : AUTOWRAP.off + rows + AUTOWRAP.on);
     this.#prefix = "";
     return added;
   }
 
-  /** The size changes: once it no longer does, all is drawn anew. */
+  /** Pauses drawing until the size has stopped changing. */
   #settle(): void {
     if (!this.#isOpen || this.#isSuspended) return;
     this.#size = currentSize();
@@ -286,29 +291,29 @@ class Terminal implements Screen {
       this.#repaint();
     };
     this.#settling = setTimeout(() => this.#onCursor(), ANSWER_MS);
-    await writeAll(new TextEncoder().encode(WHERE_IS_CURSOR)).catch(() => {});
+    await writeAll(new TextEncoder().encode(QUERY_CURSOR)).catch(() => {});
   }
 
-  // ---------------------------------------------------------------- giving it back
+  // ---------------------------------------------------------------- suspend, resume, restore
 
   async #suspend(): Promise<void> {
     if (!this.#options.suspends) {
-      return this.note("Ctrl-Z does nothing here: nobody could continue.");
+      return this.note("Ctrl-Z does nothing here: the program could not be resumed.");
     }
     if (this.#isSuspended) return;
     this.#isSuspended = true;
     await this.#painting;
     this.#restore();
     Deno.kill(Deno.pid, "SIGTSTP");
-    // Here the program stands still, unless it has the terminal for itself: then the signal is
-    // ignored. The first of these may be over by the time somebody continues it.
-    await pause(CONTINUED_MS);
-    await pause(CONTINUED_MS);
-    if (this.#isSuspended) this.#continue();
+    // The program stops here, unless it has the terminal to itself: then the system ignores the
+    // signal. The first pause may already be over when the program is resumed.
+    await pause(RESUME_MS);
+    await pause(RESUME_MS);
+    if (this.#isSuspended) this.#resume();
   }
 
-  /** Somebody else had the terminal. */
-  #continue(): void {
+  /** Takes the terminal back after another program has used it. */
+  #resume(): void {
     if (!this.#isOpen) return;
     setRaw(true);
     if (!this.#isSuspended) {
@@ -316,19 +321,19 @@ class Terminal implements Screen {
       this.#prefix = "\r\n" + this.#prefix;
     }
     this.#isSuspended = false;
-    this.#prefix = MARK_PASTES.on + this.#prefix;
+    this.#prefix = BRACKETED_PASTE.on + this.#prefix;
     this.#size = currentSize();
     this.#repaint();
   }
 
-  /** Gives the terminal back as it was, with everything on it that was shown. */
+  /** Restores the terminal, after writing what has not been drawn yet. */
   #restore(): void {
     setRaw(false);
-    // A terminal that takes nothing would keep us here.
+    // Writing would block on a terminal that takes nothing.
     if (this.#isGone || this.#painting !== undefined) return;
-    const added = this.#withPrefix(this.#added.rest());
-    const rest = this.#canvas.draw(added, NOTHING, this.#size.columns);
-    const text = this.#isOpen ? rest + MARK_PASTES.off : rest;
+    const added = this.#withPrefix(this.#conversation.rest());
+    const rest = this.#canvas.draw(added, EMPTY_FOOTER, this.#size.columns);
+    const text = this.#isOpen ? rest + BRACKETED_PASTE.off : rest;
     try {
       if (text !== "") Deno.stdout.writeSync(new TextEncoder().encode(text));
     } catch {
@@ -338,8 +343,8 @@ class Terminal implements Screen {
 }
 
 /**
- * Cells, where pictograms are as wide as their parts: so they are shown whole also by a terminal that
- * does not combine them.
+ * Measures a line in cells, counting each pictogram as wide as all its parts, so that it also fits
+ * on a terminal that does not combine them.
  */
 function piecesOf(line: string): Piece[] {
   return cellsOf(line).map(({ text, columns }) => ({
@@ -352,17 +357,17 @@ function setRaw(raw: boolean): void {
   try {
     Deno.stdin.setRaw(raw);
   } catch {
-    // The terminal is gone, and everybody will notice by other means.
+    // The terminal has gone away, which reading and writing will report.
   }
 }
 
-/** A terminal that does not know its size, on a serial line for example, is a small one. */
+/** The terminal's size; 80 × 24 if it does not know (on a serial line, for example). */
 function currentSize(): Size {
   try {
     const { columns, rows } = Deno.consoleSize();
     if (columns > 0 && rows > 0) return { columns, rows };
   } catch {
-    // It is gone.
+    // The terminal has gone away.
   }
   return { columns: 80, rows: 24 };
 }
@@ -371,7 +376,7 @@ async function writeAll(bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length;) done += await Deno.stdout.write(bytes.subarray(done));
 }
 
-/** Lines that are pushed in on one side and read on the other. */
+/** A queue of lines, pushed on one side and read on the other. */
 function lineQueue() {
   const { readable, writable } = new TransformStream<string, string>(undefined, {
     highWaterMark: Infinity,

@@ -1,4 +1,4 @@
-/** Chats for programs: what they print and what they take. */
+/** Chats for programs: their output and input. */
 import { Ajv2020 } from "ajv/dist/2020.js";
 import assert from "node:assert/strict";
 import process from "node:process";
@@ -11,35 +11,35 @@ import { hasCommand } from "../support/tools.ts";
 
 const validate = new Ajv2020({ strict: true, allErrors: true }).compile(schema);
 
-/** All that a bot has printed is as the schema says. */
+/** Checks everything that a bot has printed against the schema. */
 function assertValid(bot: Bot): void {
   for (const event of allOf(bot)) {
     assert(validate(event), `${JSON.stringify(event)}: ${JSON.stringify(validate.errors)}`);
   }
 }
 
-/** The kinds of events that tell who is who. */
-const WHO_IS_WHO = ["impostor", "lookalike", "met", "newcomer"];
+/** The types of events about identities. */
+const IDENTITY_EVENTS = ["impostor", "lookalike", "met", "newcomer"];
 
-/** The kinds of events that a bot has printed, each once. */
-function kindsOf(bot: Bot): string[] {
+/** The types of the events that a bot has printed, each once. */
+function typesOf(bot: Bot): string[] {
   return [...new Set(allOf(bot).map(({ type }) => type))].sort();
 }
 
-/** All events that a bot has printed, and not only those that somebody has waited for. */
+/** All events that a bot has printed, including those that no test has waited for. */
 function allOf(bot: Bot): readonly ChatEvent[] {
   bot.all("");
   return bot.events;
 }
 
-/** A home, and the fingerprint of the key that is made in it for somebody of that name. */
-async function identified(name: string) {
+/** A home with a key for a name, and the key's fingerprint. */
+async function homeWithKey(name: string) {
   const home = temporaryHome();
   const { out } = await run(["id", name, "--json"], home);
   return { ...home, fingerprint: JSON.parse(out).fingerprint as string };
 }
 
-Deno.test("every event is as the schema says, and every kind of event occurs", async () => {
+Deno.test("every event matches the schema, and every type of event occurs", async () => {
   const [, b] = freePorts();
   await using alice = new Bot(["Alice", "0", b, "--linger", "0"]);
   const [{ port }] = await alice.until("listening");
@@ -73,15 +73,15 @@ Deno.test("every event is as the schema says, and every kind of event occurs", a
   assert.deepEqual(alice.all("error").map(({ code }) => code), ["USAGE", "UNAVAILABLE"]);
   assertValid(alice);
   const known = schema.oneOf.map(({ properties }) => properties.type.const).sort();
-  assert.deepEqual([...kindsOf(alice), ...WHO_IS_WHO].sort(), known);
+  assert.deepEqual([...typesOf(alice), ...IDENTITY_EVENTS].sort(), known);
   assert.equal(alice.program.err.text, "");
-  // What could steer a terminal is escaped.
+  // Characters that a terminal could act on are escaped.
   assert(alice.program.out.text.includes("\\u202e\\u009b\\u001b[2J 👩‍🚀"));
 });
 
-Deno.test("who is met, who is not who they say, and what looks alike is told as the schema says", async () => {
-  await using bobs = await identified("Bob");
-  await using theirs = await identified("Bob");
+Deno.test("events about identities match the schema", async () => {
+  await using bobs = await homeWithKey("Bob");
+  await using theirs = await homeWithKey("Bob");
   const [, b, c] = freePorts(3);
   await using alice = new Bot(["Alice", "0", b, c, "--tls"]);
   const [{ port }] = await alice.until("listening");
@@ -143,13 +143,16 @@ Deno.test("who is met, who is not who they say, and what looks alike is told as 
   await alice.kill();
   assert.deepEqual(alice.all("met").map(({ name }) => name), ["Bob", "B0b"]);
   assert.deepEqual([alice.all("impostor").length, alice.all("message").length], [1, 0]);
-  assert.deepEqual(kindsOf(alice).filter((kind) => WHO_IS_WHO.includes(kind)), WHO_IS_WHO);
+  assert.deepEqual(
+    typesOf(alice).filter((type) => IDENTITY_EVENTS.includes(type)),
+    IDENTITY_EVENTS,
+  );
   assertValid(alice);
 });
 
 for (const options of [[], ["--tls"]]) {
   const how = options.length === 0 ? "nothing is encrypted" : "everything is encrypted";
-  Deno.test(`a name that looks like one's own is pointed out where ${how}`, async () => {
+  Deno.test(`a name that looks like our own is reported if ${how}`, async () => {
     const [a, b] = freePorts();
     await using alice = new Bot(["Alice", a, b, ...options]);
     await using like = new Bot(["A1ice", b, a, ...options]);
@@ -164,14 +167,14 @@ for (const options of [[], ["--tls"]]) {
     await Promise.all([alice.kill(), like.kill()]);
     for (const bot of [alice, like]) {
       assertValid(bot);
-      const kinds = allOf(bot).map(({ type }) => type);
+      const types = allOf(bot).map(({ type }) => type);
       const expected = options.length === 0 ? ["welcome"] : ["met", "welcome"];
-      assert.deepEqual(kinds.filter((kind) => ["met", "welcome"].includes(kind)), expected);
+      assert.deepEqual(types.filter((type) => ["met", "welcome"].includes(type)), expected);
     }
   });
 }
 
-Deno.test("an error tells what can be done about it, where something can", async () => {
+Deno.test("an error has a hint if there is one to give", async () => {
   const [a, b] = freePorts();
   await using secure = new Bot(["Alice", a, b, "--tls"]);
   await using plain = new Bot(["Bob", b, a]);
@@ -185,7 +188,7 @@ Deno.test("an error tells what can be done about it, where something can", async
   }
 });
 
-/** As it may be. */
+/** A valid event. */
 const IMPOSTOR = {
   type: "impostor",
   name: "Bob",
@@ -195,7 +198,7 @@ const IMPOSTOR = {
   hint: "ask Bob",
 };
 
-Deno.test("the schema refuses what is none of it", () => {
+Deno.test("the schema rejects events that do not match it", () => {
   assert(validate(IMPOSTOR));
   for (
     const event of [
@@ -216,7 +219,7 @@ Deno.test("the schema refuses what is none of it", () => {
   ) assert.equal(validate(event), false, JSON.stringify(event));
 });
 
-Deno.test("bad lines are answered and harm nothing; plain lines and objects are said", async () => {
+Deno.test("bad lines are answered and do no harm; plain lines and objects are sent", async () => {
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b]);
   await using bob = new Bot(["Bob", b, a]);
@@ -238,7 +241,7 @@ Deno.test("bad lines are answered and harm nothing; plain lines and objects are 
 const hasJq = hasCommand("jq") && hasCommand("setsid");
 
 Deno.test({
-  name: "the bot of the documentation answers (needs a shell and jq)",
+  name: "the bot in the documentation answers (needs a shell and jq)",
   ignore: !hasJq,
   async fn() {
     const text = await Deno.readTextFile(`${ROOT}/docs/json.md`);
@@ -256,7 +259,7 @@ Deno.test({
       "Human said hello",
       "Human said still there?",
     ]);
-    // The bot is three processes: all of its session.
+    // The bot is several processes in one session; end them all.
     process.kill(-bot.pid, "SIGTERM");
     await bot.code();
     await human.program.write("/quit\n");

@@ -4,7 +4,7 @@ import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetIn, Terminal, terminalTest, unbroken, untimed } from "../support/terminal.ts";
 
-terminalTest("the transcript of a chat, to the letter, on two screens", async () => {
+terminalTest("two screens show the transcript of a chat, to the letter", async () => {
   const [a, b] = freePorts();
   await using alice = await Terminal.open();
   await using bob = await Terminal.open();
@@ -44,12 +44,12 @@ terminalTest("the transcript of a chat, to the letter, on two screens", async ()
   await alice.until("] Alice> still there? (waiting)");
 });
 
-terminalTest("a message arrives above the line that is being typed", async () => {
+terminalTest("a message appears above the line being typed", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
   const long = "half-a-line-".repeat(12);
   await alice.type(long, "Home");
-  await alice.until(`${long.slice(-20)}`);
+  await alice.until(long.slice(-20));
   await bob.say("first", "second");
   await alice.until("] Bob> second");
   await alice.type("the cursor is where it was: ", "Enter");
@@ -61,7 +61,7 @@ terminalTest("a message arrives above the line that is being typed", async () =>
 });
 
 terminalTest(
-  "what waits stands below, dim, can be listed and cancelled, and moves up when it arrives",
+  "a pending message stands below, dim, can be listed and cancelled, and moves up when delivered",
   async () => {
     const [a, b] = freePorts();
     await using alice = await Terminal.open();
@@ -82,7 +82,7 @@ terminalTest(
     await alice.type("/cancel 2", "Enter");
     await alice.until("] Alice> two (cancelled)");
     await alice.type("/who", "Enter");
-    await alice.until(`Somebody is away: 127.0.0.1:${b}: connection refused.`);
+    await alice.until(`Not here yet: 127.0.0.1:${b}: connection refused.`);
     await bob.greet("chat", "Bob", b, a);
     await bob.until(/\] Alice> one\n/);
     const screen = untimed(unbroken(await alice.until(/Welcome[^]*e\nAlice>/)));
@@ -96,7 +96,7 @@ terminalTest(
     await alice.type("three", "Enter");
     await alice.until("] Alice> three (waiting)");
     await alice.type("/quit", "Enter");
-    await alice.until("1 message for Bob is kept. It goes out when you meet again.\nexit 0");
+    await alice.until("1 message for Bob is kept and will be sent when you meet again.\nexit 0");
     await alice.greet("chat", "Alice", a, b, "--history", "2");
     const again = untimed(await alice.until(/three \(waiting\)[^]*\nAlice>/)).join("|");
     assert.match(again, /^\[17:24\] Alice> one\|\[17:24\] Alice> a line/);
@@ -105,7 +105,7 @@ terminalTest(
   },
 );
 
-terminalTest("colour is for those who want it", async () => {
+terminalTest("options and environment decide whether there is color", async () => {
   const [a, b] = freePorts();
   const wanted: readonly [env: string, args: string[], dim: boolean][] = [
     ["", [], true],
@@ -124,16 +124,16 @@ terminalTest("colour is for those who want it", async () => {
   }
 });
 
-terminalTest("a mistyped command is not sent, and answered", async () => {
+terminalTest("an unknown command is answered, and not sent", async () => {
   const [a, b] = freePorts();
   await using terminal = await Terminal.open();
   await terminal.greet("chat", "Alice", a, b);
   await terminal.until("refused");
   await terminal.type("/qiut", "Enter");
-  await terminal.until("There is no command /qiut. /help lists those that there are.");
+  await terminal.until("Unknown command: /qiut. /help lists the commands.");
 });
 
-/** Alice in a terminal, and Bob, who sees what arrives. */
+/** Alice in a terminal, in a chat with a bot called Bob. */
 async function together(args: string[] = [], options?: Parameters<typeof Terminal.open>[0]) {
   const [a, b] = freePorts();
   await using resources = new AsyncDisposableStack();
@@ -146,11 +146,11 @@ async function together(args: string[] = [], options?: Parameters<typeof Termina
   return { alice, bob, [Symbol.asyncDispose]: () => moved.disposeAsync() };
 }
 
-async function heard(bob: Bot, count: number): Promise<unknown[]> {
+async function bodies(bob: Bot, count: number): Promise<unknown[]> {
   return (await bob.until("message", count)).map(({ body }) => body);
 }
 
-terminalTest("several lines that are pasted are one message, shown before it is sent", async () => {
+terminalTest("a paste of several lines is one message, shown before it is sent", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
   await alice.type("see:", "Enter");
@@ -159,16 +159,16 @@ terminalTest("several lines that are pasted are one message, shown before it is 
     untimed(await alice.until("/quit")).join("|"),
     /\|Alice> first\| {12}second ␛\[31m\| {8}\/quit$/,
   );
-  assert.deepEqual(await heard(bob, 1), ["see:"]);
+  assert.deepEqual(await bodies(bob, 1), ["see:"]);
   await alice.type("Enter");
-  assert.deepEqual(await heard(bob, 2), ["see:", "first\n\tsecond \x1b[31m\n/quit"]);
+  assert.deepEqual(await bodies(bob, 2), ["see:", "first\n\tsecond \x1b[31m\n/quit"]);
   assert.match(
     untimed(await alice.until(/\/quit\nAlice>/)).join("|"),
     /\|\[17:24\] Alice> first\| {12}second ␛\[31m\| {8}\/quit\|Alice>$/,
   );
 });
 
-terminalTest("text that was cut leaves no trace when the terminal becomes narrower", async () => {
+terminalTest("deleted text leaves no trace when the terminal becomes narrower", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
   await alice.paste(`${"long ".repeat(14)}\nsecond`);
@@ -185,14 +185,14 @@ terminalTest("text that was cut leaves no trace when the terminal becomes narrow
 
 for (const columns of [40, 80, 200]) {
   terminalTest(
-    `a line of 5,000 characters can be typed, edited and read, ${columns} wide`,
+    `a line of 5,000 characters can be typed, edited and read, ${columns} columns wide`,
     async () => {
       await using chat = await together([], { columns, rows: 24 });
       const { alice, bob } = chat;
       const line = "0123456789".repeat(500);
       await alice.write(line);
       await alice.type("C-a", "<", "C-e", "BSpace", ">");
-      const [body] = await (alice.type("Enter"), heard(bob, 1));
+      const [body] = await (alice.type("Enter"), bodies(bob, 1));
       assert.equal(body, `<${line.slice(0, -1)}>`);
       await alice.until(/>\nAlice>/);
       const all = unbroken(await alice.screen("-J", "-S", "-")).split("\n");
@@ -204,29 +204,29 @@ for (const columns of [40, 80, 200]) {
   );
 }
 
-terminalTest("Ctrl-C takes back a line that is typed, and leaves when there is none", async () => {
+terminalTest("Ctrl-C clears the line, and leaves on an empty line", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
   await alice.type("not meant", "C-c");
   await alice.until(/\nAlice>$/);
   await alice.type("meant", "Enter", "C-c");
   await alice.until("exit 0");
-  assert.deepEqual(await heard(bob, 1), ["meant"]);
+  assert.deepEqual(await bodies(bob, 1), ["meant"]);
 });
 
-terminalTest("an empty line is nothing", async () => {
+terminalTest("an empty line is ignored", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
   const before = await alice.screen();
   await alice.type("Enter", "Space", "Space", "Enter", "x", "BSpace", "Enter", "that", "Enter");
-  assert.deepEqual(await heard(bob, 1), ["that"]);
+  assert.deepEqual(await bodies(bob, 1), ["that"]);
   assert.equal(
     untimed(await alice.until(/that\nAlice>/)).join("|"),
     untimed(before).join("|").replace("|Alice>", "|[17:24] Alice> that|Alice>"),
   );
 });
 
-terminalTest("what was typed comes back with the arrow, also in another run", async () => {
+terminalTest("Up recalls earlier lines to the same peers, of earlier runs as well", async () => {
   const [a, b, c] = freePorts(3);
   await using alice = await Terminal.open();
   await using bob = new Bot(["Bob", b, a]);
@@ -246,7 +246,7 @@ terminalTest("what was typed comes back with the arrow, also in another run", as
   await alice.until(/Alice> one$/);
   await alice.type("C-c", "C-c");
   await alice.until("exit 0");
-  // What was said to Bob is nothing to others.
+  // With other peers, lines to Bob are not recalled.
   await using carol = new Bot(["Carol", c, a]);
   await alice.greet("chat", "Alice", a, c);
   await alice.until("Welcome");
@@ -256,11 +256,11 @@ terminalTest("what was typed comes back with the arrow, also in another run", as
   await carol.until("welcome");
 });
 
-terminalTest("Tab completes commands and names, and /help lists what there is", async () => {
+terminalTest("Tab completes commands and names, and /help lists the commands", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
   await alice.type("hello b", "Tab", "!", "Enter");
-  assert.deepEqual(await heard(bob, 1), ["hello Bob !"]);
+  assert.deepEqual(await bodies(bob, 1), ["hello Bob !"]);
   await alice.type("/he", "Tab", "Enter");
   const help = await alice.until(/\/quit .*\nAlice>/);
   for (const command of ["/who", "/history [N]", "/queue", "/cancel N", "/help", "/quit"]) {
@@ -268,7 +268,7 @@ terminalTest("Tab completes commands and names, and /help lists what there is", 
   }
 });
 
-terminalTest("only what changed is written to the terminal", async () => {
+terminalTest("only changes are written to the terminal", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
   await alice.write("a line that is rather long, and is not written again when it goes on");
@@ -279,12 +279,12 @@ terminalTest("only what changed is written to the terminal", async () => {
   assert.equal(await alice.recorded("!"), "!");
   await bob.say("hi");
   await alice.until("Bob> hi");
-  // What is below moves down, so it is written once more; nothing else is.
+  // The footer moves down, so it is written again; nothing else is.
   const recorded = await alice.recorded("goes on!\x1b");
   assert(recorded.length < 200, JSON.stringify(recorded));
 });
 
-terminalTest("the terminal rings for messages of others, where that is wanted", async () => {
+terminalTest("with --bell the terminal rings when a message arrives", async () => {
   for (const [args, rings] of [[[], false], [["--bell"], true]] as const) {
     await using chat = await together([...args]);
     const { alice, bob } = chat;
@@ -297,24 +297,30 @@ terminalTest("the terminal rings for messages of others, where that is wanted", 
   }
 });
 
-terminalTest("a name has its own colour, the same for everybody, and no message has", async () => {
-  const [a, b] = freePorts();
-  await using alice = await Terminal.open();
-  await using bob = await Terminal.open();
-  await alice.greet("chat", "Alice", a, b);
-  await bob.greet("chat", "Bob", b, a);
-  await Promise.all([alice.until("Welcome"), bob.until("Welcome")]);
-  await bob.write("\x1b[31m[17:24] Alice> forged");
-  await alice.type("hello", "Enter");
-  await bob.until("Alice> hello");
-  await bob.type("Enter");
-  await Promise.all([alice.until("> [17:24] Alice> forged"), bob.until("> [17:24] Alice> forged")]);
-  const colours = async (terminal: Terminal) =>
-    // deno-lint-ignore no-control-regex
-    [...(await terminal.screen("-e")).matchAll(/\x1b\[38;5;(\d+)m(\w+)(?:\x1b\[39m)?>/g)]
-      .map(([, colour, name]) => `${name} ${colour}`).sort();
-  const seen = await colours(alice);
-  assert.equal(new Set(seen).size, 2);
-  assert.deepEqual(new Set(await colours(bob)), new Set(seen));
-  assert.equal(seen.length, 3);
-});
+terminalTest(
+  "a name has its own color, the same on every screen, and messages have none",
+  async () => {
+    const [a, b] = freePorts();
+    await using alice = await Terminal.open();
+    await using bob = await Terminal.open();
+    await alice.greet("chat", "Alice", a, b);
+    await bob.greet("chat", "Bob", b, a);
+    await Promise.all([alice.until("Welcome"), bob.until("Welcome")]);
+    await bob.write("\x1b[31m[17:24] Alice> forged");
+    await alice.type("hello", "Enter");
+    await bob.until("Alice> hello");
+    await bob.type("Enter");
+    await Promise.all([
+      alice.until("> [17:24] Alice> forged"),
+      bob.until("> [17:24] Alice> forged"),
+    ]);
+    const colors = async (terminal: Terminal) =>
+      // deno-lint-ignore no-control-regex
+      [...(await terminal.screen("-e")).matchAll(/\x1b\[38;5;(\d+)m(\w+)(?:\x1b\[39m)?>/g)]
+        .map(([, color, name]) => `${name} ${color}`).sort();
+    const seen = await colors(alice);
+    assert.equal(new Set(seen).size, 2);
+    assert.deepEqual(new Set(await colors(bob)), new Set(seen));
+    assert.equal(seen.length, 3);
+  },
+);

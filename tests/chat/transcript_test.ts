@@ -1,4 +1,4 @@
-/** The date, which changes too rarely to wait for it. */
+/** How a conversation shows dates, on days that a test cannot wait for. */
 import assert from "node:assert/strict";
 import { paint, type Styled } from "../../src/terminal/style.ts";
 import type { Entry, Message } from "../../src/peer/journal.ts";
@@ -6,7 +6,7 @@ import type { Peer } from "../../src/peer/peer.ts";
 import type { Screen } from "../../src/terminal/screen.ts";
 import { Transcript } from "../../src/chat/transcript.ts";
 
-/** Runs something on another day. */
+/** Runs a function with the clock at noon of another day. */
 function on<T>(day: string, run: () => T): T {
   const RealDate = Date;
   globalThis.Date = class extends RealDate {
@@ -27,7 +27,13 @@ function on<T>(day: string, run: () => T): T {
 function transcript(day: string) {
   const lines: string[] = [];
   const show = (text: Styled) => void lines.push(paint(text, false));
-  const screen: Partial<Screen> = { interactive: true, show, note: show, ring() {}, below() {} };
+  const screen: Partial<Screen> = {
+    interactive: true,
+    show,
+    note: show,
+    ring() {},
+    showPending() {},
+  };
   const peer: Partial<Peer> = { name: "Alice", others: [], queue: () => [] };
   const options = { screen: screen as Screen, peer: peer as Peer };
   return { transcript: on(day, () => new Transcript(options)), lines };
@@ -41,7 +47,7 @@ function entry(body: string, day: string, time?: string): Entry {
   return { place: 1, message: message(body, day), taken: message(body, day, time).at };
 }
 
-Deno.test("the date is told when it changes, and only then", () => {
+Deno.test("the date is shown when it changes, and only then", () => {
   const { transcript: shown, lines } = transcript("2026-11-22");
   for (const [body, day] of [["one", "22"], ["two", "23"], ["three", "23"], ["four", "25"]]) {
     const event = { message: message(body, `2026-11-${day}`), taken: new Date() };
@@ -57,7 +63,7 @@ Deno.test("the date is told when it changes, and only then", () => {
   ]);
 });
 
-Deno.test("what was said before has its dates, and today begins with one, too", () => {
+Deno.test("recalled messages have dates, and today starts with one as well", () => {
   const { transcript: shown, lines } = transcript("2026-11-22");
   on("2026-11-22", () => {
     shown.recall([
@@ -79,7 +85,7 @@ Deno.test("what was said before has its dates, and today begins with one, too", 
   ]);
 });
 
-Deno.test("what is late by days, or has another clock, tells its own date", () => {
+Deno.test("a message of another day shows its own date, whether late or sent by a wrong clock", () => {
   const { transcript: shown, lines } = transcript("2026-11-22");
   on("2026-11-22", () => {
     for (const late of [true, false]) {

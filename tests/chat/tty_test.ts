@@ -1,4 +1,4 @@
-/** The terminal is given back as it was, however a chat ends; and what there is without one. */
+/** However a chat ends, it restores the terminal; and chats without a full terminal. */
 import assert from "node:assert/strict";
 import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
@@ -6,7 +6,7 @@ import { ROOT, run } from "../support/program.ts";
 import { PATIENCE_MS } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 
-/** A line of shell that runs the program and leaves its process id in a file. */
+/** A shell command that runs the program and writes its process id to a file. */
 function withPid(args: readonly string[]): string {
   return `sh -c 'echo $$ > "$GREET_HOME/pid"; exec "$@"' sh ${greetIn(args)}`;
 }
@@ -21,7 +21,7 @@ const ENDS: readonly [how: string, end: (terminal: Terminal) => Promise<void>, e
   ["/quit", (terminal) => terminal.type("/quit", "Enter"), "exit 0"],
   ["SIGTERM", (terminal) => kill(terminal, "SIGTERM"), "exit 0"],
   ["SIGHUP", (terminal) => kill(terminal, "SIGHUP"), "exit 0"],
-  ["SIGINT while a line is typed", async (terminal) => {
+  ["SIGINT while a line is being typed", async (terminal) => {
     await terminal.type("half");
     await terminal.until("> half");
     await kill(terminal, "SIGINT");
@@ -29,7 +29,7 @@ const ENDS: readonly [how: string, end: (terminal: Terminal) => Promise<void>, e
 ];
 
 for (const [how, end, exit] of ENDS) {
-  terminalTest(`${how} ends a chat, and the terminal is as it was`, async () => {
+  terminalTest(`${how} ends a chat and restores the terminal`, async () => {
     const [a, b] = freePorts();
     await using terminal = await Terminal.open();
     const before = await terminal.settings();
@@ -45,7 +45,7 @@ for (const [how, end, exit] of ENDS) {
   });
 }
 
-terminalTest("a terminal that goes away ends the chat", async () => {
+terminalTest("closing the terminal ends the chat", async () => {
   const [a, b] = freePorts();
   await using terminal = await Terminal.open();
   await terminal.run(withPid(["chat", "Alice", a, b]));
@@ -66,14 +66,14 @@ async function assertPastesAreUnmarked(terminal: Terminal): Promise<void> {
   await terminal.until(/\$ echo pasted\npasted/);
 }
 
-terminalTest("a crash gives the terminal back, too", async () => {
+terminalTest("a crash restores the terminal, too", async () => {
   await using terminal = await Terminal.open();
   const before = await terminal.settings();
   const script = `${terminal.home}/crash.ts`;
-  const modules = new URL("../..", import.meta.url).href;
+  const module = new URL("../../src/terminal/terminal.ts", import.meta.url).href;
   await Deno.writeTextFile(
     script,
-    `import { openTerminal } from "${modules}terminal.ts";
+    `import { openTerminal } from "${module}";
      const prompt = [{ text: "> ", look: "plain" }] as const;
      const screen = openTerminal({
        input: Deno.stdin.readable, prompt, color: false, bell: false, suspends: true
@@ -95,38 +95,41 @@ terminalTest("a crash gives the terminal back, too", async () => {
 });
 
 for (const shell of [["sh"], ["bash", "--norc", "--noprofile"]]) {
-  terminalTest(`Ctrl-Z stops a chat in ${shell[0]}, and fg goes on with the line`, async () => {
-    const [a, b] = freePorts();
-    await using terminal = await Terminal.open({ shell });
-    await using bob = new Bot(["Bob", b, a]);
-    const before = await terminal.settings();
-    await terminal.greet("chat", "Alice", a, b);
-    await bob.until("welcome");
-    await terminal.until("Welcome");
-    for (const time of ["once", "twice"]) {
-      await terminal.type(`half ${time}`);
-      await terminal.until(`> half ${time}`);
-      await terminal.type("C-z", "C-z");
-      const stopped = await terminal.until(/Stopped/);
-      assert(!stopped.includes(`half ${time}`));
+  terminalTest(
+    `Ctrl-Z suspends a chat in ${shell[0]}, and fg resumes it with the line intact`,
+    async () => {
+      const [a, b] = freePorts();
+      await using terminal = await Terminal.open({ shell });
+      await using bob = new Bot(["Bob", b, a]);
+      const before = await terminal.settings();
+      await terminal.greet("chat", "Alice", a, b);
+      await bob.until("welcome");
+      await terminal.until("Welcome");
+      for (const time of ["once", "twice"]) {
+        await terminal.type(`half ${time}`);
+        await terminal.until(`> half ${time}`);
+        await terminal.type("C-z", "C-z");
+        const stopped = await terminal.until(/Stopped/);
+        assert(!stopped.includes(`half ${time}`));
+        assert.equal(await terminal.settings(), before);
+        await bob.say(`meanwhile ${time}`);
+        await terminal.type('clear; fg; echo "exit $?"', "Enter");
+        await terminal.until(new RegExp(`meanwhile ${time}\nAlice> half ${time}$`));
+        await terminal.type(" and on", "Enter");
+        await terminal.until(`] Alice> half ${time} and on`);
+      }
+      const messages = await bob.until("message", 2);
+      assert.deepEqual(messages.map(({ body }) => body), ["half once and on", "half twice and on"]);
+      await terminal.type("C-d");
+      await terminal.until("exit 0");
       assert.equal(await terminal.settings(), before);
-      await bob.say(`meanwhile ${time}`);
-      await terminal.type('clear; fg; echo "exit $?"', "Enter");
-      await terminal.until(new RegExp(`meanwhile ${time}\nAlice> half ${time}$`));
-      await terminal.type(" and on", "Enter");
-      await terminal.until(`] Alice> half ${time} and on`);
-    }
-    const messages = await bob.until("message", 2);
-    assert.deepEqual(messages.map(({ body }) => body), ["half once and on", "half twice and on"]);
-    await terminal.type("C-d");
-    await terminal.until("exit 0");
-    assert.equal(await terminal.settings(), before);
-  });
+    },
+  );
 }
 
-terminalTest("Ctrl-Z does nothing where nobody could continue the chat", async () => {
+terminalTest("Ctrl-Z does nothing without job control", async () => {
   const [a, b] = freePorts();
-  // The chat takes the place of the shell, so there is no job control.
+  // The chat replaces the shell, so there is no job control.
   await using terminal = await Terminal.open();
   await terminal.type(`clear; exec ${greetIn(["chat", "Alice", a, b])}`, "Enter");
   await terminal.until("refused");
@@ -137,7 +140,7 @@ terminalTest("Ctrl-Z does nothing where nobody could continue the chat", async (
 });
 
 terminalTest(
-  "Ctrl-Z says so where the program was told that nobody could continue it",
+  "with GREET_NO_SUSPEND, Ctrl-Z only says that it does nothing",
   async () => {
     const [a, b] = freePorts();
     await using terminal = await Terminal.open();
@@ -148,7 +151,7 @@ terminalTest(
   },
 );
 
-terminalTest("a chat that was stopped from outside goes on where the cursor is", async () => {
+terminalTest("a chat that was suspended by a signal resumes at the cursor", async () => {
   const [a, b] = freePorts();
   await using terminal = await Terminal.open({ shell: ["bash", "--norc", "--noprofile"] });
   await terminal.run(withPid(["chat", "Alice", a, b]));
@@ -166,7 +169,7 @@ terminalTest("a chat that was stopped from outside goes on where the cursor is",
 // deno-lint-ignore no-control-regex
 const CONTROL = /[\x00-\x09\x0b-\x1f\x7f-\x9f]/;
 
-terminalTest("TERM=dumb: plain lines, and what is typed is not shown twice", async () => {
+terminalTest("TERM=dumb: plain lines, and typed lines are not shown twice", async () => {
   const [a, b] = freePorts();
   await using terminal = await Terminal.open();
   await using bob = new Bot(["Bob", b, a]);
@@ -183,24 +186,27 @@ terminalTest("TERM=dumb: plain lines, and what is typed is not shown twice", asy
   await terminal.until("exit 0");
 });
 
-terminalTest("a keyboard and a file: what is typed is sent, and the file is plain", async () => {
-  const [a, b] = freePorts();
-  await using terminal = await Terminal.open();
-  await using bob = new Bot(["Bob", b, a]);
-  await terminal.run(`${greetIn(["chat", "Alice", a, b])} > "$GREET_HOME/log"`);
-  await terminal.file("log", "Welcome");
-  await terminal.type("typed", "Enter");
-  await terminal.file("log", "] Alice> typed\n");
-  await bob.say("answered");
-  const log = await terminal.file("log", "] Bob> answered\n");
-  await terminal.type("C-d");
-  await terminal.until("exit 0");
-  assert.match(log, /\[\d\d:\d\d\] Alice> typed\n\[\d\d:\d\d\] Bob> answered\n$/);
-  assert.doesNotMatch(log, CONTROL);
-});
+terminalTest(
+  "keyboard in, file out: typed lines are sent, and the file is plain text",
+  async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open();
+    await using bob = new Bot(["Bob", b, a]);
+    await terminal.run(`${greetIn(["chat", "Alice", a, b])} > "$GREET_HOME/log"`);
+    await terminal.file("log", "Welcome");
+    await terminal.type("typed", "Enter");
+    await terminal.file("log", "] Alice> typed\n");
+    await bob.say("answered");
+    const log = await terminal.file("log", "] Bob> answered\n");
+    await terminal.type("C-d");
+    await terminal.until("exit 0");
+    assert.match(log, /\[\d\d:\d\d\] Alice> typed\n\[\d\d:\d\d\] Bob> answered\n$/);
+    assert.doesNotMatch(log, CONTROL);
+  },
+);
 
 terminalTest(
-  "a pipe and a screen: what is piped in is sent, and the screen has lines",
+  "pipe in, terminal out: piped lines are sent, and the terminal shows colored lines",
   async () => {
     const [a, b] = freePorts();
     await using terminal = await Terminal.open();
@@ -215,18 +221,18 @@ terminalTest(
   },
 );
 
-/** What a message looks like that begins where a terminal begins a row of its own. */
+/** Looks like a message if a terminal happens to start a row with it. */
 const FORGED = "[02:54] Bob> yes, pay him";
 
 for (const [what, env] of [["a chat", ""], ["a chat with TERM=dumb", "TERM=dumb "]] as const) {
-  terminalTest(`${what}: no row begins with what a message says`, async () => {
+  terminalTest(`${what}: a message cannot choose the start of a row`, async () => {
     const [a, b] = freePorts();
     await using terminal = await Terminal.open();
     await using eve = new Bot(["Eve", b, a]);
     await terminal.run(env + greetIn(["chat", "Alice", a, b]));
     await terminal.until("Welcome");
     const space = 80 - "[17:24] Eve> ".length;
-    // Others as well, in case the terminal has its own idea of where a row ends.
+    // Other widths as well, in case the terminal ends its rows elsewhere.
     for (let more = -2; more <= 2; more++) await eve.say(" ".repeat(space + more) + FORGED);
     await eve.say("the end");
     await terminal.until("> the end");
@@ -236,7 +242,7 @@ for (const [what, env] of [["a chat", ""], ["a chat with TERM=dumb", "TERM=dumb 
   });
 }
 
-terminalTest("a log: no row begins with what a caller says", async () => {
+terminalTest("a log: a caller cannot choose the start of a row", async () => {
   await using terminal = await Terminal.open({ columns: 60 });
   const [port] = freePorts();
   await terminal.type(`clear; ${greetIn(["serve", port])} & sleep 0.1`, "Enter");
@@ -249,7 +255,7 @@ terminalTest("a log: no row begins with what a caller says", async () => {
   await terminal.type("kill %1", "Enter");
 });
 
-terminalTest("--json on a terminal is exact: a line is one line", async () => {
+terminalTest("--json on a terminal is exact: long lines are not broken", async () => {
   const [a, b] = freePorts();
   await using terminal = await Terminal.open();
   await using eve = new Bot(["Eve", b, a]);

@@ -155,11 +155,11 @@ pythonTest("our naming server, their client", async () => {
   ]);
 });
 
-pythonTest("the lines of Python in docs/naming.md do what they say", async () => {
+pythonTest("the lines of Python in docs/names.md do what they say", async () => {
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);
   await using _bob = await names.register({ name: "Bob", address: "127.0.0.1:1" });
-  const text = await Deno.readTextFile(join(ROOT, "docs", "naming.md"));
+  const text = await Deno.readTextFile(join(ROOT, "docs", "names.md"));
   const [, snippet] = /```python\n([^]*?)```/.exec(text)!;
   const script = join(modules, "snippet.py");
   const imports = "import grpc, names_pb2, names_pb2_grpc\n";

@@ -45,7 +45,7 @@ Deno.test("what waits when one leaves is kept, said, and delivered at the next s
     assert.equal(await alice.code(), 0);
     assert.equal(
       alice.err.text,
-      "2 messages for Bob are kept. They go out when you meet again.\n",
+      "2 messages for Bob are kept and will be sent when you meet again.\n",
     );
   }
   await using bob = new Bot(["Bob", elsewhere, a]);

@@ -8,9 +8,10 @@ import { Bot } from "../support/bot.ts";
 import { homeTest, temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { run } from "../support/program.ts";
+import { hasCommand, isLinux } from "../support/tools.ts";
 
 const POSIX = { what: "POSIX", isThere: Deno.build.os !== "windows" };
-const LINUX = { what: "Linux", isThere: Deno.build.os === "linux" };
+const LINUX = { what: "Linux and mkfifo", isThere: isLinux && hasCommand("mkfifo") };
 const ROOT = { what: "root", isThere: POSIX.isThere && Deno.uid() === 0 };
 
 const GONE = {

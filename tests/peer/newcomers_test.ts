@@ -254,7 +254,7 @@ for (const tls of [[], ["--tls"]]) {
       await using alice = Program.greet(["chat", "Alice", a, b, ...tls], home);
       await alice.write("for Bob's eyes only\n");
       await alice.err.until(
-        `Bobby is at 127.0.0.1:${b}, where you last met Bob. Nothing is sent to Bobby (to talk to ` +
+        `Bobby is at 127.0.0.1:${b}, where you last met Bob. Nothing will be sent to Bobby (to talk to ` +
           `another peer there, put its name in front: NAME@127.0.0.1:${b}).\n`,
       );
       // It is refused as a sender, too.
@@ -264,7 +264,7 @@ for (const tls of [[], ["--tls"]]) {
       assert.equal(await alice.code(), 0);
       assert.equal(
         alice.err.text.split("\n").slice(1).join("\n"),
-        "1 message for Bob is kept. It goes out when you meet again.\n",
+        "1 message for Bob is kept and will be sent when you meet again.\n",
       );
       assert.doesNotMatch(alice.out.text, /I am the new Bob|Bobby/);
 
@@ -321,7 +321,7 @@ terminalTest(
     await using carol = new Bot(["Carol", b, a]);
     await terminal.until(
       `Carol is at 127.0.0.1:${b}, where you last met Bob. What you type from now on goes to Carol; ` +
-        "what waits for Bob keeps waiting.",
+        "messages for Bob keep waiting.",
     );
     await terminal.type("for Carol", "Enter");
     const [{ body }] = await carol.until("message");

@@ -1,4 +1,4 @@
-/** What a terminal sends, and which keys that is. */
+/** Decoding what a terminal sends into keys. */
 import assert from "node:assert/strict";
 import { type Key, KeyReader } from "../../src/terminal/keys.ts";
 
@@ -12,9 +12,9 @@ const KEYS: readonly [what: string, sent: string, keys: readonly Key[]][] = [
   ["a line feed", "\n", [press("enter")]],
   ["controls", "\x01\x05\x17", [press("ctrl-a"), press("ctrl-e"), press("ctrl-w")]],
   ["Tab, Ctrl-H, Backspace", "\t\x08\x7f", [press("tab"), press("backspace"), press("backspace")]],
-  ["NUL and Ctrl-\\ mean nothing", "a\0\x1cb", [text("a"), text("b")]],
+  ["NUL and Ctrl-\\ are ignored", "a\0\x1cb", [text("a"), text("b")]],
   ["arrows", "\x1b[A\x1b[B\x1b[C\x1b[D", ["up", "down", "right", "left"].map(press)],
-  ["arrows of the keypad", "\x1bOA\x1bOD", [press("up"), press("left")]],
+  ["keypad arrows", "\x1bOA\x1bOD", [press("up"), press("left")]],
   ["Home and End of xterm", "\x1b[H\x1b[F", [press("home"), press("end")]],
   ["Home and End of VT220 and rxvt", "\x1b[1~\x1b[4~\x1b[7~\x1b[8~", [
     ...["home", "end", "home", "end"].map(press),
@@ -26,16 +26,16 @@ const KEYS: readonly [what: string, sent: string, keys: readonly Key[]][] = [
   ["Alt and a letter", "\x1bb\x1bF\x1bé", [press("alt-b"), press("alt-f"), press("alt-é")]],
   ["Alt-Enter, Alt-Backspace", "\x1b\r\x1b\x7f", [press("alt-enter"), press("alt-backspace")]],
   ["Escape twice, then an arrow", "\x1b\x1b[A", [press("up")]],
-  ["what nobody asked for", "a\x1b[?62;22c\x1b[<0;3;4M\x1b[I\x1b[15~b", [
+  ["unsolicited reports", "a\x1b[?62;22c\x1b[<0;3;4M\x1b[I\x1b[15~b", [
     text("a"),
     text("b"),
   ]],
-  ["where the cursor is", "\x1b[5;10R", [{ type: "cursor", column: 9 }]],
+  ["a cursor position report", "\x1b[5;10R", [{ type: "cursor", column: 9 }]],
   ["a paste", "\x1b[200~one\rtwo\r\nthree\nfour\x1b[201~!", [
     paste("one\ntwo\nthree\nfour"),
     text("!"),
   ]],
-  ["a paste that is full of keys", "\x1b[200~\x04\x1b[A\x1b\t\x1b[201~", [
+  ["a paste containing key sequences", "\x1b[200~\x04\x1b[A\x1b\t\x1b[201~", [
     paste("\x04\x1b[A\x1b\t"),
   ]],
   ["an empty paste", "\x1b[200~\x1b[201~", [paste("")]],
@@ -48,11 +48,11 @@ for (const [what, sent, keys] of KEYS) {
     const reader = new KeyReader();
     const read = Array.from(sent, (character) => reader.read(character)).flat();
     assert.deepEqual(joined(read), joined(keys));
-    assert.equal(reader.isUnsure, false);
+    assert.equal(reader.isAmbiguous, false);
   });
 }
 
-/** Text may come in any number of pieces. */
+/** Joins neighboring pieces of text, which may arrive in any number. */
 function joined(keys: readonly Key[]): Key[] {
   return keys.reduce<Key[]>((all, key) => {
     const last = all.at(-1);
@@ -61,25 +61,25 @@ function joined(keys: readonly Key[]): Key[] {
   }, []);
 }
 
-Deno.test("keys: Escape alone is given up when nothing follows, and takes nothing with it", () => {
+Deno.test("keys: a lone Escape is dropped when nothing follows, and takes nothing with it", () => {
   const reader = new KeyReader();
   assert.deepEqual(reader.read("a\x1b"), [text("a")]);
-  assert(reader.isUnsure);
-  reader.giveUp();
+  assert(reader.isAmbiguous);
+  reader.discardPartial();
   assert.deepEqual(reader.read("b"), [text("b")]);
 });
 
-Deno.test("keys: Ctrl-C ends a paste whose end never comes", () => {
+Deno.test("keys: Ctrl-C ends a paste that is never completed", () => {
   const reader = new KeyReader();
   assert.deepEqual(reader.read("\x1b[200~one"), []);
   assert.deepEqual(reader.read("\x03"), [press("ctrl-c")]);
   assert.deepEqual(reader.read("two"), [text("two")]);
 });
 
-Deno.test("keys: a paste that takes its time is not given up", () => {
+Deno.test("keys: a slow paste is not dropped", () => {
   const reader = new KeyReader();
   assert.deepEqual(reader.read("\x1b[200~one\x1b"), []);
-  assert.equal(reader.isUnsure, false);
-  reader.giveUp();
+  assert.equal(reader.isAmbiguous, false);
+  reader.discardPartial();
   assert.deepEqual(reader.read("[201~"), [paste("one")]);
 });

@@ -1,15 +1,15 @@
-/** What keys do to the line that is being typed. */
+/** The effect of keys on the line being typed. */
 import assert from "node:assert/strict";
-import { type Editor, EMPTY, press, type Typist } from "../../src/terminal/line_editor.ts";
+import { type Editor, type EditorContext, EMPTY, press } from "../../src/terminal/line_editor.ts";
 import { type Key, KeyReader } from "../../src/terminal/keys.ts";
 
-const TYPIST: Typist = {
+const CONTEXT: EditorContext = {
   commands: ["/who", "/history", "/help"],
   names: () => ["Bob", "Bea", "Anna Lena"],
   earlier: () => ["one", "two", "two"],
 };
 
-/** What a key is called in the tables below, and what a terminal sends for it. */
+/** The names of keys in the tables below, and what a terminal sends for them. */
 const SENT: Readonly<Record<string, string>> = {
   Left: "\x1b[D",
   Right: "\x1b[C",
@@ -36,20 +36,20 @@ function keysOf(script: string): Key[] {
   return new KeyReader().read(sent);
 }
 
-/** Types a script such as `abc<Left>`, and gives what is there then. */
+/** Types a script such as `abc<Left>` and returns the results. */
 function type(script: string, editor: Editor = EMPTY) {
   const lines: string[] = [];
-  const wishes: string[] = [];
+  const actions: string[] = [];
   for (const key of keysOf(script)) {
-    const pressed = press(editor, key, TYPIST);
-    editor = pressed.editor;
-    if (pressed.line !== undefined) lines.push(pressed.line);
-    if (pressed.wish !== undefined) wishes.push(pressed.wish);
+    const result = press(editor, key, CONTEXT);
+    editor = result.editor;
+    if (result.line !== undefined) lines.push(result.line);
+    if (result.action !== undefined) actions.push(result.action);
   }
-  return { editor, lines, wishes };
+  return { editor, lines, actions };
 }
 
-/** The text with `|` where the cursor is. */
+/** The text, with `|` at the cursor. */
 function seen({ text, cursor }: Editor): string {
   return `${text.slice(0, cursor)}|${text.slice(cursor)}`;
 }
@@ -65,7 +65,7 @@ const EDITS: readonly [script: string, expected: string][] = [
   ["abc<Left><Del>", "ab|"],
   ["abc<Left><C-d>", "ab|"],
   ["abc<Right><Del>", "abc|"],
-  // One press, one character, however many code points it has.
+  // One key press removes one character, however many code points it has.
   ["a👩‍🚀<BS>", "a|"],
   ["👩‍🚀e\u0301🇩🇪<Left><Left>x", "👩‍🚀x|e\u0301🇩🇪"],
   ["日本<Home><Del>", "|本"],
@@ -77,12 +77,12 @@ const EDITS: readonly [script: string, expected: string][] = [
   ["one two.three  <C-w>", "one |"],
   ["one two.three<M-BS>", "one two.|"],
   ["one two<Home><M-d>", "| two"],
-  // What is cut can be put back.
+  // Cutting and pasting back.
   ["one two<C-w><Home><C-y>", "two|one "],
   ["one two<M-b><C-k><C-y><C-y>", "one twotwo|"],
   ["one two<M-b><C-u>", "|two"],
   ["one<C-u><C-k><C-y>", "one|"],
-  // Lines of one text.
+  // Several lines in one text.
   ["one<M-Enter>two<C-a>x", "one\nx|two"],
   ["one<M-Enter>two<Home><Left><C-a>", "|one\ntwo"],
   ["one<M-Enter>two<Up>x", "onex|\ntwo"],
@@ -91,7 +91,7 @@ const EDITS: readonly [script: string, expected: string][] = [
   ["one<M-Enter>two<Home><C-u>", "one|two"],
   ["o<M-Enter>two<Up><Down>x", "o\ntx|wo"],
   ["one<M-Enter>日<Up><Home><Right><Down>", "one\n日|"],
-  // Earlier lines; two equal ones in a row are one.
+  // Recalling earlier lines; equal neighbors count as one.
   ["<Up>", "two|"],
   ["<Up><Up>", "one|"],
   ["<C-p><C-p><C-p><C-n>", "two|"],
@@ -143,7 +143,7 @@ for (const [script, lines] of LINES) {
   });
 }
 
-const WISHES: readonly [script: string, wishes: readonly string[], seen: string][] = [
+const ACTIONS: readonly [script: string, actions: readonly string[], seen: string][] = [
   ["<C-c>", ["leave"], "|"],
   ["abc<C-c>", [], "|"],
   ["abc<C-c><C-c>", ["leave"], "|"],
@@ -154,27 +154,27 @@ const WISHES: readonly [script: string, wishes: readonly string[], seen: string]
   ["abc<C-t><C-o>", [], "abc|"],
 ];
 
-for (const [script, wishes, expected] of WISHES) {
-  Deno.test(`editor: ${script} wishes for ${wishes.join() || "nothing"}`, () => {
+for (const [script, actions, expected] of ACTIONS) {
+  Deno.test(`editor: ${script} results in ${actions.join() || "no action"}`, () => {
     const typed = type(script);
-    assert.deepEqual(typed.wishes, wishes);
+    assert.deepEqual(typed.actions, actions);
     assert.equal(seen(typed.editor), expected);
   });
 }
 
-Deno.test("editor: a paste is inserted as it is, line ends and all, and sent as one line", () => {
+Deno.test("editor: a paste is inserted unchanged, line ends included, and completes as one line", () => {
   const pasted = "one\n\ttwo \x1b[31m\n/quit";
-  const { editor } = press(type("><Left>").editor, { type: "paste", text: pasted }, TYPIST);
+  const { editor } = press(type("><Left>").editor, { type: "paste", text: pasted }, CONTEXT);
   assert.equal(seen(editor), `${pasted}|>`);
   assert.deepEqual(type("<Enter>", editor).lines, [`${pasted}>`]);
 });
 
-Deno.test("editor: a hundred thousand empty lines do not take longer than others", () => {
+Deno.test("editor: a hundred thousand empty lines take no extra time", () => {
   const text = `a${"\n".repeat(100_000)}b\n`;
   assert.deepEqual(type("<Enter>", { ...EMPTY, text, cursor: 0 }).lines, [text.slice(0, -1)]);
 });
 
-Deno.test("editor: a hundred thousand characters without a blank can be cut like any word", () => {
+Deno.test("editor: a word of a hundred thousand characters can be cut like any other", () => {
   const text = "x".repeat(100_000) + " y";
   const { editor } = type("<C-w><C-w>", { ...EMPTY, text, cursor: text.length });
   assert.equal(seen(editor), "|");

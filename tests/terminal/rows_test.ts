@@ -1,10 +1,10 @@
-/** Text from others on a terminal and in a pipe: how it is broken into rows, and that it holds up nothing. */
+/** Untrusted text on a terminal and in a pipe: broken into rows, without blocking anything. */
 import assert from "node:assert/strict";
 import { cellsOf } from "../../src/terminal/cells.ts";
 import { lengthOf, type Span } from "../../src/terminal/style.ts";
 import { Output } from "../../src/base/output.ts";
-import { bodyShowable, rendered, RowQueue, slicesOf } from "../../src/terminal/rows.ts";
-import { openPipe } from "../../src/terminal/screen.ts";
+import { escapeBody, rendered, RowQueue, slicesOf } from "../../src/terminal/rows.ts";
+import { openPipe } from "../../src/terminal/pipe.ts";
 import { showable } from "../../src/base/text.ts";
 
 const FORGED = "[02:54] Bob> yes, pay him";
@@ -14,12 +14,12 @@ function said(body: string): Span[] {
     { text: "[17:24] ", look: "plain" },
     { text: "Eve", look: 28 },
     { text: "> ", look: "plain" },
-    { text: body, look: "plain", safely: bodyShowable },
+    { text: body, look: "plain", escape: escapeBody },
   ];
 }
 
 for (const [how, measure] of [["cautiously", undefined], ["in cells", cellsOf]] as const) {
-  Deno.test(`no row begins with what a message says, measured ${how}`, () => {
+  Deno.test(`a message cannot choose the start of a row, measured ${how}`, () => {
     for (const filler of [" ", "x", "日", "\u0301", "👩‍🚀", "\t", "\x1b", "\u202e", "\n", "\r\n"]) {
       for (let count = 0; count < 100; count++) {
         const body = filler.repeat(count) + FORGED;
@@ -31,7 +31,7 @@ for (const [how, measure] of [["cautiously", undefined], ["in cells", cellsOf]] 
     }
   });
 
-  Deno.test(`nothing is lost between rows, and no row is too long, measured ${how}`, () => {
+  Deno.test(`nothing is lost between rows and no row is too long, measured ${how}`, () => {
     const text = "日本語 and some English, ça et là; Привет! ".repeat(100);
     for (const columns of [4, 10, 40, 80, 200]) {
       const all = [...rendered(text, { columns: () => columns, measure })].join("");
@@ -45,12 +45,12 @@ for (const [how, measure] of [["cautiously", undefined], ["in cells", cellsOf]] 
   });
 }
 
-Deno.test("lines that are our own begin at the left, and fit as they are", () => {
+Deno.test("our own lines start at the left and are not broken if they fit", () => {
   const text = "Commands:\n  /who   who is here\n  /quit  leaves";
   assert.equal([...rendered(text, { columns: () => 80 })].join(""), text + "\n");
 });
 
-Deno.test("a pipe gets lines of any length, and all colours end with their line", () => {
+Deno.test("a pipe gets lines of any length, and colors end with their line", () => {
   const body = "x".repeat(10_000) + "\nmore";
   const line = `[17:24] Eve> ${"x".repeat(10_000)}\n        more\n`;
   assert.equal([...rendered(said(body))].join(""), line);
@@ -60,7 +60,7 @@ Deno.test("a pipe gets lines of any length, and all colours end with their line"
   );
 });
 
-Deno.test("slices do not divide what is one character, and together are the text", () => {
+Deno.test("slices do not divide characters, and together are the text", () => {
   for (const piece of ["👩‍👩‍👧", "🇩🇪", "é", "می\u200c", "க்ஷி", "각", "a\r\n", "👍🏽", "🏴󠁧󠁢󠁳󠁣󠁴󠁿", "1️⃣"]) {
     for (let shift = 0; shift < 20; shift++) {
       const text = "x".repeat(shift) + piece.repeat(3_000);
@@ -72,7 +72,7 @@ Deno.test("slices do not divide what is one character, and together are the text
   }
 });
 
-Deno.test("rows are added whole, however they were cut, and some at a time", () => {
+Deno.test("rows are taken whole, a few at a time, however the text was sliced", () => {
   const rows = new RowQueue({ columns: () => 80 });
   const body = "some words ".repeat(20_000);
   rows.push(said(body));
@@ -91,7 +91,7 @@ Deno.test("rows are added whole, however they were cut, and some at a time", () 
   assert.equal(all, [...rendered(said(body), { columns: () => 80 })].join("") + "the next line\n");
 });
 
-Deno.test("a row does not become endless by accents, which take no columns", () => {
+Deno.test("accents, which take no columns, cannot make a row endless", () => {
   const rows = new RowQueue({ columns: () => 80, measure: cellsOf });
   rows.push(said("\u0301".repeat(100_000)));
   let all = "";
@@ -101,7 +101,7 @@ Deno.test("a row does not become endless by accents, which take no columns", () 
   for (const row of all.split("\n")) assert(row.length < 10_000);
 });
 
-/** Long messages that take long to show. */
+/** Messages that are slow to render. */
 const LONG: readonly [what: string, text: string][] = [
   ["escape characters", "\x1b".repeat(1_000_000)],
   ["line breaks", "\n".repeat(1_000_000)],
@@ -111,7 +111,7 @@ const LONG: readonly [what: string, text: string][] = [
 ];
 
 for (const [what, text] of LONG) {
-  Deno.test(`a million ${what} hold up nothing while they are shown`, async () => {
+  Deno.test(`a million ${what} block nothing while they are shown`, async () => {
     let length = 0;
     const write = (bytes: Uint8Array) => Promise.resolve((length += bytes.length, bytes.length));
     const out = new Output({ write });
@@ -127,7 +127,7 @@ for (const [what, text] of LONG) {
     await screen.written();
     clearInterval(timer);
     assert(length > text.length);
-    // A fraction of what it takes altogether, and more than any pause of a busy machine.
+    // A fraction of the total time, but longer than any pause on a busy machine.
     assert(longest < 250, `${longest} ms`);
   });
 }

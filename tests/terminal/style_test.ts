@@ -1,8 +1,8 @@
-/** What names look like. */
+/** Colors of names, and painting. */
 import assert from "node:assert/strict";
 import { hueOf, HUES, paint } from "../../src/terminal/style.ts";
 
-/** Relative luminance of one of the colours 16 to 231 (WCAG 2.2; xterm's 6 × 6 × 6 cube). */
+/** Relative luminance of one of the colors 16 to 231 (WCAG 2.2; xterm's 6 × 6 × 6 cube). */
 function luminance(color: number): number {
   const levels = [0, 95, 135, 175, 215, 255];
   const index = color - 16;
@@ -12,7 +12,7 @@ function luminance(color: number): number {
   return 0.2126 * r + 0.7152 * g + 0.0722 * b;
 }
 
-Deno.test("every colour can be read on black and on white", () => {
+Deno.test("every color is readable on black and on white", () => {
   for (const hue of HUES) {
     const onBlack = (luminance(hue) + 0.05) / 0.05;
     const onWhite = 1.05 / (luminance(hue) + 0.05);
@@ -20,11 +20,11 @@ Deno.test("every colour can be read on black and on white", () => {
   }
 });
 
-Deno.test("a name has the same colour on every machine and every day", () => {
+Deno.test("a name has the same color on every machine and every day", () => {
   assert.deepEqual(["Alice", "Bob", "Carol", "Dave", "日本"].map(hueOf), [27, 130, 28, 163, 28]);
 });
 
-Deno.test("names share the colours out evenly", () => {
+Deno.test("names are spread evenly over the colors", () => {
   const counts = new Map<number, number>();
   for (let i = 0; i < 1_000; i++) {
     const hue = hueOf(`Name${i}`);
@@ -34,7 +34,7 @@ Deno.test("names share the colours out evenly", () => {
   assert(Math.max(...counts.values()) < 2 * Math.min(...counts.values()));
 });
 
-Deno.test("each line of what is painted looks the same by itself", () => {
+Deno.test("each painted line is complete by itself", () => {
   assert.equal(paint([{ text: "a\nb", look: "dim" }], true), "\x1b[2ma\x1b[22m\n\x1b[2mb\x1b[22m");
   assert.equal(
     paint([{ text: "a", look: "dim" }, { text: "b", look: "dim" }], true),

@@ -1,0 +1,110 @@
+/**
+ * Sends lines from a pipe, and waits at its end until they are delivered.
+ *
+ * @module
+ */
+import { GreetError } from "../base/errors.ts";
+import { aborted, within } from "../base/timing.ts";
+import type { Peer } from "../peer/peer.ts";
+import { parseJsonLine } from "./json_lines.ts";
+import { isCommand } from "./slash_commands.ts";
+import type { View } from "./view.ts";
+import { keptText } from "./wording.ts";
+
+/** How many lines are stored together at most; waiting for the disk is what takes time. */
+const MAX_IN_FLIGHT = 256;
+
+/** What sending piped input needs. */
+export interface PipedInputOptions {
+  readonly lines: AsyncIterable<string>;
+  readonly peer: Peer;
+  readonly view: View;
+  /** Runs a command, and returns whether it leaves the chat. */
+  readonly run: (command: string) => boolean;
+  /** Resolves when there is room for more output; `undefined` if there already is. */
+  readonly ready: () => Promise<void> | undefined;
+  /** Ends sending and waiting. */
+  readonly signal: AbortSignal;
+  /** Whether messages survive in a journal, so that a line can be sent while no peer is there. */
+  readonly isDurable: boolean;
+  /** Whether lines are JSON. */
+  readonly json: boolean;
+  /** How many seconds to wait for deliveries at the end (default: as long as it takes). */
+  readonly linger?: number;
+}
+
+/**
+ * Sends piped lines, then waits for deliveries.
+ *
+ * @returns an error if messages are still undelivered
+ */
+export async function sendPiped(options: PipedInputOptions): Promise<GreetError | undefined> {
+  return await new PipedInput(options).send();
+}
+
+class PipedInput {
+  readonly #options: PipedInputOptions;
+  readonly #met: Promise<string>;
+  readonly #aborted: Promise<void>;
+  readonly #inFlight = new Set<Promise<void>>();
+
+  constructor(options: PipedInputOptions) {
+    this.#options = options;
+    this.#met = options.peer.joined();
+    // A peer that is disposed of before anyone has joined is no error here.
+    this.#met.catch(() => {});
+    this.#aborted = aborted(options.signal);
+  }
+
+  async send(): Promise<GreetError | undefined> {
+    const { lines, run, ready, signal } = this.#options;
+    const input = lines[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value: line } = await input.next();
+      if (signal.aborted) return;
+      if (done) break;
+      if (line.trim() === "") continue;
+      if (!this.#isCommand(line)) await this.#say(line);
+      else if (run(line)) return;
+      await ready();
+    }
+    await Promise.all(this.#inFlight);
+    return await this.#linger();
+  }
+
+  #isCommand(line: string): boolean {
+    return this.#options.json ? line.trim() === "/quit" : isCommand(line);
+  }
+
+  async #say(line: string): Promise<void> {
+    const { peer, isDurable, signal } = this.#options;
+    const body = this.#parse(line);
+    if (body === undefined) return;
+    if (!isDurable) await Promise.race([peer.joined(), this.#aborted]);
+    if (signal.aborted) return;
+    // Events report the outcome.
+    const said = peer.send(body).catch(() => {});
+    this.#inFlight.add(said);
+    if (isDurable && this.#inFlight.size < MAX_IN_FLIGHT) return;
+    await Promise.all(this.#inFlight);
+    this.#inFlight.clear();
+  }
+
+  #parse(line: string): string | undefined {
+    if (!this.#options.json) return line;
+    try {
+      return parseJsonLine(line);
+    } catch (error) {
+      this.#options.view.refuse(GreetError.from(error));
+    }
+  }
+
+  /** Waits, within the bound, until a peer has joined and everything is delivered. */
+  async #linger(): Promise<GreetError | undefined> {
+    const { peer, linger = Infinity, signal } = this.#options;
+    const done = Promise.all([this.#met, peer.drained()]);
+    await within(linger * 1_000, Promise.race([done, this.#aborted]));
+    if (signal.aborted || !peer.isWaiting) return;
+    return new GreetError("UNAVAILABLE", keptText(peer.queue()));
+  }
+}

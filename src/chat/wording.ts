@@ -1,0 +1,165 @@
+/**
+ * The words of a chat: what messages, announcements and warnings look like on a screen.
+ *
+ * Pure functions; `transcript.ts` decides what is shown, and when.
+ *
+ * @module
+ */
+import type { GreetError } from "../base/errors.ts";
+import { formatClock, formatDate } from "../base/local_time.ts";
+import { CONTINUATION, showable, showableName } from "../base/text.ts";
+import type { TrustEvent } from "../identity/trust.ts";
+import type { Addressee, Message, Waiting } from "../peer/journal.ts";
+import type { NewcomerEvent } from "../peer/newcomers.ts";
+import type { PeerEvent } from "../peer/peer.ts";
+import { escapeBody } from "../terminal/rows.ts";
+import { hueOf, paint, type Span } from "../terminal/style.ts";
+
+// ---------------------------------------------------------------- messages
+
+/**
+ * A line of the conversation with a single time.
+ *
+ * @param day the day that the conversation is at; a message of another day shows its date
+ */
+export function messageLine(message: Message, day: Date = new Date()): Span[] {
+  return lineAt(clock(message.at, day), "", message);
+}
+
+/**
+ * A line of the conversation with two times, for a message that arrived long after it was sent.
+ *
+ * @param arrived when it became a line of the conversation
+ */
+export function lateLine(message: Message, arrived: Date): Span[] {
+  return lineAt(clock(arrived), ` (sent ${clock(message.at, arrived)})`, message);
+}
+
+function lineAt(time: string, remark: string, { from, body }: Message): Span[] {
+  return [
+    plain(`[${time}] `),
+    { text: showableName(from), look: hueOf(from) },
+    plain(`${remark}> `),
+    { text: body, look: "plain", escape: escapeBody },
+  ];
+}
+
+/** A span of text in the plain look. */
+export function plain(text: string): Span {
+  return { text, look: "plain" };
+}
+
+/** The escaped text of a line, without colors. */
+export function textOf(line: readonly Span[]): string {
+  return paint(
+    line.map((span) => ({ ...span, text: span.escape?.(span.text) ?? span.text })),
+    false,
+  );
+}
+
+/** The mark of a message that some addressees have and others do not. */
+export function waitingForMark(addressees: readonly Addressee[]): string {
+  return ` (waiting for ${listOf(labelsOf(addressees))})`;
+}
+
+/** Why a message will not be delivered, to one peer or to anyone. */
+export function failureText({ to, error }: Pick<FailedEvent, "to" | "error">): string {
+  const addressee = to === undefined ? "" : ` to ${showable(to)}`;
+  return `not delivered${addressee}: ${showable(error.message)}`;
+}
+
+type FailedEvent = Extract<PeerEvent, { type: "failed" }>;
+
+/** A summary of undelivered messages. */
+export function keptText(queue: readonly Waiting[]): string {
+  const names = queue.flatMap(({ addressees }) => labelsOf(addressees));
+  const whom = listOf([...new Set(names)]);
+  return queue.length === 1
+    ? `1 message for ${whom} is kept and will be sent when you meet again.`
+    : `${queue.length} messages for ${whom} are kept and will be sent when you meet again.`;
+}
+
+/** An entry in the list of undelivered messages. */
+export function queueLine({ message, addressees }: Waiting, number: number): string {
+  return `${number}. ${textOf(messageLine(message))}${waitingForMark(addressees)}`;
+}
+
+// ---------------------------------------------------------------- identities
+
+/** The announcement of a peer whose key is remembered from now on. */
+export function firstContactText(event: Extract<TrustEvent, { type: "met" }>): string {
+  const name = showable(event.name);
+  const also = event.aliases.length === 0 ? "" : ` (also the key of ${listOf(event.aliases)})`;
+  return `First contact with ${name}. From now on, only this key is accepted for ${name}: ` +
+    `${event.fingerprint}${also}\nUse /verify to rule out someone in the middle.`;
+}
+
+/** The warning about a name that looks like another one. */
+export function lookalikeText({ name, like }: Extract<TrustEvent, { type: "lookalike" }>): string {
+  return `WARNING: ${showable(name)} is not ${showable(like)}. The names only look alike.`;
+}
+
+/** The warning about a peer with the wrong key for its name, key by key. */
+export function impostorText(
+  { name, target, fingerprint, known, error }: Extract<TrustEvent, { type: "impostor" }>,
+): string {
+  return showable(
+    [
+      `WARNING: someone else is claiming to be ${name}. Nothing will be sent to them.`,
+      `${fingerprint} is the key at ${target}`,
+      ...known.map((key) => `${key} is the key of ${name}`),
+      error.hint,
+    ].join("\n"),
+    CONTINUATION,
+  );
+}
+
+/** The announcement of a peer at a target where another one was last met. */
+export function newcomerText(event: NewcomerEvent): string {
+  const name = showable(event.name);
+  const [change, formerAddressee] = changeText(event);
+  return event.error === undefined
+    ? `${change} What you type from now on goes to ${name}; ` +
+      `messages for ${formerAddressee} keep waiting.`
+    : `${change} Nothing will be sent to ${name} (${event.error.hint}).`;
+}
+
+function changeText(
+  { name, fingerprint, target, previous }: NewcomerEvent,
+): [change: string, formerAddressee: string] {
+  const [now, before] = [showable(name), showable(previous.name)];
+  if (name !== previous.name) {
+    return [`${now} is at ${target}, where you last met ${before}.`, before];
+  }
+  if (fingerprint === undefined) {
+    return [`${now} at ${target} has no key, but had one when you last met.`, "that key"];
+  }
+  const change = `${now} at ${target} has a different key than when you last met: ` +
+    `${fingerprint}, not ${previous.fingerprint}.`;
+  return [change, "the other key"];
+}
+
+// ---------------------------------------------------------------- phrases
+
+/** An error in one line, with its hint if it has one. */
+export function errorText({ message, hint }: Pick<GreetError, "message" | "hint">): string {
+  return showable(hint === undefined ? message : `${message} (${hint})`);
+}
+
+/** `Bob`, `Bob and Carol`, `Bob, Carol and Dave`. */
+export function listOf(names: readonly string[]): string {
+  const shown = names.map((name) => showable(name));
+  const last = shown.pop() ?? "";
+  return shown.length === 0 ? last : `${shown.join(", ")} and ${last}`;
+}
+
+/** Addressees by name, or by target where nobody was ever met. */
+export function labelsOf(addressees: readonly Addressee[]): string[] {
+  return addressees.map(({ name, target }) => name ?? target);
+}
+
+/** Hours and minutes in local time, preceded by the date if it is not that of `day`. */
+function clock(at: Date, day: Date = at): string {
+  const time = formatClock(at);
+  return at.toDateString() === day.toDateString() ? time : `${formatDate(at)} ${time}`;
+}
