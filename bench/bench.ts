@@ -1,9 +1,9 @@
 /**
- * Runs the benches, all or those that are named, and writes what they measured to a file:
+ * Runs all benchmarks, or the named parts, and writes the results to a file:
  *
  *     deno task bench [PART...] [--json FILE]
  *
- * Exit code 1 says that something was lost, refused or died, 2 that this was not understood.
+ * Exits with 1 if a call, message or process was lost during a benchmark, and with 2 on wrong usage.
  *
  * @module
  */
@@ -13,7 +13,7 @@ import { Report } from "./measure.ts";
 
 type Part = (report: Report) => Promise<void>;
 
-/** In the order in which they run. A part is loaded when it does. */
+/** The parts in the order in which they run; each is loaded when its turn comes. */
 const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
   start: async () => (await import("./start.ts")).benchStart,
   serve: async () => (await import("./serve.ts")).benchServe,
@@ -25,7 +25,7 @@ const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
 
 const RESULT = fileURLToPath(new URL("./result.json", import.meta.url));
 
-/** Runs parts, and gives the exit code. One that breaks off does not keep the next from running. */
+/** Runs parts and returns the exit code. A part that throws does not prevent the next one. */
 async function bench(parts: readonly string[], file: string): Promise<number> {
   const report = await Report.open();
   for (const part of parts) {
@@ -34,14 +34,14 @@ async function bench(parts: readonly string[], file: string): Promise<number> {
       await run(report);
     } catch (error) {
       console.error(error);
-      report.expect(`${part} broke off (${(error as Error).message})`, 1, 0);
+      report.expect(`${part} threw (${(error as Error).message})`, 1, 0);
     }
   }
   return await report.close(file);
 }
 
-/** What was asked for: which parts, and where what they measure goes. */
-function asked(args: string[]): { parts: string[]; file: string } {
+/** Parses the command line: the parts to run, and the file for the results. */
+function parse(args: string[]): { parts: string[]; file: string } {
   const { values, positionals } = parseArgs({
     args,
     options: { json: { type: "string", default: RESULT } },
@@ -50,21 +50,21 @@ function asked(args: string[]): { parts: string[]; file: string } {
   const all = Object.keys(PARTS);
   const unknown = positionals.find((part) => !all.includes(part));
   if (unknown !== undefined) {
-    throw new Error(`There is no part "${unknown}"; there are ${all.join(", ")}.`);
+    throw new Error(`unknown part "${unknown}"; the parts are ${all.join(", ")}`);
   }
   const parts = all.filter((part) => positionals.length === 0 || positionals.includes(part));
   return { parts, file: values.json };
 }
 
 async function main(args: string[]): Promise<number> {
-  let wanted: ReturnType<typeof asked>;
+  let options: ReturnType<typeof parse>;
   try {
-    wanted = asked(args);
+    options = parse(args);
   } catch (error) {
     console.error(`bench: ${(error as Error).message}`);
     return 2;
   }
-  return await bench(wanted.parts, wanted.file);
+  return await bench(options.parts, options.file);
 }
 
 Deno.exit(await main(Deno.args));

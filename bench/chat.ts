@@ -1,20 +1,15 @@
 /**
- * What a chat costs: one message, plain, without journals and encrypted; many; and a growing mesh.
- *
- * Alice is in this process, so that nothing but the delivery is timed. Those who hear her, and all
- * of a mesh, are processes.
+ * Measures chats: the latency of one message, with journals, without, and encrypted; the throughput of
+ * many; and meshes of growing size. Alice runs in this process, so that only delivery is timed. Her
+ * receiver and all peers of a mesh are processes.
  *
  * @module
  */
 import { Journal, newIdentity, Peer, type PeerEvent } from "../mod.ts";
-import {
-  Bot,
-  type ChatEvent,
-  freePorts,
-  greetCommand,
-  ROOT,
-  temporaryHome,
-} from "../tests/support/program.ts";
+import { Bot, type ChatEvent } from "../tests/support/bot.ts";
+import { temporaryHome } from "../tests/support/home.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { greetCommand, ROOT } from "../tests/support/program.ts";
 import { pause, within } from "../src/base/timing.ts";
 import { SETTLING_MS } from "./idle.ts";
 import { median, percentile, type Report, type Usage, usage } from "./measure.ts";
@@ -24,21 +19,21 @@ const WARM_UP = 50;
 const MESSAGES = 500;
 const MANY = 20_000;
 
-/** How many messages are said before it is waited that they are safe, as `greet chat` does. */
+/** Messages sent before waiting until they are stored, as in `greet chat`. */
 const IN_FLIGHT = 256;
 
 const MESHES = [2, 5, 10, 20, 50];
-/** On two cores, 50 need most of a minute to meet, and several where others use these as well. */
+/** On two quiet cores, 50 peers need most of a minute to meet; on busy ones, several. */
 const MEETING_MS = 300_000;
-/** How many peers of a mesh say something. */
+/** The number of peers in a mesh that send a message. */
 const SPEAKERS = 5;
-/** Who is silent is asked every 5 s whether they are there: long enough for some of that. */
+/** Includes several keepalives, which go out every 5 s. */
 const IDLE_MS = 20_000;
 
-/** How long what should happen may take, with many messages, too. */
+/** The longest wait for many messages. */
 const PATIENCE_MS = 60_000;
 
-/** Measures it all. */
+/** Measures latency, throughput and meshes. */
 export async function benchChat(report: Report): Promise<void> {
   await benchOne(report);
   await benchMany(report);
@@ -47,9 +42,9 @@ export async function benchChat(report: Report): Promise<void> {
 
 const english = (count: number) => count.toLocaleString("en");
 
-// ---------------------------------------------------------------- who chats
+// ---------------------------------------------------------------- two peers
 
-/** What is compared. */
+/** The kinds of chat that are compared. */
 const KINDS = {
   durable: { isDurable: true, isSecure: false },
   "no journal": { isDurable: false, isSecure: false },
@@ -58,22 +53,22 @@ const KINDS = {
 
 type Kind = typeof KINDS[keyof typeof KINDS];
 
-/** Alice, here. Her events must be read all the time, because deliveries wait for that. */
+/** Opens Alice in this process. Her events must be read continuously, because delivery waits for it. */
 async function openAlice([port, target]: string[], { isDurable, isSecure }: Kind) {
   await using stack = new AsyncDisposableStack();
   const name = "Alice";
   const { env: { GREET_HOME: home } } = stack.use(temporaryHome());
   const journal = isDurable ? stack.use(Journal.open({ home, name })) : undefined;
   const identity = isSecure ? await newIdentity(name) : undefined;
-  const who = { name, port: Number(port), targets: [target], journal, identity };
-  const peer = stack.use(await Peer.open(who));
+  const options = { name, port: Number(port), targets: [target], journal, identity };
+  const peer = stack.use(await Peer.open(options));
   const events = peer.events[Symbol.asyncIterator]();
   const owned = stack.move();
   return {
     peer,
     events,
     async [Symbol.asyncDispose]() {
-      // She would wait for the reader of what has happened last.
+      // Otherwise she would wait until her last events are read.
       const gone = events.return?.();
       await owned.disposeAsync();
       await gone;
@@ -83,7 +78,7 @@ async function openAlice([port, target]: string[], { isDurable, isSecure }: Kind
 
 type Alice = Awaited<ReturnType<typeof openAlice>>;
 
-/** Bob, a process. What he prints is not kept, as {@link Bot} would: it is too much to search. */
+/** Starts Bob as a process. Unlike {@link Bot}, keeps no output: it is too much to search. */
 function openBob([port, target]: string[], { isDurable, isSecure }: Kind) {
   const options = [...isDurable ? [] : ["--no-journal"], ...isSecure ? ["--tls"] : []];
   const home = temporaryHome();
@@ -118,7 +113,7 @@ async function* eventsIn(
   }
 }
 
-/** The next events of a type: so many; or fewer, where no more come, or not in time. */
+/** The next events of one type; fewer than asked for, if the events end or the time is up. */
 async function take<Event extends ChatEvent | PeerEvent>(
   { events }: { events: AsyncIterator<Event> },
   type: Event["type"],
@@ -139,7 +134,7 @@ async function take<Event extends ChatEvent | PeerEvent>(
 /** Waits until Alice has met Bob. */
 async function welcomed(alice: Alice): Promise<void> {
   const { length } = await take(alice, "welcome", 1);
-  if (length === 0) throw new Error("Bob did not come");
+  if (length === 0) throw new Error("Bob did not join");
 }
 
 // ---------------------------------------------------------------- one after another
@@ -156,7 +151,7 @@ async function benchOne(report: Report): Promise<void> {
   }
 }
 
-/** How long each of some messages took, in milliseconds, from `send` to `delivered`. */
+/** The times from `send` to `delivered`, in milliseconds. */
 async function latencies(report: Report, kind: Kind): Promise<number[]> {
   const [a, b] = freePorts();
   await using bob = openBob([b, a], kind);
@@ -164,20 +159,20 @@ async function latencies(report: Report, kind: Kind): Promise<number[]> {
   await welcomed(alice);
   const count = WARM_UP + MESSAGES;
   const [times, { length }] = await Promise.all([
-    sayInTurn(alice, count),
+    sendInTurn(alice, count),
     take(bob, "message", count),
   ]);
-  report.expect("messages said in turn that were not delivered", count - times.length, 0);
-  report.expect("messages said in turn that were not printed", count - length, 0);
+  report.expect("messages not delivered", count - times.length, 0);
+  report.expect("messages not printed", count - length, 0);
   return times.slice(WARM_UP);
 }
 
-async function sayInTurn(alice: Alice, count: number): Promise<number[]> {
+async function sendInTurn(alice: Alice, count: number): Promise<number[]> {
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     const delivered = take(alice, "delivered", 1);
     const start = performance.now();
-    // That it fails is not thrown but counted: then it is not delivered.
+    // A failure is counted below, because the message is not delivered then.
     await alice.peer.send(`${i}`).catch(() => {});
     if ((await delivered).length === 0) break;
     times.push(performance.now() - start);
@@ -187,9 +182,9 @@ async function sayInTurn(alice: Alice, count: number): Promise<number[]> {
 
 // ---------------------------------------------------------------- many
 
-/** How many messages a second go through what happens to them. */
+/** Messages per second. */
 interface Rates {
-  /** Only where they cannot be delivered yet; delivery would slow it down. */
+  /** Only measured while Bob is absent; delivery at the same time would slow it down. */
   readonly stored?: number;
   readonly delivered: number;
   readonly printed: number;
@@ -199,8 +194,8 @@ async function benchMany(report: Report): Promise<void> {
   const there: Rates[] = [];
   const absent: Rates[] = [];
   for (let round = 0; round < ROUNDS; round++) {
-    there.push(await ratesToSomebodyThere(report));
-    absent.push(await ratesToSomebodyAbsent(report));
+    there.push(await ratesWhilePresent(report));
+    absent.push(await ratesAfterAbsence(report));
   }
   const title = `${english(MANY)} messages in one direction, a second`;
   const table = report.table(title, ["Bob there", "Bob absent"]);
@@ -215,56 +210,56 @@ function medianOf(rates: readonly Rates[], what: keyof Rates): number | undefine
   return figures.length === 0 ? undefined : median(figures);
 }
 
-async function ratesToSomebodyThere(report: Report): Promise<Rates> {
+async function ratesWhilePresent(report: Report): Promise<Rates> {
   const [a, b] = freePorts();
   await using bob = openBob([b, a], KINDS.durable);
   await using alice = await openAlice([a, b], KINDS.durable);
   await welcomed(alice);
-  const heard = take(bob, "message", MANY);
+  const received = take(bob, "message", MANY);
   const [delivered, printed] = await Promise.all([
     rate(take(alice, "delivered", MANY)),
-    rate(heard),
-    sayMany(alice),
+    rate(received),
+    sendMany(alice),
   ]);
-  expectAll(report, await heard);
+  expectAll(report, await received);
   return { delivered, printed };
 }
 
-/** What is said to somebody absent, and goes out when they come. */
-async function ratesToSomebodyAbsent(report: Report): Promise<Rates> {
+/** Messages that are stored while Bob is absent, and delivered when he joins. */
+async function ratesAfterAbsence(report: Report): Promise<Rates> {
   const [a, b] = freePorts();
   await using alice = await openAlice([a, b], KINDS.durable);
-  const [stored] = await Promise.all([rate(take(alice, "queued", MANY)), sayMany(alice)]);
+  const [stored] = await Promise.all([rate(take(alice, "queued", MANY)), sendMany(alice)]);
   await using bob = openBob([b, a], KINDS.durable);
   await welcomed(alice);
-  const heard = take(bob, "message", MANY);
+  const received = take(bob, "message", MANY);
   const [delivered, printed] = await Promise.all([
     rate(take(alice, "delivered", MANY)),
-    rate(heard),
+    rate(received),
   ]);
-  expectAll(report, await heard);
+  expectAll(report, await received);
   return { stored, delivered, printed };
 }
 
-async function sayMany({ peer }: Alice): Promise<void> {
-  for (let said = 0; said < MANY; said += IN_FLIGHT) {
-    const count = Math.min(IN_FLIGHT, MANY - said);
-    await Promise.all(Array.from({ length: count }, (_, i) => peer.send(`${said + i}`)));
+async function sendMany({ peer }: Alice): Promise<void> {
+  for (let sent = 0; sent < MANY; sent += IN_FLIGHT) {
+    const count = Math.min(IN_FLIGHT, MANY - sent);
+    await Promise.all(Array.from({ length: count }, (_, i) => peer.send(`${sent + i}`)));
   }
 }
 
-/** How many come a second, from now on. */
-async function rate(coming: Promise<readonly unknown[]>): Promise<number> {
+/** How many arrive per second, from now on. */
+async function rate(arrival: Promise<readonly unknown[]>): Promise<number> {
   const start = performance.now();
-  const { length } = await coming;
+  const { length } = await arrival;
   return length / (performance.now() - start) * 1_000;
 }
 
-function expectAll(report: Report, heard: readonly ChatEvent[]): void {
-  const numbers = heard.map(({ body }) => Number(body));
-  report.expect("messages that were lost", MANY - new Set(numbers).size, 0);
+function expectAll(report: Report, received: readonly ChatEvent[]): void {
+  const numbers = received.map(({ body }) => Number(body));
+  report.expect("messages lost", MANY - new Set(numbers).size, 0);
   const wrong = numbers.filter((number, i) => i > 0 && number <= numbers[i - 1]);
-  report.expect("messages that came again or too late", wrong.length, 0);
+  report.expect("messages received twice or out of order", wrong.length, 0);
 }
 
 // ---------------------------------------------------------------- a mesh
@@ -278,21 +273,21 @@ async function benchMeshes(report: Report): Promise<void> {
   for (const size of MESHES) {
     await using mesh = new Mesh(size);
     const unmet = size - await mesh.met();
-    report.expect(`peers who have not met all of ${size}`, unmet, 0);
+    report.expect(`peers that have not met all of ${size}`, unmet, 0);
     if (unmet === 0) table.row(`${size} peers`, ...await figuresOf(mesh));
     report.expect(`messages lost among ${size}`, mesh.lost, 0);
-    report.expect(`messages heard again among ${size}`, mesh.heardAgain, 0);
-    report.expect(`peers who died among ${size}`, await mesh.dead(), 0);
+    report.expect(`messages received twice among ${size}`, mesh.receivedAgain, 0);
+    report.expect(`peers that died among ${size}`, await mesh.dead(), 0);
   }
 }
 
-/** What a mesh costs each of its peers, in the order of the columns; nothing more once it has failed. */
+/** The cost of a mesh per peer, in the order of the columns. Stops at the first lost message. */
 async function figuresOf(mesh: Mesh): Promise<number[]> {
   const metMs = performance.now() - mesh.start;
   const { cpuMs } = await mesh.usage();
-  const heardMs: number[] = [];
+  const receivedMs: number[] = [];
   for (let i = 0; i < SPEAKERS; i++) {
-    heardMs.push(await mesh.say());
+    receivedMs.push(await mesh.say());
     if (mesh.lost > 0) return [metMs, cpuMs];
   }
   await pause(SETTLING_MS);
@@ -302,17 +297,17 @@ async function figuresOf(mesh: Mesh): Promise<number[]> {
   const cpuPerMinute = (after.cpuMs - before.cpuMs) / IDLE_MS * 60_000;
   const links = mesh.size - 1;
   return [
-    ...[metMs, cpuMs, after.memoryMB, median(heardMs), cpuPerMinute, cpuPerMinute / links],
+    ...[metMs, cpuMs, after.memoryMB, median(receivedMs), cpuPerMinute, cpuPerMinute / links],
     mesh.left / mesh.size,
   ];
 }
 
-/** Peers who are all linked to each other. */
+/** Peers that are all linked to each other. */
 class Mesh implements AsyncDisposable {
   readonly size: number;
   readonly start = performance.now();
   readonly #peers: readonly Bot[];
-  #said = 0;
+  #sent = 0;
 
   constructor(size: number) {
     this.size = size;
@@ -320,7 +315,7 @@ class Mesh implements AsyncDisposable {
     this.#peers = ports.map((port, i) => new Bot([`Peer${i}`, port, ...ports.toSpliced(i, 1)]));
   }
 
-  /** Waits until all have met, and tells how many of them have met all others. */
+  /** Waits until all peers have met. Returns how many have met all others. */
   async met(): Promise<number> {
     const hasMetAll = (peer: Bot) => {
       const welcomed = peer.all("welcome").flatMap(({ peers }) => peers as string[]);
@@ -334,52 +329,52 @@ class Mesh implements AsyncDisposable {
     return settled.filter(({ status }) => status === "fulfilled").length;
   }
 
-  /** One says something; tells how long it takes until all others have heard it, in ms. */
+  /** Sends a message. Returns the time until all other peers have received it, in milliseconds. */
   async say(): Promise<number> {
-    const speaker = this.#peers[this.#said % this.size];
-    const body = `${this.#said++}`;
+    const speaker = this.#peers[this.#sent % this.size];
+    const body = `${this.#sent++}`;
     const others = this.#peers.filter((peer) => peer !== speaker);
     const start = performance.now();
-    // Who has died says nothing, which counts as lost.
+    // If the speaker has died, the message counts as lost.
     await speaker.say(body).catch(() => {});
-    await Promise.all(others.map((peer) => hear(peer, body)));
+    await Promise.all(others.map((peer) => arrivalOf(peer, body)));
     return performance.now() - start;
   }
 
-  /** What a peer uses, on average. */
+  /** The average usage of a peer. */
   async usage(): Promise<Usage> {
     const all = await this.#usages();
     const mean = (what: keyof Usage) => all.reduce((sum, one) => sum + one[what], 0) / all.length;
     return { memoryMB: mean("memoryMB"), cpuMs: mean("cpuMs"), wakeUps: mean("wakeUps") };
   }
 
-  /** How many have died. */
+  /** The number of peers that have died. */
   async dead(): Promise<number> {
     return this.size - (await this.#usages()).length;
   }
 
   async #usages(): Promise<Usage[]> {
-    const looks = this.#peers.map(({ program }) => usage(program.pid));
-    const seen = await Promise.allSettled(looks);
-    return seen.flatMap((look) => look.status === "fulfilled" ? [look.value] : []);
+    const readings = this.#peers.map(({ program }) => usage(program.pid));
+    const settled = await Promise.allSettled(readings);
+    return settled.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
   }
 
-  /** How often somebody was said to have left, who had not, but was slow. */
+  /** How often a slow peer was wrongly reported to have left. */
   get left(): number {
     return this.#sum((peer) => peer.all("left").length);
   }
 
-  /** How many messages somebody should have heard and has not. */
+  /** The number of messages that were not received, over all receivers. */
   get lost(): number {
-    return this.#said * (this.size - 1) - this.#heard((bodies) => new Set(bodies).size);
+    return this.#sent * (this.size - 1) - this.#received((bodies) => new Set(bodies).size);
   }
 
-  /** How many messages somebody has heard more than once. */
-  get heardAgain(): number {
-    return this.#heard((bodies) => bodies.length - new Set(bodies).size);
+  /** The number of messages that were received twice, over all receivers. */
+  get receivedAgain(): number {
+    return this.#received((bodies) => bodies.length - new Set(bodies).size);
   }
 
-  #heard(count: (bodies: readonly string[]) => number): number {
+  #received(count: (bodies: readonly string[]) => number): number {
     return this.#sum((peer) => count(peer.all("message").map(({ body }) => body!)));
   }
 
@@ -392,8 +387,8 @@ class Mesh implements AsyncDisposable {
   }
 }
 
-/** Waits for a message, but not for ever: that it is missing is counted in the end. */
-async function hear(peer: Bot, body: string): Promise<void> {
+/** Waits for a message, for a limited time. Missing messages are counted at the end. */
+async function arrivalOf(peer: Bot, body: string): Promise<void> {
   const find = () => peer.all("message").find((message) => message.body === body);
   await Promise.allSettled([peer.program.out.waitFor(find, () => body, PATIENCE_MS)]);
 }

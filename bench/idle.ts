@@ -1,33 +1,34 @@
 /**
- * What it costs that nothing happens: peers that wait or are connected, and servers at rest.
- *
- * All of them are idle in the same minute, in which they do not disturb each other. An empty program
- * beside them shows what the runtime takes by itself.
+ * Measures the cost of being idle: for peers that wait or are connected, and for servers without calls.
+ * All are idle in the same minute, since idle processes hardly affect each other. An empty program
+ * beside them shows the share of the runtime.
  *
  * @module
  */
-import { Bot, freePorts, Program, serving } from "../tests/support/program.ts";
+import { Bot } from "../tests/support/bot.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { Program, serving } from "../tests/support/program.ts";
 import { pause } from "../src/base/timing.ts";
 import { type Report, type Usage, usage } from "./measure.ts";
 
 const IDLE_MS = 60_000;
 
 /**
- * How long a process is left alone before it is measured: threads that the runtime needs no more
- * end after 10 s, and what they had used is not counted any more then.
+ * How long a process is left alone before it is measured. Idle threads of the runtime end after 10 s,
+ * which would remove their CPU time from the count.
  */
 export const SETTLING_MS = 12_000;
 
-/** A program that does nothing; without the timer, it would end. */
+/** A program that does nothing. Without the timer, it would exit. */
 const EMPTY = "setInterval(() => {}, 3_600_000); console.log('nothing to do');";
 
-/** A process, and what it is called. */
+/** An idle process. */
 interface Idler {
   readonly what: string;
   readonly pid: number;
 }
 
-/** Measures them all, in the same minute. */
+/** Measures all idle processes, in the same minute. */
 export async function benchIdle(report: Report): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const idlers = [
@@ -39,22 +40,22 @@ export async function benchIdle(report: Report): Promise<void> {
     await names(stack),
   ];
   await pause(SETTLING_MS);
-  const before = await look(idlers);
+  const before = await usages(idlers);
   await pause(IDLE_MS);
-  const after = await look(idlers);
+  const after = await usages(idlers);
   const columns = ["CPU, ms", "wake-ups", "memory, MB"];
   const table = report.table("a minute in which nothing happens", columns);
   for (const [i, { what }] of idlers.entries()) table.row(what, ...difference(before[i], after[i]));
   const died = after.filter((usage) => usage === undefined).length;
-  report.expect("processes that died while nothing happened", died, 0);
+  report.expect("idle processes that died", died, 0);
 }
 
-/** What they have used so far; nothing of one that has died. */
-async function look(idlers: readonly Idler[]): Promise<(Usage | undefined)[]> {
+/** Reads the usage of processes; undefined for one that has died. */
+async function usages(idlers: readonly Idler[]): Promise<(Usage | undefined)[]> {
   return await Promise.all(idlers.map(({ pid }) => usage(pid).catch(() => undefined)));
 }
 
-/** What was used in the meantime, in the order of the columns. */
+/** The resources used between two readings, in the order of the columns. */
 function difference(before?: Usage, after?: Usage): number[] {
   if (before === undefined || after === undefined) return [];
   return [after.cpuMs - before.cpuMs, after.wakeUps - before.wakeUps, after.memoryMB];
@@ -68,14 +69,14 @@ async function empty(stack: AsyncDisposableStack): Promise<Idler> {
   return { what: "the runtime alone", pid: program.pid };
 }
 
-/** A peer with nobody at the other port. */
+/** A peer that waits for another. */
 async function waiting(stack: AsyncDisposableStack): Promise<Idler> {
   const peer = stack.use(Program.greet(["chat", "Alice", ...freePorts()]));
   await peer.out.until("Waiting for other peer to connect...");
   return { what: "greet chat, waiting", pid: peer.pid };
 }
 
-/** Two peers who have nothing to say to each other. */
+/** Two peers that are connected and silent. */
 async function connected(stack: AsyncDisposableStack, ...options: string[]): Promise<Idler[]> {
   const [a, b] = freePorts();
   const alice = stack.use(new Bot(["Alice", a, b, ...options]));

@@ -1,14 +1,12 @@
 /**
- * What all benches share: turns, figures, tables, and a report of them.
- *
- * The machine is never quiet, so what is compared takes turns in one run ({@link inTurns}), and it
- * is the ratios that count. Times fail nothing; what was lost, refused or died does:
- * {@link Report.expect} makes the run end with exit code 1. Reads `/proc`, so it needs Linux.
+ * Shared by all benchmarks: measuring in turns, process statistics, tables, and the report. Machines
+ * are noisy, so contenders take turns in one run and ratios matter more than times. A slow result
+ * never fails a run, but a lost call, message or process does. Needs Linux, because it reads `/proc`.
  *
  * @module
  */
 
-/** A value of which so large a share of the others is smaller. */
+/** The value below which a given share of all values lies, such as 0.99. */
 export function percentile(figures: readonly number[], share: number): number {
   return figures.toSorted((a, b) => a - b)[Math.floor(figures.length * share)];
 }
@@ -18,9 +16,9 @@ export function median(figures: readonly number[]): number {
 }
 
 /**
- * Measures each of some contenders once a round, in turns, so that a noisy minute hits them all.
+ * Measures every contender once per round, so that a noisy minute affects them all.
  *
- * @returns the median of each, in their order
+ * @returns the median for each contender, in the same order
  */
 export async function inTurns<Contender>(
   rounds: number,
@@ -34,17 +32,17 @@ export async function inTurns<Contender>(
   return figures.map(median);
 }
 
-/** What a process has used so far. */
+/** The resources that a process has used so far. */
 export interface Usage {
   /** Resident memory, in megabytes (10^6 bytes). */
   readonly memoryMB: number;
-  /** Time on a core, of all its threads, in milliseconds. */
+  /** CPU time of all its threads, in milliseconds. */
   readonly cpuMs: number;
-  /** How often one of its threads waited for something and went on. */
+  /** How often one of its threads was woken after waiting. */
   readonly wakeUps: number;
 }
 
-/** Looks at a process. Threads that have ended by then are not counted. */
+/** Reads the usage of a process. Threads that have already ended are not included. */
 export async function usage(pid: number): Promise<Usage> {
   let cpuMs = 0;
   let wakeUps = 0;
@@ -59,13 +57,13 @@ export async function usage(pid: number): Promise<Usage> {
   return { memoryMB: Number(/^VmRSS:\s*(\d+)/m.exec(status)![1]) * 1_024 / 1e6, cpuMs, wakeUps };
 }
 
-/** A line of a table. A figure that could not be had is missing. */
+/** A row of a table. A figure that could not be measured is undefined. */
 interface Row {
   readonly what: string;
   readonly figures: readonly (number | undefined)[];
 }
 
-/** Where it was measured. */
+/** The machine that ran the benchmarks. */
 interface Machine {
   readonly cores: number;
   readonly processor: string;
@@ -87,7 +85,7 @@ async function machine(): Promise<Machine> {
 
 const WIDTHS = { what: 44, cell: 13 };
 
-/** What was measured, printed as it comes and written to a file at the end. */
+/** The results, printed as they arrive and written to a file at the end. */
 export class Report {
   readonly #machine: Machine;
   readonly #tables: Table[] = [];
@@ -99,21 +97,21 @@ export class Report {
   }
 
   static async open(): Promise<Report> {
-    const here = await machine();
+    const thisMachine = await machine();
     console.log(
-      `${here.cores} × ${here.processor}, ${here.memoryGB} GB, ${here.system}, Deno ${here.deno}`,
+      `${thisMachine.cores} × ${thisMachine.processor}, ${thisMachine.memoryGB} GB, ${thisMachine.system}, Deno ${thisMachine.deno}`,
     );
-    return new Report(here);
+    return new Report(thisMachine);
   }
 
-  /** Begins a table: its columns are who or what is measured. */
+  /** Starts a table. */
   table(title: string, columns: readonly string[]): Table {
     const table = new Table(title, columns);
     this.#tables.push(table);
     return table;
   }
 
-  /** Begins a table in which a second line of each row has the first figure divided by the others. */
+  /** Starts a table that adds, below each row, the ratio of the first figure to each of the others. */
   comparison(title: string, columns: readonly string[]): Table {
     const table = new Table(
       title,
@@ -124,13 +122,13 @@ export class Report {
     return table;
   }
 
-  /** Says what could not be measured here, and why. */
+  /** Reports what could not be measured, and why. */
   skip(what: string): void {
     this.#skipped.push(what);
     console.log(`skipped: ${what}`);
   }
 
-  /** Says how often something happened that must not: then the run has failed. */
+  /** Checks a figure that has only one right value. Any other fails the run. */
   expect(what: string, actual: number, expected: number): void {
     if (actual === expected) return;
     this.#faults.push(`${what}: ${actual}, not ${expected}`);
@@ -138,9 +136,9 @@ export class Report {
   }
 
   /**
-   * Writes everything down.
+   * Writes the report to a file.
    *
-   * @returns the exit code: 1 if something happened that must not, else 0
+   * @returns the exit code: 1 if an expectation failed, otherwise 0
    */
   async close(file: string): Promise<number> {
     const report = {
@@ -163,7 +161,7 @@ export class Table {
   readonly rows: Row[] = [];
   readonly #after: (figures: Row["figures"]) => void;
 
-  /** @param after prints what follows a row */
+  /** @param after prints anything that follows a row */
   constructor(
     title: string,
     columns: readonly string[],

@@ -1,38 +1,39 @@
 /**
- * What `greet` keeps in memory: a server after a million requests, and both ends of a long chat.
- *
- * What a process takes at first is its heap growing to the size that the load wants, so growth is
- * told from there on. What a server does keep is each HTTP/2 session that has ended, because the
- * runtime never frees one: a server without any of this program, beside it, shows the same.
+ * Measures memory: of a server over a million requests, and of both ends of a long chat. A heap first
+ * grows to the size that the load needs, so growth counts from there. A server also keeps every closed
+ * HTTP/2 session, because the runtime never frees one; a bare server beside it shows the same.
  *
  * @module
  */
 import { greet } from "../mod.ts";
-import { Bot, freePorts, greetCommand, Program } from "../tests/support/program.ts";
+import { Bot } from "../tests/support/bot.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { greetCommand, Program } from "../tests/support/program.ts";
+import { hasCommand } from "../tests/support/tools.ts";
 import { inTurns, type Report, usage } from "./measure.ts";
 
-/** After how many requests a server is looked at; from the second on it should grow no more. */
+/** When a server's memory is read, in requests; after the second reading it should stop growing. */
 const REQUESTS = [100_000, 200_000, 1_000_000];
 
-/** How many requests it takes until a heap has its size, more or less. */
+/** Requests until a heap has roughly reached its size. */
 const WARM_UP = 50_000;
 
-/** How many connections make a request each, and so many of them at the same time. */
+/** Connections that make one request each, and how many of them are open at the same time. */
 const CONNECTIONS = 2_000;
 const TOGETHER = 50;
 const ROUNDS = 3;
 
-/** After how many messages both ends of a chat are looked at. */
+/** When the memory of both ends of a chat is read, in messages. */
 const MESSAGES = [10_000, 100_000];
 
-/** How many messages are written to a chat before it is waited for their delivery. */
+/** Messages sent before their delivery is awaited. */
 const BATCH = 1_000;
 
 const PATIENCE_MS = 60_000;
 
-/** Measures it all. */
+/** Measures the memory of servers and chats. */
 export async function benchMemory(report: Report): Promise<void> {
-  if (await hasH2load()) {
+  if (hasCommand("h2load")) {
     await benchRequests(report);
     await benchConnections(report);
   } else {
@@ -46,12 +47,6 @@ async function memoryMB(pid: number): Promise<number> {
 }
 
 // ---------------------------------------------------------------- requests
-
-/** Whether there is a program that makes many requests. */
-export async function hasH2load(): Promise<boolean> {
-  const asked = new Deno.Command("h2load", { args: ["--version"] }).output();
-  return await asked.then(({ success }) => success, () => false);
-}
 
 /** A request for `greet.v1.Greeter/Greet`, in a file that h2load sends many times. */
 export class Request implements AsyncDisposable {
@@ -68,7 +63,13 @@ export class Request implements AsyncDisposable {
     return new Request(file);
   }
 
-  /** The command that makes so many requests, and so many streams at the same time on each connection. */
+  /**
+   * The h2load command for a load.
+   *
+   * @param requests the total number of requests
+   * @param connections the number of connections
+   * @param streams the number of concurrent streams on each connection
+   */
   command(port: string, requests: number, connections: number, streams: number): string[] {
     return [
       ...["h2load", "-n", `${requests}`, "-c", `${connections}`, "-m", `${streams}`],
@@ -77,7 +78,7 @@ export class Request implements AsyncDisposable {
     ];
   }
 
-  /** Runs it to its end, and tells how many failed. */
+  /** Runs a load. Returns how many requests failed. */
   async failures(...load: Parameters<Request["command"]>): Promise<number> {
     const [program, ...args] = this.command(...load);
     const { stdout } = await new Deno.Command(program, { args }).output();
@@ -90,13 +91,13 @@ export class Request implements AsyncDisposable {
   }
 }
 
-/** A server under test, in a process of its own. */
+/** A server under test, in its own process. */
 interface Subject extends AsyncDisposable {
   readonly pid: number;
   readonly port: string;
 }
 
-/** A greeting server whose log, a line for each request, nobody keeps. */
+/** A greeting server whose log is discarded. */
 async function greetServe(): Promise<Subject> {
   const [port] = freePorts(1);
   const server = new Program([
@@ -107,7 +108,7 @@ async function greetServe(): Promise<Subject> {
   return { pid: server.pid, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
 
-/** A server that answers the same way and has nothing but the runtime's HTTP/2. */
+/** A server that gives the same kind of answers with nothing but the runtime's HTTP/2. */
 const BARE = `
   import http2 from "node:http2";
   const server = http2.createServer();
@@ -142,7 +143,7 @@ async function benchRequests(report: Report): Promise<void> {
   const [, from, to] = REQUESTS;
   const slope = (figures[2] - figures[1]) / (to - from) * 100_000;
   table.row(`  growth for each 100,000 of the last ${(to - from).toLocaleString("en")}`, slope);
-  report.expect("requests that failed while memory was measured", failed, 0);
+  report.expect("failed requests", failed, 0);
 }
 
 // ---------------------------------------------------------------- connections
@@ -162,7 +163,7 @@ async function benchConnections(report: Report): Promise<void> {
   });
   report.comparison("what a closed connection leaves", ["greet", "node:http2"])
     .row(`kB each, ${CONNECTIONS.toLocaleString("en")} with one request`, ...figures);
-  report.expect("requests that failed on connections of their own", failed, 0);
+  report.expect("failed requests, one per connection", failed, 0);
 }
 
 // ---------------------------------------------------------------- messages
@@ -178,17 +179,17 @@ async function benchMessages(report: Report): Promise<void> {
     table.row(what, ...await Promise.all(pids.map(memoryMB)));
   };
   await row("at rest");
-  let said = 0;
+  let sent = 0;
   for (const count of MESSAGES) {
-    for (; said < count; said += BATCH) {
-      await alice.say(...Array.from({ length: BATCH }, (_, i) => `${said + i}`));
-      await bob.until("message", said + BATCH, PATIENCE_MS);
+    for (; sent < count; sent += BATCH) {
+      await alice.say(...Array.from({ length: BATCH }, (_, i) => `${sent + i}`));
+      await bob.until("message", sent + BATCH, PATIENCE_MS);
     }
     await alice.until("delivered", count, PATIENCE_MS);
     await row(`after ${count.toLocaleString("en")} messages`);
   }
-  const heard = bob.all("message").map(({ body }) => body);
-  const wrong = heard.filter((body, i) => body !== `${i}`);
-  report.expect("messages that were heard", heard.length, said);
-  report.expect("messages that were not the one that was due", wrong.length, 0);
+  const received = bob.all("message").map(({ body }) => body);
+  const wrong = received.filter((body, i) => body !== `${i}`);
+  report.expect("messages received", received.length, sent);
+  report.expect("messages received out of order", wrong.length, 0);
 }

@@ -1,15 +1,14 @@
 /**
- * What names cost: on a naming server of our own and on etcd.
- *
- * Both are processes on this machine, driven from this one in turns. Mind that they promise
- * different things: etcd writes each claim to its disk, and three nodes of it agree first. Where
- * there is no etcd, it is left out.
+ * Measures naming services: `greet names` and etcd, in turns, as processes on this machine. They do not
+ * promise the same: etcd writes each claim to disk, and three nodes must agree on it first. etcd is
+ * skipped where it is not installed.
  *
  * @module
  */
 import { type Names, type NamesEvent, openNames, type Registration } from "../mod.ts";
 import { EtcdCluster, hasEtcd } from "../tests/support/etcd.ts";
-import { inTime, Program } from "../tests/support/program.ts";
+import { Program } from "../tests/support/program.ts";
+import { inTime } from "../tests/support/waiting.ts";
 import { pause } from "../src/base/timing.ts";
 import { inTurns, median, percentile, type Report, type Table, usage } from "./measure.ts";
 
@@ -17,20 +16,20 @@ const ROUNDS = 3;
 const CLAIMS = 1_000;
 const AT_ONCE = 50;
 const EVENTS = 150;
-/** How many names are held; of few the garbage collector makes more or less, so that is repeated. */
+/** Numbers of names to hold; with few, garbage collection distorts the result, so those are repeated. */
 const NAMES = [{ count: 1_000, rounds: ROUNDS }, { count: 10_000, rounds: 1 }];
-/** How many names a client holds; a naming server of ours allows a connection 1,000. */
-const NAMES_OF_ONE = 500;
-/** How many names a service holds before its memory is looked at. */
+/** Names that one client holds; `greet names` allows 1,000 per connection. */
+const NAMES_PER_CLIENT = 500;
+/** Names that a service holds before its memory is first read. */
 const FIRST_NAMES = 100;
-/** All are in this process: 1,000 of them did not come to rest on two cores that others used, too. */
+/** All run in this process: 1,000 did not settle on two shared cores. */
 const REGISTRANTS = 500;
 const KEPT_MS = 10_000;
 
-/** A naming service that was started for this. */
+/** A running naming service. */
 interface Service extends AsyncDisposable {
   readonly place: string;
-  /** The process, or processes, whose memory it takes. */
+  /** Its processes. */
   readonly pids: readonly number[];
 }
 
@@ -65,7 +64,7 @@ const CONTENDERS: readonly Contender[] = [
   })),
 ];
 
-/** Measures it all. */
+/** Measures the speed and the memory of naming services. */
 export async function benchNames(report: Report): Promise<void> {
   if (!hasEtcd) report.skip("names on etcd: needs etcd");
   const table = report.comparison("names", CONTENDERS.map(({ name }) => name));
@@ -97,7 +96,7 @@ async function benchSpeed(table: Table): Promise<void> {
   }
 }
 
-/** Claims names, so many at once, and tells how many a second. */
+/** Claims names concurrently. Returns how many per second. */
 async function claimsPerSecond(place: string): Promise<number> {
   await using names = openNames(place);
   const start = performance.now();
@@ -111,12 +110,12 @@ async function claimsPerSecond(place: string): Promise<number> {
   return CLAIMS / (performance.now() - start) * 1_000;
 }
 
-/** How long after it began to claim a name somebody who watches knows, in ms, time after time. */
+/** The times from claiming a name until a watcher sees it, in milliseconds. */
 async function latencies(place: string): Promise<number[]> {
   await using claiming = openNames(place);
   await using watching = openNames(place);
-  const told = watching.watch("Bob")[Symbol.asyncIterator]();
-  const until = (type: NamesEvent["type"]) => inTime(untilTold(told, type), type);
+  const events = watching.watch("Bob")[Symbol.asyncIterator]();
+  const until = (type: NamesEvent["type"]) => inTime(untilEvent(events, type), type);
   await until("state");
   const figures: number[] = [];
   for (let i = 0; i < EVENTS; i++) {
@@ -130,17 +129,20 @@ async function latencies(place: string): Promise<number[]> {
   return figures;
 }
 
-async function untilTold(told: AsyncIterator<NamesEvent>, type: NamesEvent["type"]): Promise<void> {
+async function untilEvent(
+  events: AsyncIterator<NamesEvent>,
+  type: NamesEvent["type"],
+): Promise<void> {
   for (;;) {
-    const { done, value } = await told.next();
-    if (done) throw new Error(`the watch has ended before ${type}`);
+    const { done, value } = await events.next();
+    if (done) throw new Error(`the watch ended before ${type}`);
     if (value.type === type) return;
   }
 }
 
 // ---------------------------------------------------------------- holding
 
-/** What it takes in memory that so many names are held, by clients that hold many each. */
+/** Measures the memory per name, with clients that hold many names each. */
 async function benchHolding(
   report: Report,
   table: Table,
@@ -148,15 +150,15 @@ async function benchHolding(
 ): Promise<void> {
   const figures = await inTurns(rounds, CONTENDERS, async (contender) => {
     await using service = await contender.start();
-    await using clients = new Clients(service.place, NAMES_OF_ONE);
+    await using clients = new Clients(service.place, NAMES_PER_CLIENT);
     const kB = await memoryPerName(service, clients, count);
     await expectAll(report, contender, clients);
     return kB;
   });
-  table.row(`kB for each of ${english(count)} names, ${NAMES_OF_ONE} a client`, ...figures);
+  table.row(`kB for each of ${english(count)} names, ${NAMES_PER_CLIENT} a client`, ...figures);
 }
 
-/** What it takes that so many clients hold one name each. */
+/** Measures the cost of many clients that hold one name each. */
 async function benchRegistrants(report: Report, table: Table): Promise<void> {
   const memory: number[] = [];
   const shares: number[] = [];
@@ -171,26 +173,26 @@ async function benchRegistrants(report: Report, table: Table): Promise<void> {
   table.row("  % of a core to keep them", ...shares.map((share) => 100 * share));
 }
 
-/** Those who hold names. Disposing of them gives all names back. */
+/** Clients that hold names. Disposing of them releases all names. */
 class Clients implements AsyncDisposable {
   readonly #place: string;
-  readonly #namesOfOne: number;
+  readonly #namesPerClient: number;
   readonly #clients: Names[] = [];
   #held = 0;
 
-  /** @param namesOfOne how many names each may hold */
-  constructor(place: string, namesOfOne: number) {
+  /** @param namesPerClient how many names each client holds */
+  constructor(place: string, namesPerClient: number) {
     this.#place = place;
-    this.#namesOfOne = namesOfOne;
+    this.#namesPerClient = namesPerClient;
   }
 
-  /** Holds so many names more, by new clients. */
+  /** Claims more names, with new clients. */
   async hold(count: number): Promise<void> {
     for (const end = this.#held + count; this.#held < end;) {
       const names = openNames(this.#place);
       this.#clients.push(names);
       const claims: Promise<Registration>[] = [];
-      const last = Math.min(end, this.#held + this.#namesOfOne);
+      const last = Math.min(end, this.#held + this.#namesPerClient);
       for (; this.#held < last; this.#held++) {
         claims.push(names.register({ name: `name ${this.#held}`, address: "127.0.0.1:55555" }));
       }
@@ -198,7 +200,7 @@ class Clients implements AsyncDisposable {
     }
   }
 
-  /** How many names that were claimed the service does not know. */
+  /** The number of claimed names that the service has lost. */
   async missing(): Promise<number> {
     return this.#held - (await this.#clients[0].list()).length;
   }
@@ -208,9 +210,9 @@ class Clients implements AsyncDisposable {
   }
 }
 
-/** How much memory a service needs for each name more, in kB. */
+/** The memory that a service needs for each additional name, in kB. */
 async function memoryPerName(service: Service, clients: Clients, count: number): Promise<number> {
-  // What the first names cost is the price of being used at all.
+  // The first names include one-time costs.
   await clients.hold(FIRST_NAMES);
   const before = await memoryMB(service);
   await clients.hold(count);
@@ -218,10 +220,10 @@ async function memoryPerName(service: Service, clients: Clients, count: number):
 }
 
 async function expectAll(report: Report, { name }: Contender, clients: Clients): Promise<void> {
-  report.expect(`names that were lost while ${name} held them`, await clients.missing(), 0);
+  report.expect(`names lost by ${name}`, await clients.missing(), 0);
 }
 
-/** How much of a core a service needs to go on. */
+/** The share of a core that a service needs to keep its names. */
 async function cpuShare(service: Service): Promise<number> {
   const spent = await cpuMs(service);
   await pause(KEPT_MS);

@@ -1,27 +1,26 @@
 /**
- * `greet` and its rivals: greeting servers and clients, each a process of its own.
- *
- * The rivals are written as their users write them (`rivals/`, `examples/python/`), and built in a
- * temporary folder by {@link rivals}; what cannot be had here is skipped by name. {@link serving}
- * runs a server, and knows that it is up because it answered a call.
+ * Builds and runs `greet` and its rivals: greeting servers and clients in other languages, written as
+ * their users would write them (`rivals/`, `examples/python/`). A rival whose tools are missing is
+ * skipped by name.
  *
  * @module
  */
 import { basename, join } from "node:path";
 import config from "../deno.json" with { type: "json" };
 import { greet } from "../mod.ts";
-import { exists, has } from "../tests/support/etcd.ts";
-import { freePorts, greetCommand, Program, ROOT } from "../tests/support/program.ts";
+import { freePorts } from "../tests/support/ports.ts";
+import { greetCommand, Program, ROOT } from "../tests/support/program.ts";
+import { exists, GO_PATH, hasCommand } from "../tests/support/tools.ts";
 import type { Report } from "./measure.ts";
 
 const SOURCES = join(ROOT, "bench", "rivals");
 
-/** A greeting server and client of one kind. */
+/** A greeting server and client. */
 export interface Contender {
   readonly name: string;
-  /** The command that serves, before its port. */
+  /** The command that serves, without its port. */
   readonly server: readonly string[];
-  /** The command that greets once and ends, before the port and the name. */
+  /** The command that greets once and exits, without the port and the name. */
   readonly client: readonly string[];
   readonly env?: Record<string, string>;
 }
@@ -39,23 +38,23 @@ export const UNLOGGED: Contender = {
   server: fromSource(join(SOURCES, "unlogged.ts")),
 };
 
-/** Clients that have nothing but what `greet` is made of, and show what that takes. */
+/** Clients made of nothing but the layers that `greet` is built on, to show the share of each. */
 export const BARE: readonly Contender[] = [
   { name: "grpc-js", server: [], client: fromSource(join(SOURCES, "grpc_js_client.ts")) },
   { name: "node:http2", server: [], client: fromSource(join(SOURCES, "http2_client.ts")) },
 ];
 
 /**
- * The command that runs a program as `greet` is run from source. Each file always runs under the
- * same V8 flags, because other ones would throw its code cache away.
+ * The command that runs a file the way `greet` runs from source. A file must always run with the same
+ * V8 flags, because different ones discard its code cache.
  */
 export function fromSource(file: string): string[] {
   const flags = config.tasks.greet.replace(/^.*?deno run /, "").split(" ").slice(0, -1);
-  // What packages are called is known in the same folder only, unless it is named.
+  // The import map is found only in the file's own folder, unless it is named.
   return [Deno.execPath(), "run", "--config", join(ROOT, "deno.json"), ...flags, file];
 }
 
-/** A greeting server that runs. */
+/** A running greeting server. */
 export interface Serving extends AsyncDisposable {
   readonly name: string;
   readonly port: string;
@@ -63,12 +62,12 @@ export interface Serving extends AsyncDisposable {
 }
 
 /**
- * Starts a server, and waits until it answers.
+ * Starts a server, and waits until it answers a call.
  *
- * What it prints goes straight to a file: read here, each line of a log would cost time on a core
- * that servers need. So its port is chosen, not read.
+ * Its output goes straight to a file, because reading each line here would take time on a core that
+ * servers need. So the port is chosen beforehand, not read from the output.
  *
- * @param log where to, as a shell understands it
+ * @param log the target of its output, in shell syntax
  */
 export async function serving({ name, server, env }: Contender, log: string): Promise<Serving> {
   const [port] = freePorts(1);
@@ -94,7 +93,7 @@ export function temporaryFolder(): { path: string } & AsyncDisposable {
   return { path, [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }) };
 }
 
-/** Runs a command in the repository, to a good end. */
+/** Runs a command in the repository. Returns its output, and throws if it fails. */
 export async function output(
   [command, ...args]: readonly string[],
   env?: Record<string, string>,
@@ -108,17 +107,16 @@ export async function output(
 
 // ---------------------------------------------------------------- the rivals
 
-/** How to get a rival. */
+/** How to build a rival. */
 interface Recipe {
   readonly name: string;
-  /** Debian's packages, each with a command or a file by which it is known to be there. */
+  /** The Debian packages it needs, each with a command or file that shows that it is installed. */
   readonly packages: Readonly<Record<string, string>>;
   build(folder: string): Promise<Omit<Contender, "name">>;
 }
 
 const PYTHON = "/usr/bin/python3";
 const PYTHON_PACKAGES = "/usr/lib/python3/dist-packages";
-const GO_PATH = "/usr/share/gocode";
 
 const RECIPES: readonly Recipe[] = [
   {
@@ -140,7 +138,7 @@ const RECIPES: readonly Recipe[] = [
     },
   },
   {
-    // Runs the very gRPC library that greet runs.
+    // Uses the same gRPC library as greet.
     name: "Node",
     packages: { nodejs: "node", npm: "npm" },
     async build(folder) {
@@ -150,7 +148,7 @@ const RECIPES: readonly Recipe[] = [
         ...["npm", "install", "--prefix", folder, "--ignore-scripts", "--no-audit", "--no-fund"],
         ...versions,
       ]);
-      // Node looks for packages where the source is.
+      // Node looks for packages next to the source.
       for (const file of [join(SOURCES, "greeter.mjs"), join(ROOT, "proto", "greeting.proto")]) {
         await Deno.copyFile(file, join(folder, basename(file)));
       }
@@ -193,7 +191,7 @@ const RECIPES: readonly Recipe[] = [
       const generated = ["greeting.pb.cc", "greeting.grpc.pb.cc"].map((file) => join(folder, file));
       await output([
         ...["g++", "-O2", `-I${folder}`, "-o", binary, join(SOURCES, "greeter.cc"), ...generated],
-        // What gRPC's headers call is in libraries that depend on how gRPC was built.
+        // The headers of gRPC call functions of libraries that vary with how gRPC was built.
         ...["-Wl,--copy-dt-needed-entries", "-lgrpc++", "-lprotobuf"],
       ]);
       return commands([binary]);
@@ -201,21 +199,21 @@ const RECIPES: readonly Recipe[] = [
   },
 ];
 
-/** The commands of a program that is server and client in one. */
+/** The commands of a program that is both server and client. */
 function commands(program: readonly string[]): Omit<Contender, "name"> {
   return { server: [...program, "serve"], client: [...program, "greet"] };
 }
 
-/** Those of some Debian packages that are not there. */
+/** The Debian packages that are not installed. */
 export function missing(packages: Readonly<Record<string, string>>): string[] {
-  const isThere = (mark: string) => mark.startsWith("/") ? exists(mark) : has(mark);
-  return Object.keys(packages).filter((name) => !isThere(packages[name]));
+  const isInstalled = (mark: string) => mark.startsWith("/") ? exists(mark) : hasCommand(mark);
+  return Object.keys(packages).filter((name) => !isInstalled(packages[name]));
 }
 
-/** Builds the rivals that can be had here, and skips the others. */
+/** Builds all rivals whose tools are installed, and skips the others. */
 export async function rivals(folder: string, report: Report): Promise<Contender[]> {
-  const built = await Promise.all(RECIPES.map((recipe) => rival(recipe, folder, report)));
-  return built.filter((contender) => contender !== undefined);
+  const contenders = await Promise.all(RECIPES.map((recipe) => rival(recipe, folder, report)));
+  return contenders.filter((contender) => contender !== undefined);
 }
 
 async function rival(

@@ -1,9 +1,7 @@
 /**
- * How many greetings a second `greet serve` answers, next to the same in other languages, and what
- * its log costs.
- *
- * h2load drives all servers alike, on the same machine: it takes one core, and the fastest servers
- * wait for it. All servers run the whole time; those that are not measured wait and cost nothing.
+ * Measures the throughput and latency of `greet serve`, compared with servers in other languages, and
+ * the cost of its log. h2load drives all servers from the same machine: it needs a core, and the
+ * fastest servers wait for it. Servers that are not being measured are idle.
  *
  * @module
  */
@@ -23,13 +21,13 @@ import {
 } from "./rivals.ts";
 
 const ROUNDS = 5;
-/** What one measurement should take. */
+/** The target duration of one measurement. */
 const SECONDS = 1;
 
-/** What h2load asks for at the same time. */
+/** The concurrency of a load. */
 interface Load {
   readonly clients: number;
-  /** For each client. */
+  /** Concurrent streams of each client. */
   readonly streams: number;
 }
 
@@ -56,7 +54,7 @@ export async function benchServe(report: Report): Promise<void> {
   await benchLogs(report, folder.path);
 }
 
-/** The servers next to each other. What they log, if they do, goes to files. */
+/** Compares servers. Their logs go to files. */
 async function benchServers(report: Report, folder: string): Promise<void> {
   const contenders = [OURS, ON_TWO_THREADS, ...await rivals(folder, report)];
   await using stack = new AsyncDisposableStack();
@@ -69,7 +67,7 @@ async function benchServers(report: Report, folder: string): Promise<void> {
   await expectGreetings(report, servers);
 }
 
-/** The same `greet` with its log going to different places. */
+/** Compares the same `greet` with different targets for its log. */
 async function benchLogs(report: Report, folder: string): Promise<void> {
   await using stack = new AsyncDisposableStack();
   const start = async (contender: Contender, name: string, log: string) =>
@@ -83,7 +81,7 @@ async function benchLogs(report: Report, folder: string): Promise<void> {
   await compare(report, `the log of serve, ${title(LOG_LOAD)}`, servers, LOG_LOAD, folder);
 }
 
-/** A real call, because h2load does not know what is in an answer. */
+/** Makes a real call to every server, because h2load does not look into answers. */
 async function expectGreetings(report: Report, servers: readonly Serving[]): Promise<void> {
   for (const { name, port } of servers) {
     const greeting = await greet(port, "Bob").catch((error) => error.message);
@@ -93,7 +91,7 @@ async function expectGreetings(report: Report, servers: readonly Serving[]): Pro
 
 // ---------------------------------------------------------------- measuring
 
-/** What was seen of a server under a load. */
+/** One measurement of a server under a load. */
 interface Sample {
   readonly perSecond: number;
   readonly cpuMicros: number;
@@ -102,7 +100,7 @@ interface Sample {
   readonly unanswered: number;
 }
 
-/** Measures servers under a load, and prints a table. */
+/** Measures servers under one load, and prints a table. */
 async function compare(
   report: Report,
   what: string,
@@ -124,13 +122,13 @@ async function compare(
   });
 }
 
-/** Measures servers in turns, and gives the samples of each. */
+/** Measures servers in turns. Returns the samples of each. */
 async function sample(
   servers: readonly Serving[],
   load: Load,
   folder: string,
 ): Promise<Sample[][]> {
-  // A second for everybody: who is ten times as fast gets ten times as many requests.
+  // The same time for each server: one that is ten times as fast gets ten times as many requests.
   const counts = new Map<Serving, number>();
   for (const server of servers) {
     await drive(server, load, 3_000, folder);
@@ -139,9 +137,9 @@ async function sample(
   }
   const samples = new Map<Serving, Sample[]>(servers.map((server) => [server, []]));
   await inTurns(ROUNDS, servers, async (server) => {
-    const seen = await drive(server, load, counts.get(server)!, folder);
-    samples.get(server)!.push(seen);
-    return seen.perSecond;
+    const sample = await drive(server, load, counts.get(server)!, folder);
+    samples.get(server)!.push(sample);
+    return sample.perSecond;
   });
   return [...samples.values()];
 }
@@ -154,10 +152,10 @@ function title({ clients, streams }: Load): string {
 
 /** A gRPC frame: not compressed, 5 bytes long; field 1 of UserInfo is "Bob". */
 const BOB = new Uint8Array([0, 0, 0, 0, 5, 0x0a, 3, 0x42, 0x6f, 0x62]);
-/** The file that it is in. */
+/** The file that contains it. */
 const REQUEST = "request";
 
-/** Makes so many requests. */
+/** Makes a number of requests. */
 async function drive(
   { port, pid }: Serving,
   { clients, streams }: Load,
@@ -169,7 +167,7 @@ async function drive(
   const cpuBefore = await cpuMs(pid);
   const summary = await output([
     ...["h2load", "-n", `${count}`, "-c", `${clients}`, "-m", `${streams}`, "--log-file", log],
-    // A server that has stopped must not stop us.
+    // Give up on a server that hangs.
     ...["-N", "10", "-d", join(folder, REQUEST)],
     ...["-H", "content-type: application/grpc", "-H", "te: trailers"],
     `http://127.0.0.1:${port}/greet.v1.Greeter/Greet`,
@@ -185,12 +183,12 @@ async function drive(
   };
 }
 
-/** What an answer with `Hello, Bob.` has in data: 5 bytes for the frame, 2 for the field. */
+/** The data of an answer with `Hello, Bob.`: 5 bytes for the frame, 2 for the field. */
 const ANSWER_BYTES = 5 + 2 + "Hello, Bob.".length;
 
 /**
- * How many requests were answered with a greeting. h2load does not look at `grpc-status`, but an
- * answer with an error has no data.
+ * The number of requests answered with a greeting. h2load ignores `grpc-status`, but an error has no
+ * data.
  */
 function answersIn(summary: string): number {
   const [, ok] = /(\d+) 2xx/.exec(summary)!;
@@ -198,15 +196,15 @@ function answersIn(summary: string): number {
   return Math.min(Number(ok), Math.floor(Number(bytes) / ANSWER_BYTES));
 }
 
-/** How long each answer took; h2load writes a line for each: when, its status, and microseconds. */
+/** The times of all answers. h2load logs a line for each: start, status, microseconds. */
 function millisecondsIn(log: string): number[] {
   return log.trimEnd().split("\n").map((line) => Number(line.split("\t")[2]) / 1_000);
 }
 
-/** How long a process has computed, threads that have ended included; NaN of one that has died. */
+/** The CPU time of a process, including threads that have ended; NaN if the process has died. */
 async function cpuMs(pid: number): Promise<number> {
   const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
-  // 100 ticks a second, on every Linux that Deno runs on.
+  // There are 100 ticks per second on every Linux that Deno supports.
   const [, fields = ""] = stat.split(") ");
   const [userTicks, systemTicks] = fields.split(" ").slice(11, 13).map(Number);
   return (userTicks + systemTicks) * 10;

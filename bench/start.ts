@@ -1,6 +1,6 @@
 /**
- * How long a command takes from the start of its process to its end, next to the same in other
- * languages. Caches are warm: each has run a few times before it is measured.
+ * Measures how long commands take from the start of their process to its end, compared with the same
+ * in other languages. Caches are warm: each command runs a few times before it is measured.
  *
  * @module
  */
@@ -21,12 +21,12 @@ import {
 const WARM_UPS = 3;
 const ROUNDS = 25;
 
-/** A process that runs to its end. */
+/** A command to measure. */
 interface Run {
   readonly name: string;
   readonly command: readonly string[];
   readonly env?: Record<string, string>;
-  /** What it has to print. */
+  /** Texts that it must print. */
   readonly prints: readonly string[];
 }
 
@@ -49,7 +49,7 @@ export async function benchStart(report: Report): Promise<void> {
     "one greeting, whole process, ms",
     [...clients, ...BARE].map((client) => greeting(client, server.port, ["Bob"])),
   );
-  // The clients of the other rivals are for one name.
+  // The clients of the other rivals greet only one name.
   const forTwo = clients.filter(({ name }) => ["greet", "bundled", "Python"].includes(name));
   await compare(
     report,
@@ -58,7 +58,7 @@ export async function benchStart(report: Report): Promise<void> {
   );
 }
 
-/** The command that runs what `deno compile --bundle --minify` would embed, if that can be had. */
+/** The command that runs what `deno compile --bundle --minify` would embed, if bundling works. */
 async function bundle(folder: string, report: Report): Promise<string[][]> {
   const options = ["--minify", "--platform", "deno", "--code-splitting", "--outdir", folder];
   try {
@@ -79,7 +79,7 @@ function greeting({ name, client, env }: Contender, port: string, names: string[
   return { name, command: [...client, port, ...names], env, prints };
 }
 
-/** Runs all in turns, and prints a table of one row. */
+/** Measures commands in turns, and prints a table with one row. */
 async function compare(report: Report, what: string, runs: readonly Run[]): Promise<void> {
   const failed: string[] = [];
   const milliseconds = async (run: Run) => {
@@ -95,12 +95,12 @@ async function compare(report: Report, what: string, runs: readonly Run[]): Prom
   report.expect([`${what}: failed`, ...new Set(failed)].join("; "), failed.length, 0);
 }
 
-/** Runs a process to its end, and tells what is wrong with that, if something is. */
+/** Runs a command. Returns what was wrong with its result, if anything. */
 async function problemOf({ command, env, prints }: Run): Promise<string | undefined> {
   const [program, ...args] = command;
   const options = { args, cwd: ROOT, env } as const;
   const { code, stdout, stderr } = await new Deno.Command(program, options).output();
   const printed = new TextDecoder().decode(stdout);
-  if (code !== 0) return `ended with ${code}: ${new TextDecoder().decode(stderr).trim()}`;
+  if (code !== 0) return `exited with ${code}: ${new TextDecoder().decode(stderr).trim()}`;
   return prints.every((text) => printed.includes(text)) ? undefined : `printed ${printed}`;
 }

@@ -1,8 +1,6 @@
 /**
- * Makes `docs/chat.svg`: two people chat, each in a terminal, and that is what their screens
- * show at the end. `deno task picture`; needs tmux.
- *
- * The program, the terminals and the chat are real; only who types is not.
+ * Makes `docs/chat.svg`, a picture of two terminals at the end of a chat: `deno task picture`. The program,
+ * the terminals and the chat are real; only the typing is scripted. Needs tmux.
  *
  * @module
  */
@@ -12,7 +10,7 @@ import { Terminal } from "../tests/support/terminal.ts";
 const COLUMNS = 58;
 const ROWS = 17;
 
-/** The size of a character cell, and of what is around the screens, in pixels. */
+/** The size of a character cell, and of the margin around the screens, in pixels. */
 const CELL = { width: 8.4, height: 18 };
 const MARGIN = 14;
 
@@ -53,7 +51,7 @@ async function say(terminal: Terminal, text: string, other: Terminal): Promise<v
 
 // ---------------------------------------------------------------- the picture
 
-/** Characters that look the same, and where they are. */
+/** Consecutive characters with the same style. */
 interface Run {
   readonly text: string;
   readonly column: number;
@@ -61,14 +59,14 @@ interface Run {
   readonly look: string;
 }
 
-/** Reads one row as tmux captures it: text and SGR sequences (ECMA-48). */
+/** Parses one row as tmux captures it: text and SGR sequences (ECMA-48). */
 function runsOf(row: string, look: string): { runs: Run[]; look: string } {
   const runs: Run[] = [];
   let column = 0;
   // deno-lint-ignore no-control-regex
   for (const [, codes, text] of row.matchAll(/\x1b\[([\d;]*)m|([^\x1b]+)/g)) {
     if (codes !== undefined) look = lookAfter(codes, look);
-    // Blanks at its ends are lost to some who show pictures.
+    // Some viewers drop blanks at the ends of a text.
     for (const [piece] of (text ?? "").matchAll(/ +|[!-~]+(?: [!-~]+)*|[^ -~]/gu)) {
       const columns = /^[ -~]/.test(piece) ? piece.length : 2;
       if (piece.trim() !== "") runs.push({ text: piece, column, columns, look });
@@ -89,7 +87,7 @@ function escape(text: string): string {
   return text.replace(/[&<>]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
-/** One of xterm's 6 × 6 × 6 colours. */
+/** A colour of xterm's 6 × 6 × 6 cube. */
 function rgb(hue: number): string {
   const levels = [0, 95, 135, 175, 215, 255];
   const index = hue - 16;

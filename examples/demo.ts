@@ -1,13 +1,13 @@
 /**
- * The main job, shown: a server, two clients on two threads, two peers, and two who need no ports.
- *
- * Starts the real program eight times on free ports, prints what each of them
- * prints, and ends by itself: `deno task demo`.
+ * Demonstrates the program: a server and two clients on two threads, two peers, and two peers that find
+ * each other by name. Starts `greet` seven times on free ports, prints the output of each, and exits:
+ * `deno task demo`.
  *
  * @module
  */
 import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
+import { Pulse } from "../src/base/timing.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
@@ -18,7 +18,7 @@ class Program {
   readonly #input: WritableStreamDefaultWriter<Uint8Array>;
   #printed = "";
   #ended = false;
-  #more = Promise.withResolvers<void>();
+  readonly #changed = new Pulse();
   readonly #collected: Promise<void>;
 
   constructor(...args: string[]) {
@@ -36,21 +36,20 @@ class Program {
   async #collect(): Promise<void> {
     for await (const text of this.#child.stdout.pipeThrough(new TextDecoderStream())) {
       this.#printed += text;
-      this.#more.resolve();
-      this.#more = Promise.withResolvers();
+      this.#changed.beat();
     }
     this.#ended = true;
-    this.#more.resolve();
+    this.#changed.beat();
   }
 
-  /** Waits until it has printed something. */
+  /** Waits until the output matches. */
   async until(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
-      const more = this.#more.promise;
+      const changed = this.#changed.next;
       const match = pattern.exec(this.#printed);
       if (match !== null) return match;
-      if (this.#ended) throw new Error(`greet ${this.#name} ended early`);
-      await more;
+      if (this.#ended) throw new Error(`greet ${this.#name} exited early`);
+      await changed;
     }
   }
 
@@ -58,13 +57,13 @@ class Program {
     await this.#input.write(new TextEncoder().encode(line + "\n"));
   }
 
-  /** Ends its input, and stops it where that does not end it. */
+  /** Ends the input, which ends clients and chats. Servers need a signal. */
   async end(signal?: Deno.Signal): Promise<void> {
     await this.#input.close();
     if (signal !== undefined) this.#child.kill(signal);
     const { code } = await this.#child.status;
     await this.#collected;
-    if (code !== 0) throw new Error(`greet ${this.#name} ended with ${code}`);
+    if (code !== 0) throw new Error(`greet ${this.#name} exited with ${code}`);
   }
 
   show(): void {
@@ -72,7 +71,7 @@ class Program {
   }
 }
 
-/** Two ports that are free now. */
+/** Two free ports. */
 function freePorts(): string[] {
   const listeners = [1, 2].map(() => Deno.listen({ hostname: "127.0.0.1", port: 0 }));
   return listeners.map((listener) => {
@@ -89,7 +88,7 @@ await server.end("SIGTERM");
 server.show();
 clients.show();
 
-/** Lets two talk, and shows what they saw. */
+/** Lets two peers talk, and shows their output. */
 async function chat(one: Program, name: string, other: Program, otherName: string) {
   await one.until(/Welcome/);
   await one.say(`Hello, ${otherName}!`);

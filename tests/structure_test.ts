@@ -1,11 +1,11 @@
-/** The rooms of docs/architecture.md: what may import what, and what is loaded when. */
+/** Checks the rooms of docs/architecture.md: which room may import which, and what is loaded when. */
 import assert from "node:assert/strict";
 import { ROOT } from "./support/program.ts";
 
-/** The faces in the root. Nothing in `src/` imports them. */
+/** The public faces in the root. Nothing in `src/` imports them. */
 const FACES = ["cli.ts", "greeter.ts", "mod.ts", "peer.ts"];
 
-/** The rooms of `src/`, from the ground up; rooms of one floor do not import each other. */
+/** The rooms of `src/`, from the bottom up; rooms on the same floor do not import each other. */
 const FLOORS: readonly (readonly string[])[] = [
   ["base"],
   ["http2"],
@@ -18,7 +18,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["cli"],
 ];
 
-/** The only files that import packages, text or JSON. Only `rpc/` knows grpc-js. */
+/** The only files outside `rpc/` that import packages, text or JSON. Only `rpc/` may import grpc-js. */
 const FOREIGN: Record<string, readonly string[]> = {
   "cli.ts": ["deno.json"],
   "src/identity/identity.ts": ["@peculiar/x509", "reflect-metadata"],
@@ -49,9 +49,9 @@ async function modulesOf(face: string): Promise<readonly Module[]> {
   return JSON.parse(new TextDecoder().decode(stdout)).modules;
 }
 
-/** What each file of ours imports, in order: files of ours by path, others by specifier. */
+/** The imports of each of our files, in order: our own files by path, others by specifier. */
 const imports = new Map<string, readonly string[]>();
-/** What is loaded together with it. */
+/** The imports that are loaded together with each file: neither types nor dynamic imports. */
 const loads = new Map<string, readonly string[]>();
 for (const face of FACES) {
   for (const { specifier, dependencies = [] } of await modulesOf(face)) {
@@ -67,7 +67,7 @@ for (const face of FACES) {
   }
 }
 
-/** The room of a file in `src/`; nothing for a face. */
+/** The room of a file in `src/`; undefined for a face. */
 function roomOf(file: string): string | undefined {
   return /^src\/(\w+)\/\w+\.ts$/.exec(file)?.[1];
 }
@@ -76,7 +76,7 @@ function floorOf(room: string): number {
   return FLOORS.findIndex((rooms) => rooms.includes(room));
 }
 
-Deno.test("every file is a face or lies in a room, and none is left over", async () => {
+Deno.test("every file is a face or belongs to a room, and every file is used", async () => {
   const found = [...FACES];
   for (const room of FLOORS.flat()) {
     for await (const { name } of Deno.readDir(`${ROOT}/src/${room}`)) {
@@ -98,7 +98,7 @@ Deno.test("rooms import only rooms below them, and nothing in src/ imports a fac
   }
 });
 
-Deno.test("no file imports itself by way of others", () => {
+Deno.test("there are no circular imports", () => {
   const done = new Set<string>();
   const visit = (file: string, path: readonly string[]) => {
     assert(!path.includes(file), [...path, file].join(" → "));
@@ -109,7 +109,7 @@ Deno.test("no file imports itself by way of others", () => {
   for (const file of imports.keys()) visit(file, []);
 });
 
-Deno.test("only rpc/ knows gRPC, and other packages have one place each", () => {
+Deno.test("only rpc/ imports grpc-js, and every other package is imported in one place", () => {
   for (const [file, imported] of imports) {
     if (roomOf(file) === "rpc" && !(file in FOREIGN)) continue;
     const foreign = imported.filter((name) => !name.endsWith(".ts") && !name.startsWith("node:"));
@@ -150,7 +150,7 @@ function loadedWith(file: string, found = new Set<string>()): Set<string> {
 
 const COMMANDS = ["chat", "greet", "id", "names", "serve"].map((name) => `src/cli/${name}.ts`);
 
-Deno.test("help and usage errors do not wait for gRPC or other packages", () => {
+Deno.test("help and usage errors load neither gRPC nor other packages", () => {
   for (const file of ["cli.ts", ...COMMANDS]) {
     const foreign = [...loadedWith(file)].filter((name) => !/\.ts$|^node:/.test(name));
     assert.deepEqual(foreign.filter((name) => name !== "deno.json"), [], file);
@@ -158,7 +158,7 @@ Deno.test("help and usage errors do not wait for gRPC or other packages", () => 
   assert(loadedWith("greeter.ts").has("@grpc/grpc-js"));
 });
 
-Deno.test("a greeting does not wait for servers or naming services", () => {
+Deno.test("a greeting loads neither the server nor naming services", () => {
   const loaded = loadedWith(
     "src/greeter/client.ts",
     loadedWith("src/greeter/client_threads.ts"),
@@ -168,7 +168,7 @@ Deno.test("a greeting does not wait for servers or naming services", () => {
   for (const name of [...unneeded, "@grpc/reflection"]) assert(!loaded.has(name), name);
 });
 
-Deno.test("an unencrypted chat does not load what makes certificates", () => {
+Deno.test("an unencrypted chat does not load the certificate packages", () => {
   const loaded = loadedWith("src/chat/session.ts");
   for (const name of ["@peculiar/x509", "unhomoglyph"]) assert(!loaded.has(name));
 });

@@ -1,4 +1,4 @@
-// The greeting server and client in C++, as its users write them.
+// A greeting server and client in C++, as its users would write them.
 //
 //   greeter serve PORT
 //   greeter greet PORT NAME
@@ -15,7 +15,7 @@
 using greet::v1::ServerResponse;
 using greet::v1::UserInfo;
 
-// Of gRPC's ways to serve in C++ this is the fastest.
+// The callback API is the fastest way to serve in gRPC for C++.
 class Greeter final : public greet::v1::Greeter::CallbackService {
   grpc::ServerUnaryReactor* Greet(grpc::CallbackServerContext* context, const UserInfo* user,
                                   ServerResponse* response) override {

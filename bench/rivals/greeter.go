@@ -1,4 +1,4 @@
-// The greeting server and client in Go, as its users write them.
+// A greeting server and client in Go, as its users would write them.
 //
 //	greeter serve PORT
 //	greeter greet PORT NAME

@@ -1,5 +1,5 @@
 /**
- * The greeting server and client in Node, as its users write them.
+ * A greeting server and client in Node, as its users would write them.
  *
  *     node greeter.mjs serve PORT
  *     node greeter.mjs greet PORT NAME

@@ -1,6 +1,5 @@
 /**
- * One greeting with nothing but grpc-js, which does not know what is in a message: the least that
- * `greet greet` can take.
+ * Greets once with nothing but grpc-js, and no message codec: the lower bound for `greet greet`.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * One greeting with nothing but the runtime's HTTP/2: the least that any gRPC client here can take.
+ * Greets once with nothing but the runtime's HTTP/2: the lower bound for any gRPC client.
  *
  * @module
  */
@@ -15,7 +15,7 @@ const stream = session.request({
   "te": "trailers",
 });
 const text = Buffer.from(name);
-// A frame of gRPC, and field 1 of a message, each with its length.
+// A gRPC frame that contains field 1 of a message, each with its length.
 stream.end(Buffer.concat([Buffer.of(0, 0, 0, 0, text.length + 2, 0x0a, text.length), text]));
 stream.on("data", (frame: Buffer) => console.log(`"${frame.subarray(7)}"`));
 stream.on("end", () => session.close());

@@ -1,5 +1,5 @@
 /**
- * A greeting server like `greet serve`, but without a log, which shows what the log costs.
+ * A greeting server like `greet serve` without a log, to show what the log costs.
  *
  * @module
  */

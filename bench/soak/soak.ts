@@ -1,9 +1,8 @@
 /**
- * A soak: servers and peers that work all the time, while clients vanish in every way.
- *
- * Nobody who behaves is to notice: no call fails, no message is lost, comes twice or out of order,
- * no process ends, and neither memory nor descriptors nor work are left behind. `deno task soak`
- * takes half an hour, or `--minutes N`, or `--seconds N`. Needs Linux.
+ * A soak test: servers and peers work continuously while other clients vanish in every possible way.
+ * No call may fail, no message may be lost, repeated or reordered, no process may exit, and no memory,
+ * descriptor or work may be left behind. `deno task soak` takes half an hour, or `--minutes N`, or
+ * `--seconds N`. Needs Linux.
  *
  * @module
  */
@@ -14,21 +13,16 @@ import { greet, GreetError, newIdentity, openNames } from "../../mod.ts";
 import { parseDestination } from "../../src/greeter/destination.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { GreeterClient } from "../../src/greeter/client.ts";
-import {
-  type ChatEvent,
-  freePorts,
-  greetCommand,
-  Immortal,
-  Program,
-  randomNumbers,
-  ROOT,
-} from "../../tests/support/program.ts";
+import { type ChatEvent, Immortal } from "../../tests/support/bot.ts";
+import { freePorts } from "../../tests/support/ports.ts";
+import { greetCommand, Program, ROOT } from "../../tests/support/program.ts";
+import { randomNumbers } from "../../tests/support/random.ts";
 import { pause } from "../../src/base/timing.ts";
+import { hasCommand } from "../../tests/support/tools.ts";
 import { Report, usage } from "../measure.ts";
-import { hasH2load } from "../memory.ts";
 import {
   AS_PEER,
-  FROM_ANYBODY,
+  FROM_ANY_HOST,
   FROM_GREETER,
   FROM_H2LOAD,
   FROM_NAMES,
@@ -36,71 +30,72 @@ import {
   type Way,
 } from "./vanish.ts";
 
-/** How long, and how patient. */
+/** Options of {@link soak}. */
 export interface SoakOptions {
+  /** How long clients keep vanishing, in seconds. */
   readonly seconds: number;
-  /** How many seconds a call of those who behave may take. */
+  /** The longest that a regular call may take, in seconds. */
   readonly maxTime: number;
 }
 
-/** How often somebody vanishes, and how many may be about it at the same time. */
+/** How often a client vanishes, and how many may do so at the same time. */
 const VANISH_EVERY_MS = 250;
 const AT_ONCE = 24;
 
-/** How many connections another peer loses when one dies: each of both had called the other. */
+/** Connections that a peer loses when another dies: a link has two, one from each side. */
 const LOST_OF_PEER = 2;
 
-/** How often each of those who behave calls, or says something. */
+/** How often regular clients call, and peers send messages. */
 const CALL_EVERY_MS = 20;
-const CALL_ANEW_EVERY_MS = 1_000;
+const RECONNECT_EVERY_MS = 1_000;
 const SAY_EVERY_MS = 250;
 
-/** How often it is looked at how things are; and every how many times it is told. */
-const LOOK_EVERY_MS = 1_000;
-const LOOKS_OF_ROW = 10;
+/** How often the processes are sampled, and how many samples make a row of the table. */
+const SAMPLE_EVERY_MS = 1_000;
+const SAMPLES_PER_ROW = 10;
 
-/** How long it may take until all is as it was, once nobody vanishes any more. */
+/** How long processes may take to recover when clients no longer vanish. */
 const SETTLE_MS = 60_000;
 const SETTLE_CHECK_MS = 200;
 
-/** Heaps grow to the size that the load wants: by so many calls, and in that share of the time. */
+/** Heaps grow to the size that the load needs, during these calls and this share of the time. */
 const WARM_UP = { calls: 20_000, atOnce: 500, share: 0.2 };
 
-/** What heaps may go up and down by. */
+/** How much the size of a heap may vary. */
 const SWING_MB = 100;
 
 /**
- * What may be left of a connection. The runtime never frees an HTTP/2 session that has ended, and
- * with it what was on it, which is little where a client has closed it; `memory.ts` has how much.
+ * The memory that a connection may leave behind. The runtime never frees a closed HTTP/2 session and
+ * its streams; there are few streams where the client closed it. `memory.ts` measures how much.
  */
 const LEFT_KB = { closed: 25, lost: 100, lostTls: 150 };
 
-/** What may be complained of, besides nothing: who was wrong about TLS. */
-const COMPLAINT = /TLS|--tls|^$/;
+/** What processes may print on stderr: nothing, or that a client was wrong about TLS. */
+const EXPECTED_WARNING = /TLS|--tls|^$/;
 
-/** How busy a process without work may be, and over how long that is measured. */
+/** The CPU time that an idle process may use, and how long it is measured. */
 const IDLE = { percent: 5, ms: 5_000 };
 
-/** Soaks, and tells a report of it. */
+/** Runs the soak test, and reports what went wrong. */
 export async function soak(report: Report, { seconds, maxTime }: SoakOptions): Promise<void> {
   await using stage = await openStage();
   const { survivors, talkers } = stage;
   const calls = new Calls();
   await warmUp(stage, calls);
-  const acts = await actsOn(stage, report);
+  const acts = actsOn(stage, report);
   const before = survivors.map(descriptors);
   const over = AbortSignal.timeout(seconds * 1_000);
   await Promise.all([
     callSteadily(stage, maxTime, calls, over),
     ...talkers.map((talker) => talk(talker, over)),
     vanish(acts, over),
-    look(stage, calls, report, over),
+    sample(stage, calls, report, over),
   ]);
-  await sayLast(talkers, report);
+  await sendLast(talkers, report);
   judgeActs(acts, report);
   judgeCalls(calls, report);
   judgeTalk(talkers, report);
-  judgeComplaints(survivors, report);
+  judgeWarnings(survivors, report);
   const dead = survivors.filter((survivor) => !isAlive(survivor));
   for (const { host: { name } } of dead) report.expect(`processes that ended: ${name}`, 1, 0);
   if (dead.length > 0) return;
@@ -108,41 +103,41 @@ export async function soak(report: Report, { seconds, maxTime }: SoakOptions): P
   await judgeRest(survivors, before, report);
 }
 
-// ---------------------------------------------------------------- who is there
+// ---------------------------------------------------------------- processes
 
-/** A process that is to live through all of it. */
+/** A process that must survive the whole test. */
 interface Survivor {
   readonly program: Program;
   readonly host: Host;
-  readonly looks: Look[];
+  readonly samples: Sample[];
 }
 
-/** How much memory a process had, and how many connections to it had ended. */
-interface Look {
+/** The memory of a process, and the number of connections to it that had ended. */
+interface Sample {
   readonly memoryMB: number;
   readonly closed: number;
   readonly lost: number;
 }
 
-/** Somebody who chats all the time. */
+/** A peer that keeps sending numbers. */
 interface Talker {
   readonly name: string;
   readonly peer: Immortal;
-  /** With whom. */
+  /** The names of the peers it chats with. */
   readonly others: readonly string[];
-  /** How many things there were to say. */
-  said: number;
+  /** How many messages it has sent. */
+  sent: number;
 }
 
-/** Everybody who is there all the time, and what they can be asked. */
+/** All processes of the test. */
 interface Stage extends AsyncDisposable {
   readonly greeter: Host;
   readonly names: Host;
-  /** Peers that strangers call: one without TLS, and one with it. */
+  /** Peers that strangers call: one without TLS, one with it. */
   readonly peers: readonly [plain: Host, secure: Host];
   readonly survivors: readonly Survivor[];
   readonly talkers: readonly Talker[];
-  /** Those of them that come and go, and to whom they are connected. */
+  /** The talkers that come and go, and the hosts they are connected to. */
   readonly mortals: readonly Talker[];
   readonly known: readonly Host[];
 }
@@ -151,7 +146,10 @@ const GREET = "/greet.v1.Greeter/Greet";
 const LIST = "/greet.v1.Names/List";
 const INTRODUCE = "/greet.v1.Chat/GetInfo";
 
-/** Two who stay, by name, and with them one for each way to come and go; and two by port, over TLS. */
+/**
+ * Starts everything: two peers that stay and find each other by name, with them one peer for each way
+ * to come and go, and two that know each other's port and use TLS.
+ */
 async function openStage(): Promise<Stage> {
   await using stack = new AsyncDisposableStack();
   const [greeterPort, alicePort, bobPort, carolPort, davePort] = freePorts(5);
@@ -161,7 +159,7 @@ async function openStage(): Promise<Stage> {
   await greet(greeterPort, "Bob", { wait: true });
 
   const talker = (name: string, others: string[], ...args: string[]): Talker => {
-    return { name, others, peer: stack.use(new Immortal(name, ...args)), said: 0 };
+    return { name, others, peer: stack.use(new Immortal(name, ...args)), sent: 0 };
   };
   const byName = (name: string, others: string[], ...port: string[]) =>
     talker(name, others, ...port, ...others, "--names", place);
@@ -199,10 +197,10 @@ async function openStage(): Promise<Stage> {
 }
 
 function survivor(program: Program, host: Host): Survivor {
-  return { program, host, looks: [] };
+  return { program, host, samples: [] };
 }
 
-/** A greeting server whose log, a line for each request, nobody keeps. */
+/** A greeting server whose log is discarded. */
 function greetServe(port: string, names: string): Program {
   const command = [...greetCommand(), "serve", port, "--as", "greeter", "--names", names];
   return new Program(["sh", "-c", 'exec "$@" >/dev/null', "sh", ...command]);
@@ -217,14 +215,14 @@ async function metAll({ peer: { now }, others }: Talker): Promise<void> {
   await now.program.out.waitFor(haveAll, () => `all of ${others}`, SETTLE_MS);
 }
 
-// ---------------------------------------------------------------- those who behave
+// ---------------------------------------------------------------- regular clients
 
-/** What became of calls. */
+/** The outcomes of calls. */
 class Calls {
   ok = 0;
   failed = 0;
   slowestMs = 0;
-  /** Why, and how often. */
+  /** Why calls failed, and how often. */
   readonly reasons = new Map<string, number>();
 
   async make(call: () => Promise<unknown>): Promise<void> {
@@ -241,7 +239,7 @@ class Calls {
   }
 }
 
-/** Greets on connections that last and on new ones, by port and by name, until it is over. */
+/** Greets on lasting connections and on new ones, by port and by name, until the time is up. */
 async function callSteadily(
   { greeter, names }: Stage,
   maxTime: number,
@@ -252,7 +250,7 @@ async function callSteadily(
   const known = { port: greeter.port, options: { maxTime, names: undefined } };
   const named = { port: "greeter", options: { maxTime, names: naming } };
   await Promise.all([known, named].flatMap(({ port, options }) => [
-    repeat(CALL_ANEW_EVERY_MS, over, () => {
+    repeat(RECONNECT_EVERY_MS, over, () => {
       greeter.closed++;
       return calls.make(() => greet(port, "Alice", options));
     }),
@@ -273,7 +271,7 @@ async function callOnOneConnection(
   await repeat(CALL_EVERY_MS, over, () => calls.make(() => client.greet("Bob")));
 }
 
-/** Lets the server's heap grow, which it would do anyway, before it is looked at. */
+/** Lets the server's heap grow to its size before it is sampled. */
 async function warmUp({ greeter }: Stage, calls: Calls): Promise<void> {
   using client = new GreeterClient({ target: parseTarget(greeter.port) });
   const call = () => calls.make(() => client.greet("Bob"));
@@ -282,14 +280,14 @@ async function warmUp({ greeter }: Stage, calls: Calls): Promise<void> {
   }
 }
 
-/** Says one number after the other, until it is over. */
+/** Sends one number after another, until the time is up. */
 async function talk(talker: Talker, over: AbortSignal): Promise<void> {
-  await repeat(SAY_EVERY_MS, over, () => sayNext(talker));
+  await repeat(SAY_EVERY_MS, over, () => sendNext(talker));
 }
 
-/** What is written to a process that is killed may or may not have been said. */
-async function sayNext(talker: Talker): Promise<void> {
-  await talker.peer.now.say(`${talker.said++}`).catch(() => {});
+/** Sends the next number. It may be lost if the process is being killed. */
+async function sendNext(talker: Talker): Promise<void> {
+  await talker.peer.now.say(`${talker.sent++}`).catch(() => {});
 }
 
 async function repeat(everyMs: number, over: AbortSignal, act: () => Promise<void>): Promise<void> {
@@ -299,21 +297,21 @@ async function repeat(everyMs: number, over: AbortSignal, act: () => Promise<voi
   }
 }
 
-// ---------------------------------------------------------------- those who vanish
+// ---------------------------------------------------------------- vanishing clients
 
-/** A way to vanish from somebody, and how it went. */
+/** One way to vanish from one host, and how it went. */
 interface Act {
   readonly way: string;
   readonly from: string;
   readonly perform: () => Promise<void>;
   times: number;
   isUnderWay: boolean;
-  /** What went wrong. */
+  /** Error messages. */
   readonly faults: string[];
 }
 
-/** Every way, from everybody from whom one can vanish that way. */
-async function actsOn(stage: Stage, report: Report): Promise<Act[]> {
+/** Every way to vanish, from every host it applies to. */
+function actsOn(stage: Stage, report: Report): Act[] {
   const { greeter, names, peers, known, mortals } = stage;
   const act = (way: string, from: string, perform: () => Promise<void>): Act => {
     return { way, from, perform, times: 0, isUnderWay: false, faults: [] };
@@ -322,10 +320,10 @@ async function actsOn(stage: Stage, report: Report): Promise<Act[]> {
     hosts.flatMap((host) =>
       Object.entries(ways).map(([what, way]) => act(what, host.name, () => way(host)))
     );
-  const withH2load = await hasH2load();
-  if (!withH2load) report.skip("being killed in the middle of many requests: needs h2load");
+  const withH2load = hasCommand("h2load");
+  if (!withH2load) report.skip("clients killed in the middle of many requests: needs h2load");
   return [
-    ...from([greeter, names, ...peers], FROM_ANYBODY),
+    ...from([greeter, names, ...peers], FROM_ANY_HOST),
     ...from([greeter], withH2load ? { ...FROM_GREETER, ...FROM_H2LOAD } : FROM_GREETER),
     ...from([names], FROM_NAMES),
     ...Object.entries(AS_PEER).map(([what, way], i) =>
@@ -337,7 +335,7 @@ async function actsOn(stage: Stage, report: Report): Promise<Act[]> {
   ];
 }
 
-/** Lets somebody vanish again and again, in turn, until it is over; then until all are gone. */
+/** Lets clients vanish in every way again and again, until the time is up and all are gone. */
 async function vanish(acts: readonly Act[], over: AbortSignal): Promise<void> {
   const random = randomNumbers(1);
   const underWay = new Set<Promise<void>>();
@@ -371,36 +369,36 @@ function shuffled<T>(all: readonly T[], random: () => number): T[] {
     .map(({ one }) => one);
 }
 
-// ---------------------------------------------------------------- how it goes
+// ---------------------------------------------------------------- samples
 
-/** Looks at all survivors now and then, and tells how it goes. */
-async function look(
+/** Samples all survivors periodically, and prints a row now and then. */
+async function sample(
   { survivors, talkers }: Stage,
   calls: Calls,
   report: Report,
   over: AbortSignal,
 ): Promise<void> {
-  const heads = ["answered", "failed", "heard", "serve, MB", "names, MB", "peers, MB", "files"];
+  const heads = ["answered", "failed", "received", "serve, MB", "names, MB", "peers, MB", "files"];
   const table = report.table("so far", heads);
   const start = performance.now();
-  let looks = 0;
-  await repeat(LOOK_EVERY_MS, over, async () => {
-    await Promise.all(survivors.map(lookAt));
-    if (++looks % LOOKS_OF_ROW > 0) return;
-    const [serve, names, ...peers] = survivors.map(({ looks }) => looks.at(-1)?.memoryMB ?? 0);
-    const heard = sum(talkers.map(({ peer }) => peer.all("message").length));
+  let count = 0;
+  await repeat(SAMPLE_EVERY_MS, over, async () => {
+    await Promise.all(survivors.map(sampleOne));
+    if (++count % SAMPLES_PER_ROW > 0) return;
+    const [serve, names, ...peers] = survivors.map(({ samples }) => samples.at(-1)?.memoryMB ?? 0);
+    const received = sum(talkers.map(({ peer }) => peer.all("message").length));
     const files = sum(survivors.map(descriptors));
     const seconds = Math.round((performance.now() - start) / 1_000);
-    table.row(`${seconds} s`, calls.ok, calls.failed, heard, serve, names, sum(peers), files);
+    table.row(`${seconds} s`, calls.ok, calls.failed, received, serve, names, sum(peers), files);
   });
 }
 
-async function lookAt({ program, host: { closed, lost }, looks }: Survivor): Promise<void> {
+async function sampleOne({ program, host: { closed, lost }, samples }: Survivor): Promise<void> {
   try {
     const { memoryMB } = await usage(program.pid);
-    looks.push({ memoryMB, closed, lost });
+    samples.push({ memoryMB, closed, lost });
   } catch {
-    // It has ended, which is judged in the end.
+    // It has exited, which is reported at the end.
   }
 }
 
@@ -413,68 +411,68 @@ function descriptors(survivor: Survivor): number {
   return [...Deno.readDirSync(`/proc/${survivor.program.pid}/fd`)].length;
 }
 
-// ---------------------------------------------------------------- how it was
+// ---------------------------------------------------------------- verdict
 
 function judgeActs(acts: readonly Act[], report: Report): void {
-  const table = report.table("how somebody vanished", ["times", "went wrong"]);
+  const table = report.table("clients that vanished", ["times", "errors"]);
   for (const [way, same] of Map.groupBy(acts, ({ way }) => way)) {
     const count = (of: (act: Act) => number) => sum(same.map(of));
     table.row(way, count(({ times }) => times), count(({ faults }) => faults.length));
   }
   for (const { way, from, faults } of acts) {
     for (const [fault, same] of Map.groupBy(faults, String)) {
-      report.expect(`who ${way}, from ${from}: ${fault}`, same.length, 0);
+      report.expect(`a client of ${from} that ${way}: ${fault}`, same.length, 0);
     }
   }
 }
 
 function judgeCalls({ ok, failed, slowestMs, reasons }: Calls, report: Report): void {
-  report.table("calls of those who behave", ["answered", "failed", "slowest, ms"])
+  report.table("regular calls", ["answered", "failed", "slowest, ms"])
     .row("greetings", ok, failed, slowestMs);
   for (const [reason, times] of reasons) report.expect(`calls that failed: ${reason}`, times, 0);
 }
 
-/** Everything that was said is to be heard once, in order, by everybody whom it was for. */
+/** Every message must have been received once and in order, by every peer it was for. */
 function judgeTalk(talkers: readonly Talker[], report: Report): void {
-  const table = report.table("messages", ["said", "lost", "twice", "out of order"]);
-  for (const [speaker, hearer] of pairs(talkers)) {
-    const said = speaker.peer.all("queued").map(({ body }) => Number(body));
-    const heard = hearer.peer.received().filter(({ from }) => from === speaker.name)
+  const table = report.table("messages", ["sent", "lost", "twice", "out of order"]);
+  for (const [sender, receiver] of pairs(talkers)) {
+    const sent = sender.peer.all("queued").map(({ body }) => Number(body));
+    const received = receiver.peer.received().filter(({ from }) => from === sender.name)
       .map(({ body }) => Number(body));
-    const different = new Set(heard);
+    const different = new Set(received);
     const faults = [
-      said.filter((number) => !different.has(number)).length,
-      heard.length - different.size,
-      heard.filter((number, i) => number < heard[i - 1]).length,
+      sent.filter((number) => !different.has(number)).length,
+      received.length - different.size,
+      received.filter((number, i) => number < received[i - 1]).length,
     ];
-    const way = `${speaker.name} to ${hearer.name}`;
-    table.row(way, said.length, ...faults);
+    const way = `${sender.name} to ${receiver.name}`;
+    table.row(way, sent.length, ...faults);
     report.expect(`messages from ${way} that were lost, twice or out of order`, sum(faults), 0);
   }
 }
 
-/** Who speaks, and who hears it. */
-function pairs(talkers: readonly Talker[]): [speaker: Talker, hearer: Talker][] {
-  return talkers.flatMap((speaker) =>
-    talkers.filter(({ name }) => speaker.others.includes(name))
-      .map((hearer): [Talker, Talker] => [speaker, hearer])
+/** All pairs of a sender and one of its receivers. */
+function pairs(talkers: readonly Talker[]): [sender: Talker, receiver: Talker][] {
+  return talkers.flatMap((sender) =>
+    talkers.filter(({ name }) => sender.others.includes(name))
+      .map((receiver): [Talker, Talker] => [sender, receiver])
   );
 }
 
-/** Says a last thing, and waits until everybody has heard it. */
-async function sayLast(talkers: readonly Talker[], report: Report): Promise<void> {
-  await Promise.all(talkers.map(sayNext));
-  const hearing = pairs(talkers).map(([{ name, said }, { peer: { now } }]) => {
-    const isLast = ({ from, body }: ChatEvent) => from === name && body === `${said - 1}`;
+/** Sends a last message from every talker, and waits until all have received it. */
+async function sendLast(talkers: readonly Talker[], report: Report): Promise<void> {
+  await Promise.all(talkers.map(sendNext));
+  const arrivals = pairs(talkers).map(([{ name, sent }, { peer: { now } }]) => {
+    const isLast = ({ from, body }: ChatEvent) => from === name && body === `${sent - 1}`;
     const find = () => now.all("message").findLast(isLast);
-    return now.program.out.waitFor(find, () => `the last of ${name}`, SETTLE_MS);
+    return now.program.out.waitFor(find, () => `the last message from ${name}`, SETTLE_MS);
   });
-  const outcomes = await Promise.allSettled(hearing);
-  const unheard = outcomes.filter(({ status }) => status === "rejected");
-  report.expect("last words that were not heard", unheard.length, 0);
+  const outcomes = await Promise.allSettled(arrivals);
+  const missing = outcomes.filter(({ status }) => status === "rejected");
+  report.expect("last messages not received", missing.length, 0);
 }
 
-/** Whoever vanished holds no name any more, and everybody else does. */
+/** No vanished client may hold a name any more, and every process that stayed must hold its own. */
 async function judgeNames({ names, mortals }: Stage, report: Report): Promise<void> {
   await using naming = openNames(names.port);
   const expected = ["Alice", "Bob", "greeter", ...mortals.map(({ name }) => name)].sort().join();
@@ -483,55 +481,55 @@ async function judgeNames({ names, mortals }: Stage, report: Report): Promise<vo
     held = (await naming.list()).map(({ name }) => name).sort().join();
     return held === expected;
   });
-  if (held !== expected) report.expect(`names that are held: ${held}, not ${expected}`, 1, 0);
+  if (held !== expected) report.expect(`names held: ${held}, not ${expected}`, 1, 0);
 }
 
-/** Whatever is told on stderr is told to people, who should have no reason to look. */
-function judgeComplaints(survivors: readonly Survivor[], report: Report): void {
+/** Clients that vanish are no reason to bother anyone, so stderr must be empty. */
+function judgeWarnings(survivors: readonly Survivor[], report: Report): void {
   for (const { host: { name }, program: { err } } of survivors) {
-    const complaints = err.text.split("\n").filter((line) => !COMPLAINT.test(line));
-    for (const line of complaints) report.expect(`complaints of ${name}: ${line}`, 1, 0);
+    const warnings = err.text.split("\n").filter((line) => !EXPECTED_WARNING.test(line));
+    for (const line of warnings) report.expect(`warnings of ${name}: ${line}`, 1, 0);
   }
 }
 
-/** Memory, descriptors and work: what is left, when nobody is there any more. */
+/** Checks the memory, descriptors and work that are left when all clients are gone. */
 async function judgeRest(
   survivors: readonly Survivor[],
   before: readonly number[],
   report: Report,
 ): Promise<void> {
-  const kept = () => survivors.map((one, i) => Math.max(0, descriptors(one) - before[i]));
-  await settled(() => sum(kept()) === 0);
+  const leaked = () => survivors.map((one, i) => Math.max(0, descriptors(one) - before[i]));
+  await settled(() => sum(leaked()) === 0);
   let busy: number[] = [];
   await settled(async () => {
     busy = await busyPercents(survivors);
     return busy.every((percent) => percent < IDLE.percent);
   });
-  const heads = ["MB early", "MB late", "closed", "lost", "files kept", "% CPU"];
+  const heads = ["MB early", "MB late", "closed", "lost", "files leaked", "% CPU"];
   const table = report.table("what is left", heads);
-  for (const [i, { host, looks }] of survivors.entries()) {
-    const { early, late } = thirds(looks);
+  for (const [i, { host, samples }] of survivors.entries()) {
+    const { early, late } = thirds(samples);
     const [closed, lost] = [late.closed - early.closed, late.lost - early.lost];
-    table.row(host.name, early.memoryMB, late.memoryMB, closed, lost, kept()[i], busy[i]);
+    table.row(host.name, early.memoryMB, late.memoryMB, closed, lost, leaked()[i], busy[i]);
     const allowedMB = SWING_MB + leftMB(host, closed, lost);
     const excessMB = Math.max(0, Math.round(late.memoryMB - early.memoryMB - allowedMB));
-    report.expect(`MB that ${host.name} grew by beyond what connections leave`, excessMB, 0);
-    report.expect(`descriptors that ${host.name} kept`, kept()[i], 0);
+    report.expect(`MB that ${host.name} grew beyond what connections leave`, excessMB, 0);
+    report.expect(`descriptors that ${host.name} leaked`, leaked()[i], 0);
     const excessPercent = busy[i] < IDLE.percent ? 0 : Math.round(busy[i]);
-    report.expect(`% CPU of ${host.name} with nothing to do`, excessPercent, 0);
+    report.expect(`% CPU of ${host.name} while idle`, excessPercent, 0);
   }
 }
 
-/** What connections may leave. */
+/** The memory that ended connections may leave behind, in MB. */
 function leftMB({ isSecure }: Host, closed: number, lost: number): number {
   const lostKB = isSecure ? LEFT_KB.lostTls : LEFT_KB.lost;
   return (closed * LEFT_KB.closed + lost * lostKB) / 1_000;
 }
 
-/** Waits until something is so, or should have been. */
-async function settled(isSo: () => boolean | Promise<boolean>): Promise<void> {
+/** Waits until a condition holds, for a limited time. */
+async function settled(holds: () => boolean | Promise<boolean>): Promise<void> {
   const until = performance.now() + SETTLE_MS;
-  while (!await isSo() && performance.now() < until) await pause(SETTLE_CHECK_MS);
+  while (!await holds() && performance.now() < until) await pause(SETTLE_CHECK_MS);
 }
 
 async function busyPercents(survivors: readonly Survivor[]): Promise<number[]> {
@@ -542,15 +540,15 @@ async function busyPercents(survivors: readonly Survivor[]): Promise<number[]> {
   return (await spent()).map((ms, i) => Math.max(0, ms - before[i]) / IDLE.ms * 100);
 }
 
-/** How things were, on average, in the first third of the time and in the last. */
-function thirds(looks: readonly Look[]): { early: Look; late: Look } {
-  const warm = looks.slice(Math.floor(looks.length * WARM_UP.share));
+/** The averages over the first and the last third of the time, after the warm-up. */
+function thirds(samples: readonly Sample[]): { early: Sample; late: Sample } {
+  const warm = samples.slice(Math.floor(samples.length * WARM_UP.share));
   const third = Math.ceil(warm.length / 3);
   return { early: average(warm.slice(0, third)), late: average(warm.slice(-third)) };
 }
 
-function average(looks: readonly Look[]): Look {
-  const mean = (of: keyof Look) => sum(looks.map((look) => look[of])) / looks.length;
+function average(samples: readonly Sample[]): Sample {
+  const mean = (of: keyof Sample) => sum(samples.map((one) => one[of])) / samples.length;
   return { memoryMB: mean("memoryMB"), closed: mean("closed"), lost: mean("lost") };
 }
 
@@ -560,8 +558,8 @@ function sum(numbers: readonly number[]): number {
 
 const RESULT = join(ROOT, "bench", "soak.json");
 
-/** What was asked for. */
-function asked(args: string[]): { seconds: number; file: string } {
+/** Parses the command line: the duration, and the file for the results. */
+function parse(args: string[]): { seconds: number; file: string } {
   const { values } = parseArgs({
     args,
     options: {
@@ -571,21 +569,21 @@ function asked(args: string[]): { seconds: number; file: string } {
     },
   });
   const seconds = Number(values.seconds ?? 60 * Number(values.minutes));
-  if (!(seconds > 0)) throw new Error("A soak takes some time: --minutes N or --seconds N.");
+  if (!(seconds > 0)) throw new Error("the duration must be positive: --minutes N or --seconds N");
   return { seconds, file: values.json };
 }
 
 async function main(args: string[]): Promise<number> {
-  let wanted: ReturnType<typeof asked>;
+  let options: ReturnType<typeof parse>;
   try {
-    wanted = asked(args);
+    options = parse(args);
   } catch (error) {
     console.error((error as Error).message);
     return 2;
   }
   const report = await Report.open();
-  await soak(report, { seconds: wanted.seconds, maxTime: 2 });
-  return await report.close(wanted.file);
+  await soak(report, { seconds: options.seconds, maxTime: 2 });
+  return await report.close(options.file);
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));

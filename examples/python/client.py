@@ -1,4 +1,4 @@
-"""Greets a server, once for each name: python3 client.py 55550 Bob Alice"""
+"""A greeting client: `python3 client.py 55550 Bob Alice` greets a server from one thread per name."""
 
 import sys
 import threading
@@ -10,7 +10,7 @@ import greeting_pb2_grpc
 
 
 def say(line, file=sys.stdout):
-    """Prints in one piece: threads that print a line and its end separately mix them up."""
+    """Prints a line in one piece, because threads would mix up lines and line ends."""
     print(line + "\n", end="", flush=True, file=file)
 
 

@@ -1,4 +1,4 @@
-"""A chat peer: python3 peer.py Alice 55555 55556 chats with the peer on port 55556"""
+"""A chat peer: `python3 peer.py Alice 55555 55556` listens on 55555 and chats with the peer on 55556."""
 
 import datetime
 import sys
@@ -12,7 +12,7 @@ import chat_pb2
 import chat_pb2_grpc
 
 name, port, other_port = sys.argv[1:]
-other = None  # the other peer's name, once we know it
+other = None  # the other peer's name, once it is known
 met = threading.Event()
 
 
@@ -33,7 +33,7 @@ def message(body):
     return written
 
 
-# Listen first, call second: whichever peer comes last finds the other one listening.
+# Listen before calling: then the peer that starts last always finds the other one listening.
 server = grpc.server(futures.ThreadPoolExecutor(max_workers=10))
 chat_pb2_grpc.add_ChatServicer_to_server(Chat(), server)
 server.add_insecure_port(f"127.0.0.1:{port}")

@@ -1,4 +1,4 @@
-"""A greeting server: python3 server.py 55550 (0 takes a free port)"""
+"""A greeting server: `python3 server.py 55550`, or 0 for any free port."""
 
 import signal
 import sys
@@ -14,7 +14,7 @@ class Greeter(greeting_pb2_grpc.GreeterServicer):
     def Greet(self, request, context):
         if not request.name:
             context.abort(grpc.StatusCode.INVALID_ARGUMENT, "the name is empty")
-        # In one piece: threads that print a line and its end separately mix them up.
+        # In one piece, because threads would mix up lines and line ends.
         print(f"[Server] Received request from user named {request.name!r}\n", end="", flush=True)
         return greeting_pb2.ServerResponse(greeting=f"Hello, {request.name}.")
 

@@ -1,11 +1,11 @@
-/** Clients that vanish in every way: nobody else notices, and nothing is left of them. */
+/** A short run of the soak test. */
 import assert from "node:assert/strict";
 import { Report } from "../../bench/measure.ts";
 import { soak } from "../../bench/soak/soak.ts";
 
 Deno.test({
   name:
-    "half a minute of clients that vanish: no call fails, no message is lost, nothing is left " +
+    "while clients vanish for half a minute, no call fails, no message is lost, and nothing leaks " +
     "(needs Linux)",
   ignore: Deno.build.os !== "linux",
   async fn() {

@@ -3,16 +3,11 @@ import { Ajv2020 } from "ajv/dist/2020.js";
 import assert from "node:assert/strict";
 import process from "node:process";
 import schema from "../../docs/json.schema.json" with { type: "json" };
-import {
-  Bot,
-  type ChatEvent,
-  freePorts,
-  greetCommand,
-  Program,
-  ROOT,
-  run,
-  temporaryHome,
-} from "../support/program.ts";
+import { Bot, type ChatEvent } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Program, ROOT, run } from "../support/program.ts";
+import { hasCommand } from "../support/tools.ts";
 
 const validate = new Ajv2020({ strict: true, allErrors: true }).compile(schema);
 
@@ -243,8 +238,7 @@ Deno.test("bad lines are answered and do no harm; plain lines and objects are se
   assert.equal(await alice.program.code(), 0);
 });
 
-const hasJq = await new Deno.Command("jq", { args: ["--version"] }).output()
-  .then(({ success }) => success, () => false);
+const hasJq = hasCommand("jq") && hasCommand("setsid");
 
 Deno.test({
   name: "the bot in the documentation answers (needs a shell and jq)",

@@ -1,6 +1,7 @@
 /** A chat in a real terminal: tmux types and reads the screen. */
 import assert from "node:assert/strict";
-import { Bot, freePorts } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
 import { greetIn, Terminal, terminalTest, unbroken, untimed } from "../support/terminal.ts";
 
 terminalTest("two screens show the transcript of a chat, to the letter", async () => {

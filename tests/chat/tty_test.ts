@@ -1,6 +1,9 @@
 /** However a chat ends, it restores the terminal; and chats without a full terminal. */
 import assert from "node:assert/strict";
-import { Bot, freePorts, PATIENCE_MS, ROOT, run } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { ROOT, run } from "../support/program.ts";
+import { PATIENCE_MS } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 
 /** A shell command that runs the program and writes its process id to a file. */

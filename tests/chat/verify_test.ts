@@ -1,6 +1,8 @@
 /** Identities in a chat: announcements, warnings and /verify. */
 import assert from "node:assert/strict";
-import { freePorts, Program, run, temporaryHome } from "../support/program.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program, run } from "../support/program.ts";
 
 const FIRST_CONTACT = (name: string) =>
   new RegExp(

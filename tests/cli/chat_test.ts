@@ -1,15 +1,9 @@
 /** Chats as processes with piped input and output. */
 import assert from "node:assert/strict";
 import { Peer } from "../../mod.ts";
-import {
-  freePorts,
-  greetCommand,
-  inTime,
-  Printed,
-  Program,
-  ROOT,
-  run,
-} from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Printed, Program, ROOT, run } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 import { dial } from "../../src/rpc/client.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";

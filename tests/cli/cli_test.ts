@@ -1,6 +1,8 @@
 /** The output and exit codes of the commands. */
 import assert from "node:assert/strict";
-import { freePorts, greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
+import { hasCommand, isLinux, works } from "../support/tools.ts";
 
 Deno.test("a server and two clients print exactly the expected transcript", async () => {
   await using greeter = await serving();
@@ -174,9 +176,8 @@ Deno.test("an address of another machine cannot be listened on, exit 1", async (
   assert.match(err, /^greet: error: 192\.0\.2\.1 is not an address of this machine\n/);
 });
 
-const canDropPrivileges = Deno.build.os === "linux" &&
-  await new Deno.Command("setpriv", { args: ["--bounding-set=-net_bind_service", "true"] })
-    .output().then(({ success }) => success, () => false);
+const canDropPrivileges = isLinux &&
+  await works("setpriv", "--bounding-set=-net_bind_service", "true");
 
 Deno.test({
   name: "a privileged port is reported with a hint, exit 1 (needs Linux, root and setpriv)",
@@ -293,7 +294,7 @@ Deno.test("help and version go to stdout with exit 0; a missing command is a usa
 
 Deno.test({
   name: "a reader who goes away ends the server quietly (needs a POSIX shell)",
-  ignore: Deno.build.os === "windows",
+  ignore: !hasCommand("sh") || !hasCommand("head"),
   async fn() {
     const [port] = freePorts();
     const command = greetCommand().map((part) => `'${part}'`).join(" ");

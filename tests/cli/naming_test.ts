@@ -2,15 +2,12 @@
 import assert from "node:assert/strict";
 import { greet, openNames, Peer, serveGreeter, serveNames } from "../../mod.ts";
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
-import {
-  Bot,
-  freePorts,
-  Immortal,
-  inTime,
-  Program,
-  run,
-  temporaryHome,
-} from "../support/program.ts";
+import { pause } from "../../src/base/timing.ts";
+import { Bot, Immortal } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program, run } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A naming server as a process, and the environment that makes others use it. */
 async function naming(port = "0") {
@@ -336,6 +333,8 @@ Deno.test("a registered server that cannot be reached is an error, or is waited 
   await assert.rejects(greet("greeter", "Bob", { names }), { code: "UNAVAILABLE" });
   await using _greeter = await serveGreeter({ port: Number(port) });
   assert.equal(await waiting, "Hello, Bob.");
+  // grpc-js keeps the timer of a back-off, of at most 250 ms, when its channel is closed.
+  await pause(300);
 });
 
 Deno.test("greetings by name leave no watches behind on the naming server", async () => {

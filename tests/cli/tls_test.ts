@@ -6,7 +6,10 @@ import { greet, serveGreeter } from "../../mod.ts";
 import { readKeyPair, readPem } from "../../src/net/certificates.ts";
 import { isLoopback } from "../../src/net/address.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
-import { Bot, freePorts, inTime, Program, run } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program, run } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 function tlsTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `${name} (needs openssl)`, ignore: !hasOpenssl, fn });

@@ -1,7 +1,7 @@
-"""Uses a naming server as somebody else's program would: with what grpc_tools makes of names.proto.
+"""A client of a naming server, written with nothing but the code that grpc_tools generates.
 
-Given a port, it registers, is refused, looks up, lists and watches, and prints
-what it was told. Given `hold PORT NAME ADDRESS`, it holds a name until it is killed.
+Given a port, it claims names, looks them up, lists and watches them, and prints the answers. Given
+`hold PORT NAME ADDRESS`, it holds a name until it is killed.
 """
 
 import queue
@@ -21,7 +21,7 @@ def connect(port):
 
 
 def hold(names, name, address, **more):
-    """Claims a name. The call is to be cancelled to give it back."""
+    """Claims a name. Cancelling the returned call releases it."""
     call = names.Register(pb.Claim(name=name, address=address, **more))
     assert next(call).since_ms > 0
     return call
@@ -34,8 +34,8 @@ def refused(call):
         return error.code().name
 
 
-def told(watch):
-    """What a watch is told, one line at a time."""
+def follow(watch):
+    """Returns a function that gives the next change of a watch, as a line of text."""
     answers = queue.Queue()
 
     def read():
@@ -58,26 +58,26 @@ def main(port):
     names = connect(port)
     bob = hold(names, "Bob", "127.0.0.1:1")
     watch = names.Watch(pb.WatchRequest())
-    hear = told(watch)
-    print(hear())
+    next_line = follow(watch)
+    print(next_line())
     print("second claim:", refused(lambda: next(connect(port).Register(pb.Claim(name="Bob", address="a:1")))))
     print("bad name:", refused(lambda: next(names.Register(pb.Claim(name="a/b", address="a:1")))))
     print("nobody:", refused(lambda: names.Lookup(pb.LookupRequest(name="Carol"), timeout=TIMEOUT_S)))
     first = hold(names, "service", "127.0.0.1:2", shared=True)
-    hold_second = hold(names, "service", "[::1]:3", shared=True, holder="secret")
-    print(hear(), hear(), sep="\n")
+    second = hold(names, "service", "[::1]:3", shared=True, holder="secret")
+    print(next_line(), next_line(), sep="\n")
     found = names.Lookup(pb.LookupRequest(name="service"), timeout=TIMEOUT_S)
     print("found:", *(entry.address for entry in found.entries))
     moved = hold(names, "service", "[::1]:4", shared=True, holder="secret")
-    print(hear(), hear(), sep="\n")
-    print("the earlier call:", refused(lambda: next(hold_second)))
+    print(next_line(), next_line(), sep="\n")
+    print("the earlier call:", refused(lambda: next(second)))
     bob.cancel()
-    print(hear())
+    print(next_line())
     print("list:", *(entry.name for entry in names.List(pb.ListRequest(), timeout=TIMEOUT_S).entries))
     first.cancel()
-    print(hear())
+    print(next_line())
     moved.cancel()
-    print(hear())
+    print(next_line())
 
 
 if sys.argv[1] == "hold":

@@ -3,29 +3,14 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openNames, serveNames } from "../../mod.ts";
 import { hasOpenssl } from "../support/certificates.ts";
-import {
-  Bot,
-  freePorts,
-  inTime,
-  Program,
-  ROOT,
-  run,
-  serving,
-  temporaryHome,
-} from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program, ROOT, run, serving } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
+import { findPython } from "../support/tools.ts";
 
-/** A Python that has grpcio, if there is one: Debian's, where another one comes first. */
-async function findPython(): Promise<string | undefined> {
-  for (const python of ["python3", "/usr/bin/python3", "python"]) {
-    const { success } = await new Deno.Command(python, {
-      args: ["-c", "import grpc, grpc_tools.protoc"],
-      stderr: "null",
-    }).output().catch(() => ({ success: false }));
-    if (success) return python;
-  }
-}
-
-const python = await findPython();
+const python = await findPython("grpc", "grpc_tools.protoc");
 
 /** Where the modules made from `proto/` are, while the tests run. */
 let modules: string;

@@ -1,7 +1,7 @@
-"""Calls a server of which it knows nothing but the port, like grpcurl: by reflection.
+"""Calls a server by reflection, like grpcurl, knowing nothing but its port.
 
-Given a port, and, where it is not greeting, a service, a method and the name to call it with.
-Debian's protobuf checks the descriptors that it gets as strictly as Go's does.
+Given a port and, unless the service is Greeter, a service, a method and a name to call it with.
+Debian's protobuf checks descriptors as strictly as Go's.
 """
 
 import sys

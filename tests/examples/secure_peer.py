@@ -1,7 +1,7 @@
-"""Chats over TLS with somebody whose certificate it has, as somebody else's program would.
+"""A chat peer over TLS that has the other peer's certificate.
 
-Given `chat NAME PORT OTHER_PORT KEY CERT OTHER_CERT`, it is a peer, says its lines of input, and
-prints every call that it gets. Given `say SENDER PORT KEY CERT OTHER_CERT BODY`, it only calls.
+Given `chat NAME PORT OTHER_PORT KEY CERT OTHER_CERT`, it sends its input line by line, and prints every
+call that it receives. Given `say SENDER PORT KEY CERT OTHER_CERT BODY`, it sends one message.
 """
 
 import sys
@@ -22,7 +22,7 @@ def read(file):
 
 
 def connect(port, key, cert, other_cert):
-    """Calls nobody but the owner of the other certificate, and shows that we own ours."""
+    """Opens a channel that trusts only the other certificate, and presents our own."""
     credentials = grpc.ssl_channel_credentials(read(other_cert), read(key), read(cert))
     options = [
         ("grpc.ssl_target_name_override", "peer.greet.invalid"),
@@ -32,7 +32,7 @@ def connect(port, key, cert, other_cert):
 
 
 def say(stub, sender, body):
-    """Prints what became of it."""
+    """Sends a message, and prints the outcome."""
     message = chat_pb2.ChatMessage(sender=sender, body=body, id=str(uuid.uuid4()))
     message.timestamp.GetCurrentTime()
     try:
@@ -47,7 +47,7 @@ class Chat(chat_pb2_grpc.ChatServicer):
         self.name = name
 
     def GetInfo(self, request, context):
-        # The handshake has found whose certificate it is, whatever its owner says.
+        # From the certificate that the handshake has verified, not from what the caller says.
         (caller,) = context.auth_context()["x509_common_name"]
         print(f"asked by {caller.decode()}", flush=True)
         return chat_pb2.ChatMessage(sender=self.name)
@@ -66,7 +66,7 @@ def chat(name, port, other_port, key, cert, other_cert):
         require_client_auth=True,
     )
     server.add_secure_port(f"127.0.0.1:{port}", credentials)
-    # Listen first, call second: whichever peer comes last finds the other one listening.
+    # Listen before calling: then the peer that starts last always finds the other one listening.
     server.start()
     print("listening", flush=True)
     stub = connect(other_port, key, cert, other_cert)
@@ -77,8 +77,8 @@ def chat(name, port, other_port, key, cert, other_cert):
     server.stop(grace=TIMEOUT_S).wait()
 
 
-what, *arguments = sys.argv[1:]
-if what == "chat":
+command, *arguments = sys.argv[1:]
+if command == "chat":
     chat(*arguments)
 else:
     sender, port, key, cert, other_cert, body = arguments

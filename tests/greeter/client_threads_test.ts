@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { greetAll, type Outcome, serveGreeter } from "../../mod.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** Counts the Workers that are started until it is disposed of. */
 function countWorkers(): { started: number } & Disposable {

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import net from "node:net";
 import { greet } from "../../mod.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
-import { inTime, run, serving } from "../support/program.ts";
+import { run, serving } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 const isLinux = Deno.build.os === "linux";
 

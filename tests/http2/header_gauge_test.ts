@@ -4,7 +4,8 @@ import { HeaderGauge } from "../../src/http2/header_gauge.ts";
 import { HpackGauge } from "../../src/http2/hpack_gauge.ts";
 import { ORDINARY_HEADER_BYTES, STREAM_OVERHEAD_BYTES } from "../../src/http2/open_streams.ts";
 import { type Below, frame, integer, RandomBlocks, text } from "./header_blocks.ts";
-import { randomNumbers } from "../support/program.ts";
+import { randomNumbers } from "../support/random.ts";
+import { findPython } from "../support/tools.ts";
 
 const DATA = 0, HEADERS = 1, PUSH_PROMISE = 5, PING = 6, CONTINUATION = 9;
 const END_HEADERS = 4, PADDED = 8, PRIORITY = 32;
@@ -79,16 +80,7 @@ function measure(block: readonly number[]): number | undefined {
   return isAcceptable && gauge.isBetweenFields ? gauge.bytes : undefined;
 }
 
-/** A Python with the package hpack, if any: Debian's may not be the first in PATH. */
-async function findPython(): Promise<string | undefined> {
-  for (const python of ["python3", "/usr/bin/python3"]) {
-    const { success } = await new Deno.Command(python, { args: ["-c", "import hpack"] })
-      .output().catch(() => ({ success: false }));
-    if (success) return python;
-  }
-}
-
-const python = await findPython();
+const python = await findPython("hpack");
 
 Deno.test({
   name: "blocks that Python encodes are never underestimated (needs Python with hpack)",

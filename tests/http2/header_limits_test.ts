@@ -7,7 +7,9 @@ import { greet, GreetError, newIdentity, serveGreeter, serveNames } from "../../
 import { Pulse } from "../../src/base/timing.ts";
 import { HeaderLimits } from "../../src/http2/header_limits.ts";
 import { frame, text } from "./header_blocks.ts";
-import { Bot, freePorts, inTime } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 
 const HEADERS = 1, SETTINGS = 4, PING = 6;
 const END_HEADERS = 4, ACK = 1;

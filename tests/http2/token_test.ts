@@ -1,8 +1,8 @@
 /** The limits on headers admit tokens of 16 kB, whatever client sends them. */
 import assert from "node:assert/strict";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
-import { has } from "../support/etcd.ts";
 import { Program, ROOT, serving } from "../support/program.ts";
+import { findPython, GO_PATH, hasCommand, hasGoPackage, works } from "../support/tools.ts";
 
 /** A token of 16 kB that no encoding shortens much. */
 const TOKEN = crypto.getRandomValues(new Uint8Array(16_384)).toBase64().slice(0, 16_384);
@@ -10,31 +10,14 @@ const TOKEN = crypto.getRandomValues(new Uint8Array(16_384)).toBase64().slice(0,
 /** Returns the command of a client, without its arguments; may build it in a folder. */
 type Client = (folder: string) => string[] | Promise<string[]>;
 
-/** The first command that succeeds, without its arguments. */
-async function findWorking(...commands: [command: string, ...args: string[]][]) {
-  for (const [command, ...args] of commands) {
-    const { success } = await new Deno.Command(command, { args }).output()
-      .catch(() => ({ success: false }));
-    if (success) return command;
-  }
-}
-
-const python = await findWorking(
-  ["python3", "-c", "import grpc"],
-  ["/usr/bin/python3", "-c", "import grpc"],
-);
-const ruby = await findWorking(["ruby", "-e", 'require "grpc"']);
-const GO_PATH = "/usr/share/gocode";
-const hasGo = has("go") && await hasFolder(`${GO_PATH}/src/google.golang.org/grpc`);
-
-function hasFolder(path: string): Promise<boolean> {
-  return Deno.stat(path).then(() => true, () => false);
-}
+const python = await findPython("grpc");
+const hasRuby = await works("ruby", "-e", 'require "grpc"');
+const hasCurl = hasCommand("curl") && hasCommand("sh");
 
 async function buildGo(folder: string): Promise<string[]> {
   const { success, stderr } = await new Deno.Command("go", {
-    args: ["build", "-o", `${folder}/client`, `${ROOT}/tests/http2/token_client.go`],
-    env: { GO111MODULE: "off", GOPATH: GO_PATH },
+    args: ["build", "-o", `${folder}/client`, `${ROOT}tests/http2/token_client.go`],
+    env: { GO111MODULE: "off", GOCACHE: `${folder}/cache`, GOPATH: GO_PATH },
   }).output();
   assert(success, new TextDecoder().decode(stderr));
   return [`${folder}/client`];
@@ -42,10 +25,10 @@ async function buildGo(folder: string): Promise<string[]> {
 
 const clients: [what: string, isAvailable: boolean, client: Client][] = [
   ["Python with grpcio", python !== undefined, () => [python!, "tests/http2/token_client.py"]],
-  ["Ruby with grpc", ruby !== undefined, () => [ruby!, "tests/http2/token_client.rb"]],
-  ["Go with grpc", hasGo, buildGo],
-  ["node", has("node"), () => ["node", "tests/http2/token_client.mjs"]],
-  ["curl and sh", has("curl") && has("sh"), () => ["sh", "tests/http2/token_client.sh"]],
+  ["Ruby with grpc", hasRuby, () => ["ruby", "tests/http2/token_client.rb"]],
+  ["Go with grpc", hasGoPackage("google.golang.org/grpc"), buildGo],
+  ["node", hasCommand("node"), () => ["node", "tests/http2/token_client.mjs"]],
+  ["curl and sh", hasCurl, () => ["sh", "tests/http2/token_client.sh"]],
 ];
 
 for (const [what, isAvailable, client] of clients) {

@@ -12,15 +12,10 @@ import {
   spokenCode,
 } from "../../src/identity/identity.ts";
 import { hasOpenssl } from "../support/certificates.ts";
-import {
-  Bot,
-  freePorts,
-  greetCommand,
-  homeTest,
-  Program,
-  run,
-  temporaryHome,
-} from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { homeTest, temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Program, run } from "../support/program.ts";
 
 const hasModes = Deno.build.os !== "windows";
 

@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { GreetError } from "../../src/base/errors.ts";
 import { type KnownPeer, KnownPeers } from "../../src/identity/known_peers.ts";
-import { homeTest, Program } from "../support/program.ts";
+import { homeTest } from "../support/home.ts";
+import { Program } from "../support/program.ts";
 
 /** Makes a fingerprint from a number and the letter of a writer. */
 function key(number: number, writer = "A"): string {

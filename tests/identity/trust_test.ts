@@ -5,7 +5,8 @@ import { Pulse } from "../../src/base/timing.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { lookalikeOf } from "../../src/identity/lookalikes.ts";
 import { Trust, type TrustEvent, type TrustOptions } from "../../src/identity/trust.ts";
-import { homeTest, inTime } from "../support/program.ts";
+import { homeTest } from "../support/home.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** Makes a fingerprint from a number. */
 function key(number: number): string {

@@ -6,8 +6,11 @@ import { parseEtcdPlace } from "../../src/naming/service_url.ts";
 import type { Holders } from "../../src/naming/names.ts";
 import type { WatchUpdate } from "../../src/naming/naming_service.ts";
 import { pause, Pulse } from "../../src/base/timing.ts";
-import { EtcdCluster, etcdTest, exists, has } from "../support/etcd.ts";
-import { inTime, Program } from "../support/program.ts";
+import { hasOpenssl } from "../support/certificates.ts";
+import { EtcdCluster, etcdTest } from "../support/etcd.ts";
+import { Program, ROOT } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
+import { GO_PATH, hasGoPackage } from "../support/tools.ts";
 
 const BOB = { name: "Bob", address: "127.0.0.1:55555" };
 
@@ -137,14 +140,13 @@ etcdTest("keys that are put and deleted in any order leave the last holder", asy
   }
 });
 
-const GO_PATH = "/usr/share/gocode";
-const hasGoClient = has("go") && exists(`${GO_PATH}/src/go.etcd.io/etcd/clientv3/naming/endpoints`);
+const hasGoClient = hasGoPackage("go.etcd.io/etcd/clientv3/naming/endpoints");
 
 etcdTest("Go's resolver and this client find each other's servers", async () => {
   await using cluster = await EtcdCluster.start();
   const folder = await Deno.makeTempDir({ prefix: "greet-go-" });
   await using _removed = { [Symbol.asyncDispose]: () => Deno.remove(folder, { recursive: true }) };
-  const source = new URL("./etcd_resolver.go", import.meta.url).pathname;
+  const source = `${import.meta.dirname}/etcd_resolver.go`;
   await output("go", ["build", "-o", `${folder}/resolver`, source], {
     GO111MODULE: "off",
     GOPATH: GO_PATH,
@@ -189,7 +191,7 @@ etcdTest("the name of a killed holder is free when the lease has ended", async (
     Deno.execPath(),
     "run",
     "--allow-all",
-    new URL("../support/names_process.ts", import.meta.url).pathname,
+    `${ROOT}tests/support/names_process.ts`,
     "hold",
     cluster.place(),
     BOB.name,
@@ -492,5 +494,5 @@ etcdTest(
       await rejected(other, { trusted }, /certificate is for another host/);
     }
   },
-  { what: "etcd and openssl", isThere: has("openssl") },
+  { what: "etcd and openssl", isThere: hasOpenssl },
 );

@@ -24,7 +24,8 @@ import {
   type WireClaim,
 } from "../../src/rpc/services.ts";
 import { ClientView, key } from "../support/client_view.ts";
-import { inTime, Program } from "../support/program.ts";
+import { Program } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 const CALL = { timeoutMs: 10_000 };
 

@@ -16,7 +16,8 @@ import {
   type WireEntry,
 } from "../../src/rpc/services.ts";
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
-import { inTime, Program, run } from "../support/program.ts";
+import { Program, run } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A naming service that can be stopped and started again. */
 interface Service extends AsyncDisposable {

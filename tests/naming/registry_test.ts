@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { LIMITS, Registry } from "../../src/naming/registry.ts";
 import type { WireChange, WireChanges, WireEntry } from "../../src/rpc/services.ts";
 import { ClientView, key } from "../support/client_view.ts";
-import { inTime, randomNumbers } from "../support/program.ts";
+import { randomNumbers } from "../support/random.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** The number of random tests: GREET_TEST_SEEDS=100 deno test … */
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);

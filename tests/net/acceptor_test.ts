@@ -1,7 +1,9 @@
 /** Running out of file descriptors. */
 import assert from "node:assert/strict";
 import net from "node:net";
-import { freePorts, greetCommand, inTime, Program } from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Program } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** Starts `greet` with at most 200 file descriptors. */
 function startWithFewDescriptors(args: readonly string[]): Program {

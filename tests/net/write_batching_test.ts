@@ -4,7 +4,7 @@ import { once } from "node:events";
 import net from "node:net";
 import { setImmediate } from "node:timers";
 import { batchWrites } from "../../src/net/write_batching.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** The two ends of a connection; writes to the first are batched. */
 async function connection(): Promise<[net.Socket, net.Socket] & AsyncDisposable> {

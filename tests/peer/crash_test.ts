@@ -1,6 +1,8 @@
 /** A chat that is killed in a write, or runs out of memory, loses nothing that it acknowledged. */
 import assert from "node:assert/strict";
-import { freePorts, Immortal } from "../support/program.ts";
+import { Immortal } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { works } from "../support/tools.ts";
 
 /** More messages than it takes to reach any of the writes below. */
 const MOST = 200;
@@ -11,17 +13,13 @@ const MANY = 100;
 /** The exit code of a process killed by SIGKILL: 128 + 9. */
 const KILLED = 137;
 
-/** A wrapper that injects a fault into a system call. `-D` keeps the chat our own child. */
-function strace(call: string, fault: string): string[] {
+/** Makes the chat fail in one of its system calls. `-D` keeps the chat our own child. */
+function strace(call: string, fault: string): [string, ...string[]] {
   const quiet = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
   return ["strace", ...quiet, "-e", `inject=${call}:${fault}`, "--"];
 }
 
-const canTrace = await new Deno.Command("strace", {
-  args: [...strace("getppid", "signal=KILL").slice(1), "true"],
-  stdout: "null",
-  stderr: "null",
-}).output().then(({ success }) => success, () => false);
+const canTrace = await works(...strace("getppid", "signal=KILL"), "true");
 
 /** Asserts that Bob received all of Alice's messages once, in order. */
 function assertNothingLost(alice: Immortal, bob: Immortal): void {

@@ -6,19 +6,12 @@ import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
-import {
-  Bot,
-  freePorts,
-  greetCommand,
-  Immortal,
-  inTime,
-  Printed,
-  Program,
-  randomNumbers,
-  ROOT,
-  run,
-  temporaryHome,
-} from "../support/program.ts";
+import { Bot, Immortal } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Printed, Program, ROOT, run } from "../support/program.ts";
+import { randomNumbers } from "../support/random.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** How many rounds of random kills; more rounds find rarer faults. */
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);

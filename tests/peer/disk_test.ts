@@ -1,15 +1,16 @@
 /** A disk that is full or cannot be written: one clear line, and nothing is lost. */
 import assert from "node:assert/strict";
 import { journalFile } from "../../src/peer/journal.ts";
-import { Bot, freePorts, greetCommand, Program, run, temporaryHome } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Program, run } from "../support/program.ts";
+import { works } from "../support/tools.ts";
 
 /** Runs a command in a namespace in which any user may mount. */
-const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"];
+const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"] as const;
 
-const canMount = await new Deno.Command(UNSHARE[0], {
-  args: [...UNSHARE.slice(1), "mount", "-t", "tmpfs", "tmpfs", "/mnt"],
-  stderr: "null",
-}).output().then(({ success }) => success, () => false);
+const canMount = await works(...UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt");
 
 Deno.test({
   name:
@@ -97,20 +98,14 @@ Deno.test({
   },
 });
 
-/** Runs a command, and returns whether it succeeded. */
-async function succeeds(...[command, ...args]: string[]): Promise<boolean> {
-  const run = new Deno.Command(command, { args, stdout: "null", stderr: "null" });
-  return await run.output().then(({ success }) => success, () => false);
-}
-
 /** A small disk mounted at a folder; nothing if that is not allowed. */
 async function mountedDisk(folder: string): Promise<AsyncDisposable | undefined> {
   const image = await Deno.makeTempFile();
   await Deno.truncate(image, 4_000_000);
-  const isMounted = await succeeds("mkfs.ext4", "-q", image) &&
-    await succeeds("mount", "-o", "loop", image, folder);
+  const isMounted = await works("mkfs.ext4", "-q", image) &&
+    await works("mount", "-o", "loop", image, folder);
   const remove = async () => {
-    if (isMounted) await succeeds("umount", folder);
+    if (isMounted) await works("umount", folder);
     await Deno.remove(image);
   };
   if (isMounted) return { [Symbol.asyncDispose]: remove };
@@ -141,7 +136,7 @@ Deno.test({
       await alice.say("before");
       await bob.until("message");
       // The kernel does the same after an error, even if files are open for writing.
-      assert(await succeeds("mount", "-o", "remount,abort", GREET_HOME));
+      assert(await works("mount", "-o", "remount,abort", GREET_HOME));
       await bob.say("one", "two");
       await alice.until("error");
       await alice.say("ours");
@@ -188,7 +183,7 @@ Deno.test({
     const [a, b] = freePorts();
     await using home = temporaryHome();
     const fifo = `${home.env.GREET_HOME}.fifo`;
-    assert(await succeeds("mkfifo", fifo));
+    assert(await works("mkfifo", fifo));
     const script = `mount -t tmpfs -o nr_inodes=20 tmpfs "$GREET_HOME"
       (read fill; for i in $(seq 30); do : >"$GREET_HOME/filler-$i"; done 2>/dev/null
        echo filled >&2) <"$1" &

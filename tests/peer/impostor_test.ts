@@ -18,8 +18,11 @@ import { serve, type Server } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { CHAT, type ChatMessage } from "../../src/rpc/services.ts";
-import { has } from "../support/etcd.ts";
-import { freePorts, inTime, Program, temporaryHome } from "../support/program.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
+import { hasCommand } from "../support/tools.ts";
 import { WireTap } from "../support/wire_tap.ts";
 import { Witness } from "../support/witness.ts";
 
@@ -452,7 +455,7 @@ attack(
   },
 );
 
-const STOLEN = new URL("./stolen_certificate.go", import.meta.url).pathname;
+const STOLEN = `${import.meta.dirname}/stolen_certificate.go`;
 
 attack(
   "a certificate without its key is refused on either side (needs go)",
@@ -487,5 +490,5 @@ attack(
     assert(!alice.witness.seen.some(({ type }) => type === "met"));
     await Deno.remove(folder, { recursive: true });
   },
-  !has("go"),
+  !hasCommand("go"),
 );

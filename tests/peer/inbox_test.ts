@@ -4,7 +4,8 @@ import { Inbox } from "../../src/peer/inbox.ts";
 import { type Entry, Journal } from "../../src/peer/journal.ts";
 import type { Message } from "../../src/peer/messages.ts";
 import { pause } from "../../src/base/timing.ts";
-import { inTime, temporaryHome } from "../support/program.ts";
+import { temporaryHome } from "../support/home.ts";
+import { inTime } from "../support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
 

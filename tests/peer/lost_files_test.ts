@@ -5,10 +5,14 @@ import { Journal, journalFile } from "../../src/peer/journal.ts";
 import type { Message } from "../../src/peer/messages.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { openIdentity } from "../../src/identity/identity.ts";
-import { Bot, freePorts, homeTest, run, temporaryHome } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { homeTest, temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { run } from "../support/program.ts";
+import { hasCommand, isLinux } from "../support/tools.ts";
 
 const POSIX = { what: "POSIX", isThere: Deno.build.os !== "windows" };
-const LINUX = { what: "Linux", isThere: Deno.build.os === "linux" };
+const LINUX = { what: "Linux and mkfifo", isThere: isLinux && hasCommand("mkfifo") };
 const ROOT = { what: "root", isThere: POSIX.isThere && Deno.uid() === 0 };
 
 const GONE = {

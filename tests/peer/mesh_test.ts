@@ -1,13 +1,10 @@
 /** Chats of more than two peers, each linked to all others. */
 import assert from "node:assert/strict";
-import {
-  Bot,
-  freePorts,
-  Immortal,
-  Program,
-  randomNumbers,
-  temporaryHome,
-} from "../support/program.ts";
+import { Bot, Immortal } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program } from "../support/program.ts";
+import { randomNumbers } from "../support/random.ts";
 
 /** The arguments of each member of a full mesh. */
 function mesh(names: readonly string[]): string[][] {

@@ -1,7 +1,8 @@
 /** Chats between machines whose cables are pulled and tapped, simulated by network namespaces. */
 import assert from "node:assert/strict";
-import { has } from "../support/etcd.ts";
-import { greetCommand, PATIENCE_MS, Program } from "../support/program.ts";
+import { greetCommand, Program } from "../support/program.ts";
+import { PATIENCE_MS } from "../support/waiting.ts";
+import { hasCommand, works } from "../support/tools.ts";
 
 /**
  * Runs two chats in two namespaces, A and B, and obeys lines such as `A hello` (send it there), `cut`
@@ -33,21 +34,14 @@ exec 8>&- 9>&-
 wait
 `.replaceAll("$\\{", "${");
 
-const UNSHARE = ["unshare", "--map-root-user", "--mount", "--net", "--"];
+const UNSHARE = ["unshare", "--map-root-user", "--mount", "--net", "--"] as const;
 
-const hasNamespaces = await new Deno.Command(UNSHARE[0], {
-  args: [
-    ...UNSHARE.slice(1),
-    ...[
-      "sh",
-      "-c",
-      "mount -t tmpfs tmpfs /run && ip netns add A && ip netns add B && " +
-      "ip link add cable netns A type veth peer name cable netns B",
-    ],
-  ],
-  stdout: "null",
-  stderr: "null",
-}).output().then(({ success }) => success, () => false);
+const hasNamespaces = await works(
+  ...UNSHARE,
+  ...["sh", "-c"],
+  "mount -t tmpfs tmpfs /run && ip netns add A && ip netns add B && " +
+    "ip link add cable netns A type veth peer name cable netns B",
+);
 
 Deno.test({
   name:
@@ -228,7 +222,7 @@ async function timesSeen(machines: Program, word: string): Promise<number> {
   return Number(times);
 }
 
-const canSniff = hasNamespaces && has("python3");
+const canSniff = hasNamespaces && hasCommand("python3");
 
 Deno.test({
   name:

@@ -4,15 +4,11 @@ import { DatabaseSync } from "node:sqlite";
 import { Journal, journalFile } from "../../src/peer/journal.ts";
 import { type NewcomerEvent, Newcomers, type NewcomersOptions } from "../../src/peer/newcomers.ts";
 import { type Identity, KnownPeers, newIdentity, Peer, type PeerOptions } from "../../mod.ts";
-import {
-  Bot,
-  freePorts,
-  homeTest,
-  inTime,
-  Program,
-  run,
-  temporaryHome,
-} from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { homeTest, temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { Program, run } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 import { Witness } from "../support/witness.ts";
 

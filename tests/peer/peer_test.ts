@@ -8,7 +8,9 @@ import { implement } from "../../src/rpc/service.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { pause } from "../../src/base/timing.ts";
-import { freePorts, inTime, temporaryHome } from "../support/program.ts";
+import { temporaryHome } from "../support/home.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 import { Witness } from "../support/witness.ts";
 
 /** Alice and Bob, who have met, and their events. */

@@ -4,7 +4,7 @@ import { GreetError } from "../../src/base/errors.ts";
 import type { Presence } from "../../src/peer/presence.ts";
 import { Roster, type RosterEvent } from "../../src/peer/roster.ts";
 import { Pulse } from "../../src/base/timing.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 const AWAY: Presence = { state: "away", error: new GreetError("UNAVAILABLE", "gone") };
 const CONNECTING: Presence = { state: "connecting" };

@@ -5,7 +5,9 @@ import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { pause } from "../../src/base/timing.ts";
 import { CHAT } from "../../src/rpc/services.ts";
-import { Bot, freePorts, inTime } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A proxy in front of a port that delays everything by some milliseconds each way. */
 async function delayed(port: string, ms: number): Promise<{ port: string } & AsyncDisposable> {

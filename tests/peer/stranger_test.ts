@@ -5,7 +5,9 @@ import net from "node:net";
 import tls from "node:tls";
 import { Pulse } from "../../src/base/timing.ts";
 import { type Identity, newIdentity, serveGreeter, serveNames } from "../../mod.ts";
-import { Bot, freePorts, inTime } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 import { WireTap } from "../support/wire_tap.ts";
 
 /** The processes of Alice and Bob, who have met over TLS. */

@@ -11,7 +11,8 @@ import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { CHAT, type ChatMessage, GREETER } from "../../src/rpc/services.ts";
-import { freePorts, inTime } from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 import { WireTap } from "../support/wire_tap.ts";
 import { Witness } from "../support/witness.ts";
 

@@ -9,7 +9,9 @@ import { greet } from "../../mod.ts";
 import { dial } from "../../src/rpc/client.ts";
 import { GREETER } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
-import { freePorts, greetCommand, Program, run } from "../support/program.ts";
+import { freePorts } from "../support/ports.ts";
+import { greetCommand, Program, run } from "../support/program.ts";
+import { hasCommand, isPosix, outputOf } from "../support/tools.ts";
 
 const AFFECTED = "2.9.6";
 
@@ -17,22 +19,16 @@ const AFFECTED = "2.9.6";
 async function findDeno(): Promise<string | undefined> {
   if (Deno.env.get("GREET_BIN")) return undefined;
   if (Deno.version.deno === AFFECTED) return Deno.execPath();
-  const { success, stdout } = await new Deno.Command(
-    Deno.build.os === "windows" ? "npx.cmd" : "npx",
-    {
-      args: ["-y", `deno@${AFFECTED}`, "eval", "console.log(Deno.version.deno, Deno.execPath())"],
-      env: { NO_COLOR: "1" },
-      stderr: "null",
-    },
-  ).output().catch(() => ({ success: false, stdout: new Uint8Array() }));
-  const [, path] = /^2\.9\.6 (.+)\n/.exec(new TextDecoder().decode(stdout)) ?? [];
-  return success ? path : undefined;
+  const npx = isPosix ? "npx" : "npx.cmd";
+  const script = "console.log(`${Deno.version.deno} ${Deno.execPath()}`)";
+  const printed = await outputOf(npx, "-y", `deno@${AFFECTED}`, "eval", script);
+  const [, path] = /^2\.9\.6 (.+)\n/.exec(printed ?? "") ?? [];
+  return path;
 }
 
 const affected = await findDeno();
 
-const hasH2load = await new Deno.Command("h2load", { args: ["--version"] })
-  .output().then(({ success }) => success, () => false);
+const hasH2load = hasCommand("h2load");
 
 function greetAffected(...args: string[]): Program {
   return new Program([...greetCommand(affected), ...args]);

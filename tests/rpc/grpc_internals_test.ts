@@ -15,7 +15,7 @@ import {
   streamBehind,
   streamOf,
 } from "../../src/rpc/grpc_internals.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A call whose messages are bytes. */
 const ECHO = {

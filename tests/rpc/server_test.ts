@@ -14,7 +14,7 @@ import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { CHAT, GREETER } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** A greeting server whose answers wait until they are released. */
 async function slowServer() {
@@ -392,33 +392,3 @@ for (const [what, server, message] of OTHER_SERVERS) {
     },
   });
 }
-
-Deno.test("2,000 silent connections do not delay others, and are closed", async () => {
-  await using server = await serveGreeter();
-  let closed = 0;
-  const enough = Promise.withResolvers<void>();
-  const all = Promise.withResolvers<void>();
-  for (let i = 0; i < 2_000; i++) {
-    const silent = net.connect(server.port, "127.0.0.1").resume();
-    silent.on("error", () => {});
-    silent.on("close", () => {
-      closed++;
-      if (closed === 1_000) enough.resolve();
-      if (closed === 2_000) all.resolve();
-    });
-    // Half of them send an incomplete preface.
-    if (i % 2 === 0) silent.write("PRI *");
-  }
-  // At most 1,000 may stay, and those for 10 s.
-  await inTime(enough.promise, () => `1,000 closed, not ${closed}`, 8_000);
-  assert.equal(await inTime(greet(`${server.port}`, "Bob"), "an answer", 2_000), "Hello, Bob.");
-  await inTime(all.promise, () => `2,000 closed, not ${closed}`, 12_000);
-});
-
-Deno.test("a connection that has made a call may be idle for any time", async () => {
-  await using server = await serveGreeter();
-  using channel = dial(parseTarget(`${server.port}`));
-  await channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 5_000 });
-  const dropped = channel.dropped();
-  await assert.rejects(inTime(dropped, "the drop", 11_000), /not within/);
-});

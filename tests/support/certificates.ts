@@ -1,20 +1,20 @@
 /**
- * Certificates for tests, made by openssl: an authority, and those whom it vouches for.
+ * Makes certificates for tests with openssl: a certificate authority, and what it issues.
  *
  * @module
  */
-import { has } from "./etcd.ts";
+import { hasCommand } from "./tools.ts";
 
-/** Whether certificates can be made on this machine. */
-export const hasOpenssl = has("openssl");
+/** Whether openssl is installed, to make certificates with. */
+export const hasOpenssl = hasCommand("openssl");
 
-/** The files of a certificate and its key. */
+/** A certificate and its key, as PEM files. */
 export interface CertificateFiles {
   readonly cert: string;
   readonly key: string;
 }
 
-/** Who vouches for others. Disposing of it removes all files. */
+/** A certificate authority. Disposing of it removes all its files. */
 export class Authority implements AsyncDisposable {
   readonly folder = Deno.makeTempDirSync({ prefix: "greet-tls-" });
   readonly #name: string;
@@ -34,12 +34,17 @@ export class Authority implements AsyncDisposable {
     return authority;
   }
 
-  /** The authority's own certificate. */
+  /** The file of the authority's own certificate. */
   get cert(): string {
     return this.#files(this.#name).cert;
   }
 
-  /** A certificate for a name, and for this machine or other hosts; or one that ended yesterday. */
+  /**
+   * Issues a certificate.
+   *
+   * @param days how long it is valid; -1 for one that expired yesterday
+   * @param hosts the hosts it is for, as openssl writes them
+   */
   async issue(
     name: string,
     days: 1 | -1 = 1,

@@ -1,15 +1,16 @@
 /**
- * Real etcd, for tests: one node or a cluster, on ports of their own, with data that goes away.
- *
- * Nodes are killed, paused and started again one by one. Nothing here sleeps: a node is up when it
- * says that it serves.
+ * Real etcd for tests: one node or a cluster, with temporary data. Nodes can be killed, paused and
+ * restarted one by one; a node counts as up when it says that it serves clients.
  */
-import { inTime, Program } from "./program.ts";
+import { Program } from "./program.ts";
+import { inTime } from "./waiting.ts";
+import { freePorts } from "./ports.ts";
+import { hasCommand } from "./tools.ts";
 
-/** Whether this machine has etcd. */
-export const hasEtcd = has("etcd") && has("etcdctl");
+/** Whether etcd is installed. */
+export const hasEtcd = hasCommand("etcd") && hasCommand("etcdctl");
 
-/** A test that is skipped, by name, where there is no etcd, or something else is missing. */
+/** A test that is skipped without etcd, or without something else that it needs. */
 export function etcdTest(
   name: string,
   run: () => Promise<void>,
@@ -22,44 +23,10 @@ export function etcdTest(
   });
 }
 
-/** Whether there is such a command. */
-export function has(command: string): boolean {
-  const folders = Deno.env.get("PATH")?.split(":") ?? [];
-  return folders.some((folder) => exists(`${folder}/${command}`));
-}
-
-/** Whether there is such a file or folder. */
-export function exists(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Ports that nobody has, none of which is one that the system gives to outgoing connections: a node
- * that is started again must get the same.
- */
-function fixedPorts(count: number): number[] {
-  const ports = new Set<number>();
-  while (ports.size < count) {
-    const port = 10_000 + Math.floor(Math.random() * 20_000);
-    try {
-      Deno.listen({ hostname: "127.0.0.1", port }).close();
-      ports.add(port);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AddrInUse)) throw error;
-    }
-  }
-  return [...ports];
-}
-
-/** How to start a cluster. */
+/** Options of {@link EtcdCluster.start}. */
 export interface EtcdClusterOptions {
   nodes?: number;
-  /** Certificate and key (PEM files) for clients that speak TLS. */
+  /** The nodes' certificate and key (PEM files); without, clients use plaintext. */
   tls?: { cert: string; key: string };
 }
 
@@ -72,7 +39,7 @@ export class EtcdCluster implements AsyncDisposable {
   readonly #nodes: (Program | undefined)[];
 
   private constructor({ nodes = 1, tls }: EtcdClusterOptions) {
-    const ports = fixedPorts(2 * nodes);
+    const ports = freePorts(2 * nodes).map(Number);
     this.#clientPorts = ports.slice(0, nodes);
     this.#peerPorts = ports.slice(nodes);
     this.#tls = tls;
@@ -90,32 +57,32 @@ export class EtcdCluster implements AsyncDisposable {
     return cluster;
   }
 
-  /** How many nodes there are. */
+  /** The number of nodes. */
   get size(): number {
     return this.#nodes.length;
   }
 
-  /** The processes of the nodes that run. */
+  /** The process ids of the running nodes. */
   get pids(): number[] {
     return this.#nodes.flatMap((node) => node?.pid ?? []);
   }
 
-  /** `host:port` of a node, for clients. */
+  /** A node's address for clients, `host:port`. */
   endpoint(index: number): string {
     return `127.0.0.1:${this.#clientPorts[index]}`;
   }
 
-  /** The place to name, with the nodes in turn, beginning with one of them. */
+  /** The cluster's URL, which lists the nodes in order, starting with `first`. */
   place(first = 0, prefix = ""): string {
     const hosts = this.#nodes.map((_, index) => this.endpoint((first + index) % this.size));
     return `${this.#tls ? "etcds" : "etcd"}://${hosts.join(",")}${prefix && `/${prefix}`}`;
   }
 
-  /** Starts a node, with what it knew before; it is done when clients are served. */
+  /** Starts a node, with its data of earlier runs. Resolves when it serves clients. */
   async startNode(index: number): Promise<void> {
     const client = `http${this.#tls ? "s" : ""}://${this.endpoint(index)}`;
     const peers = this.#peerPorts.map((port) => `http://127.0.0.1:${port}`);
-    // Alone, a node need not wait for others before it elects itself.
+    // A single node has no others to wait for before it elects itself.
     const pace = this.size === 1 ? ["--heartbeat-interval=10", "--election-timeout=100"] : [];
     const node = new Program([
       "etcd",
@@ -135,14 +102,14 @@ export class EtcdCluster implements AsyncDisposable {
     await node.err.until(/serving client traffic/);
   }
 
-  /** Ends a node at once, as a power cut does. */
+  /** Kills a node, as a power cut would. */
   async kill(index: number): Promise<void> {
     const node = this.#nodes[index];
     this.#nodes[index] = undefined;
     await node?.[Symbol.asyncDispose]();
   }
 
-  /** Stops a node where it is; its connections stay. */
+  /** Suspends a node; its connections stay open. */
   pause(index: number): void {
     this.#nodes[index]?.kill("SIGSTOP");
   }
@@ -151,7 +118,7 @@ export class EtcdCluster implements AsyncDisposable {
     this.#nodes[index]?.kill("SIGCONT");
   }
 
-  /** Runs etcdctl on the node, or on all, that run. */
+  /** Runs etcdctl on all running nodes. */
   async etcdctl(...args: string[]): Promise<string> {
     const running = this.#nodes.flatMap((node, index) => node ? [this.endpoint(index)] : []);
     const { success, stdout, stderr } = await inTime(
@@ -165,14 +132,14 @@ export class EtcdCluster implements AsyncDisposable {
     return new TextDecoder().decode(stdout);
   }
 
-  /** Which node leads the others. */
+  /** The index of the leader. */
   async leader(): Promise<number> {
     const status: {
       Endpoint: string;
       Status: { leader: number; header: { member_id: number } };
     }[] = JSON.parse(await this.etcdctl("endpoint", "status", "-w", "json"));
     const leader = status.find(({ Status }) => Status.leader === Status.header.member_id);
-    if (leader === undefined) throw new Error("nobody leads");
+    if (leader === undefined) throw new Error("no leader");
     return this.#nodes.findIndex((_, index) => this.endpoint(index) === leader.Endpoint);
   }
 

@@ -1,5 +1,5 @@
 /**
- * Runs a server of the program until it listens, and says what it may still do.
+ * Runs one of the program's servers until it listens, and prints the permissions it still has.
  *
  * @module
  */

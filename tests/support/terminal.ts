@@ -1,18 +1,22 @@
-/** A real terminal for tests: tmux types, resizes and pastes, and reads the screen. */
-import { greetCommand, PATIENCE_MS, ROOT } from "./program.ts";
+/** A real terminal for tests: tmux types, pastes, resizes, and reads the screen. */
+import { pause } from "../../src/base/timing.ts";
+import { greetCommand, ROOT } from "./program.ts";
+import { PATIENCE_MS } from "./waiting.ts";
+import { works } from "./tools.ts";
 
-const hasTmux = await new Deno.Command("tmux", { args: ["-V"] })
-  .output().then(({ success }) => success, () => false);
+const hasTmux = await works("tmux", "-V");
 
-/** How a terminal begins. */
+/** How often tmux is asked: each time is a process, and tests share the processor. */
+const POLL_MS = 10;
+
+/** What a terminal starts with. */
 interface TerminalOptions {
   columns?: number;
   rows?: number;
-  /** The shell in it. */
   shell?: readonly string[];
 }
 
-/** A terminal with a shell in it. Disposing of it ends what runs there. */
+/** A terminal that runs a shell. Disposing of it ends everything that runs there. */
 export class Terminal implements AsyncDisposable {
   readonly #socket = `greet-${crypto.randomUUID()}`;
   readonly home = Deno.makeTempDirSync({ prefix: "greet-home-" });
@@ -35,17 +39,17 @@ export class Terminal implements AsyncDisposable {
     return terminal;
   }
 
-  /** Types keys by their names, such as Enter or C-c; what is none is typed as it is. */
+  /** Presses keys by name, such as Enter or C-c. Types anything that is not a key name. */
   async type(...keys: string[]): Promise<void> {
     await this.#tmux("send-keys", ...keys);
   }
 
-  /** Types text, none of which is the name of a key. */
+  /** Types text, without looking for key names in it. */
   async write(text: string): Promise<void> {
     await this.#tmux("send-keys", "-l", "--", text);
   }
 
-  /** Pastes, as a terminal does that was asked to mark what is pasted. */
+  /** Pastes text, with bracketed paste if the program asked for it. */
   async paste(text: string): Promise<void> {
     const file = await Deno.makeTempFile();
     await Deno.writeTextFile(file, text);
@@ -59,46 +63,47 @@ export class Terminal implements AsyncDisposable {
     await this.#tmux("resize-window", "-x", `${columns}`, "-y", `${rows}`);
   }
 
-  /** Runs a chat, or whatever it is, and tells how it ended. */
+  /** Runs `greet` on an empty screen, and prints its exit code. */
   async greet(...args: string[]): Promise<void> {
     await this.run(greetIn(args));
   }
 
-  /** Runs a line of shell on an empty screen, and tells how it ended. */
+  /** Runs a line of shell on an empty screen, and prints its exit code. */
   async run(line: string): Promise<void> {
     await this.clear();
     await this.type(`clear; ${line}; echo "exit $?"`, "Enter");
   }
 
-  /** Waits for the shell, and for an empty screen. */
+  /** Clears the screen. Resolves when only the prompt is left. */
   async clear(): Promise<void> {
     await this.type("clear", "Enter");
     await this.until((screen) => screen === "$");
   }
 
-  /** How the terminal is set, as `stty` tells. */
+  /** The terminal's settings, as `stty` prints them. */
   async settings(): Promise<string> {
-    await this.type(`clear; stty -a; echo "those"`, "Enter");
-    return await this.until(/\nthose\n\$$/);
+    await this.type(`clear; stty -a; echo "end"`, "Enter");
+    return await this.until(/\nend\n\$$/);
   }
 
-  /** From here on, what programs write to the terminal is kept: see {@link Terminal.recorded}. */
+  /** Starts recording what programs write to the terminal, for {@link Terminal.recorded}. */
   async record(): Promise<void> {
     await this.#tmux("pipe-pane", "-O", `cat > '${this.home}/recording'`);
   }
 
-  /** Waits until something was written to the terminal, and gives all of it. */
+  /** Waits until some text was written to the terminal. Returns the whole recording. */
   async recorded(text: string): Promise<string> {
     return await this.file("recording", text);
   }
 
-  /** Waits until something is in a file in the home directory, and gives all of it. */
+  /** Waits until a file in the home directory contains some text. Returns the whole file. */
   async file(name: string, text: string): Promise<string> {
     const deadline = Date.now() + PATIENCE_MS;
     for (;;) {
       const content = await Deno.readTextFile(`${this.home}/${name}`).catch(() => "");
       if (content.includes(text)) return content;
       if (Date.now() > deadline) throw new Error(`no ${text} in ${JSON.stringify(content)}`);
+      await pause(POLL_MS);
     }
   }
 
@@ -107,8 +112,8 @@ export class Terminal implements AsyncDisposable {
   }
 
   /**
-   * Waits until the screen shows something. tmux tells nobody, so it is asked; and twice, because it
-   * also shows a frame of which it has read only a part.
+   * Waits until the screen shows something. tmux sends no notifications, so it is polled; and the
+   * screen must be the same twice, because tmux also returns frames that it has read in part.
    */
   async until(text: string | RegExp | ((screen: string) => boolean)): Promise<string> {
     const deadline = Date.now() + PATIENCE_MS;
@@ -118,6 +123,7 @@ export class Terminal implements AsyncDisposable {
       if (isOn(screen, text) && screen === former) return screen;
       former = screen;
       if (Date.now() > deadline) throw new Error(`no ${text} on the screen:\n${screen}`);
+      await pause(POLL_MS);
     }
   }
 
@@ -130,7 +136,7 @@ export class Terminal implements AsyncDisposable {
     return new TextDecoder().decode(stdout);
   }
 
-  /** Ends the terminal and the shell in it. */
+  /** Closes the terminal and ends its shell. */
   async close(): Promise<void> {
     if (this.#isOpen) await this.#tmux("kill-server");
     this.#isOpen = false;
@@ -142,7 +148,7 @@ export class Terminal implements AsyncDisposable {
   }
 }
 
-/** A line of shell that runs the program. */
+/** A line of shell that runs `greet`. */
 export function greetIn(args: readonly string[]): string {
   return [...greetCommand(), ...args].map((part) => `'${part}'`).join(" ");
 }
@@ -152,17 +158,17 @@ function isOn(screen: string, text: string | RegExp | ((screen: string) => boole
   return text instanceof RegExp ? text.test(screen) : text(screen);
 }
 
-/** A test that is skipped where there is no tmux. */
+/** A test that is skipped without tmux. */
 export function terminalTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `${name} (needs tmux)`, ignore: !hasTmux, fn });
 }
 
-/** The rows of a screen, with rows put together again that belong to one line. */
+/** A screen with wrapped rows joined into one line again. */
 export function unbroken(screen: string): string {
   return screen.replaceAll(/\n {8}/g, "");
 }
 
-/** The rows of a screen, with another time of day. */
+/** The rows of a screen, with every time of day replaced by 17:24. */
 export function untimed(screen: string): string[] {
   return screen.replaceAll(/\[\d\d:\d\d\]/g, "[17:24]").split("\n").map((line) => line.trimEnd());
 }

@@ -1,15 +1,15 @@
 /**
- * Somebody on the way between two ends: a TCP proxy that keeps what passes.
+ * An eavesdropper: a TCP proxy that records everything that passes.
  *
  * @module
  */
 import net from "node:net";
 
-/** Listens on a port, passes everything on to another one and back. Disposing of it cuts both. */
+/** Forwards connections to another port and back. Disposing of it cuts all connections. */
 export class WireTap implements AsyncDisposable {
-  /** What callers have sent, a piece for each connection. */
+  /** The chunks that callers have sent, for each connection. */
   readonly sent: Uint8Array[][] = [];
-  /** All that passed, in both directions. */
+  /** All chunks, in both directions. */
   readonly passed: Uint8Array[] = [];
   readonly #sockets = new Set<net.Socket>();
   readonly #server: net.Server;
@@ -18,7 +18,10 @@ export class WireTap implements AsyncDisposable {
     this.#server = server;
   }
 
-  /** @param port where to listen, 0 for a free one */
+  /**
+   * @param port the port to listen on, 0 for any free one
+   * @param to the port to forward the next connection to
+   */
   static async open(port: number, to: () => number): Promise<WireTap> {
     const server = net.createServer();
     const tap = new WireTap(server);
@@ -34,21 +37,21 @@ export class WireTap implements AsyncDisposable {
     return (this.#server.address() as net.AddressInfo).port;
   }
 
-  /** Whether some text has passed as it is. */
+  /** Whether some text has passed unencrypted. */
   saw(text: string): boolean {
     return Buffer.concat(this.passed).includes(text);
   }
 
   #pass(caller: net.Socket, port: number): void {
-    const pieces: Uint8Array[] = [];
-    this.sent.push(pieces);
+    const chunks: Uint8Array[] = [];
+    this.sent.push(chunks);
     const callee = net.connect(port, "127.0.0.1");
     for (const [from, to] of [[caller, callee], [callee, caller]]) {
       this.#sockets.add(from);
-      from.on("data", (piece: Uint8Array) => {
-        this.passed.push(piece);
-        if (from === caller) pieces.push(piece);
-        to.write(piece);
+      from.on("data", (chunk: Uint8Array) => {
+        this.passed.push(chunk);
+        if (from === caller) chunks.push(chunk);
+        to.write(chunk);
       });
       from.on("close", () => to.destroy()).on("error", () => {});
     }

@@ -1,12 +1,13 @@
-/** Somebody who reads what happens to a peer. */
+/** Collects the events of a peer. */
 import type { Peer, PeerEvent } from "../../mod.ts";
-import { inTime } from "./program.ts";
+import { Pulse } from "../../src/base/timing.ts";
+import { inTime } from "./waiting.ts";
 
 /** Reads a peer's events as they come, and waits for particular ones. */
 export class Witness {
   readonly seen: PeerEvent[] = [];
   readonly done: Promise<void>;
-  #more = Promise.withResolvers<void>();
+  readonly #changed = new Pulse();
 
   constructor(peer: Peer) {
     this.done = this.#read(peer);
@@ -15,21 +16,21 @@ export class Witness {
   async #read(peer: Peer): Promise<void> {
     for await (const event of peer.events) {
       this.seen.push(event);
-      this.#more.resolve();
-      this.#more = Promise.withResolvers();
+      this.#changed.beat();
     }
   }
 
+  /** Waits for a number of events of one type. Returns all events of that type. */
   async until<Type extends PeerEvent["type"]>(
     type: Type,
     count = 1,
   ): Promise<Extract<PeerEvent, { type: Type }>[]> {
     const wait = async () => {
       for (;;) {
-        const more = this.#more.promise;
+        const changed = this.#changed.next;
         const found = this.seen.filter((event) => event.type === type);
         if (found.length >= count) return found as Extract<PeerEvent, { type: Type }>[];
-        await more;
+        await changed;
       }
     };
     return await inTime(wait(), () => `${count} × ${type} in ${JSON.stringify(this.seen)}`);

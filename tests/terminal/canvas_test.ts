@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { Canvas, EMPTY_FOOTER } from "../../src/terminal/canvas.ts";
 import { type Editor, type EditorContext, EMPTY, press } from "../../src/terminal/line_editor.ts";
 import { composeFooter, type PendingRow } from "../../src/terminal/layout.ts";
-import { randomNumbers } from "../support/program.ts";
+import { randomNumbers } from "../support/random.ts";
 
 const CONTEXT: EditorContext = { commands: [], names: () => [], earlier: () => [] };
 const PROMPT = [{ text: "Alice", look: 28 }, { text: "> ", look: "plain" }] as const;

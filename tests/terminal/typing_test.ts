@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { type EditorContext, EMPTY, press } from "../../src/terminal/line_editor.ts";
 import { KeyReader } from "../../src/terminal/keys.ts";
 import { composeFooter } from "../../src/terminal/layout.ts";
-import { Bot, freePorts, inTime, randomNumbers } from "../support/program.ts";
+import { Bot } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { randomNumbers } from "../support/random.ts";
+import { inTime } from "../support/waiting.ts";
 import { Terminal, terminalTest, unbroken } from "../support/terminal.ts";
 
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 2);
