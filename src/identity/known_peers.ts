@@ -91,6 +91,7 @@ export class KnownPeers {
   /**
    * The keys that are accepted for a name.
    *
+   * @param name the exact name
    * @returns their fingerprints; none if the name is unknown
    */
   keysOf(name: string): string[] {
@@ -100,6 +101,7 @@ export class KnownPeers {
   /**
    * The names under which a key is known.
    *
+   * @param fingerprint the fingerprint of the key: `SHA256:…`
    * @returns none if the key is unknown
    */
   namesOf(fingerprint: string): string[] {
@@ -110,6 +112,7 @@ export class KnownPeers {
    * Binds a name to a key, unless the name is already bound. If several processes bind the same
    * name at once, one of them wins.
    *
+   * @param peer the name and the fingerprint of its key
    * @returns whether the name was free
    * @throws {GreetError} `FAILED` if the file cannot be written; the name is then bound until the
    *   end of the process. `UNAVAILABLE` if another process has locked the file; the name is then
