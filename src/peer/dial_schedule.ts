@@ -88,7 +88,9 @@ export class DialSchedule {
   }
 
   async #gap(): Promise<void> {
-    await pause(MIN_GAP_MS - this.#elapsedMs);
+    // Without a pause at all where none is due: a dropped connection is dialled again at once.
+    const restMs = MIN_GAP_MS - this.#elapsedMs;
+    if (restMs > 0) await pause(restMs);
   }
 
   get #elapsedMs(): number {
