@@ -1,5 +1,5 @@
 /**
- * A watcher's view of a naming service, as the changes it received make it.
+ * What somebody knows of names who was told of them.
  *
  * @module
  */
@@ -7,10 +7,10 @@ import assert from "node:assert/strict";
 import { LIMITS } from "../../src/naming/registry.ts";
 import type { NameChange, NameChanges, NameEntry } from "../../src/rpc/services.ts";
 
-/** Identifies an entry. */
+/** What tells one entry from another. */
 export const key = ({ name, address }: NameEntry) => `${name} ${address}`;
 
-/** The entries that a watcher knows. Throws if the changes it receives contradict each other. */
+/** What a watcher knows after all that it was told; anything but a possible story throws. */
 export class Belief {
   readonly entries = new Map<string, NameEntry>();
   readonly #isOfAll: boolean;
@@ -22,16 +22,14 @@ export class Belief {
     this.#isOfAll = isOfAll;
   }
 
-  /** Applies the next changes. */
   fold({ state, more, revision, changes }: NameChanges): void {
-    assert(!(state && this.isMore), "a state begins inside another");
+    assert(!(state && this.isMore), "a state within a state");
     if (state) {
-      assert(revision >= this.revision, "the state is older than the one before");
+      assert(revision >= this.revision, "back to an earlier state");
       this.entries.clear();
       this.states++;
-    } else if (this.isMore) {
-      assert.equal(revision, this.revision, "the parts of a state differ in revision");
-    } else this.#follow(changes, revision);
+    } else if (this.isMore) assert.equal(revision, this.revision, "a state of two moments");
+    else this.#follow(changes, revision);
     for (const { kind, entry } of changes) {
       const isKnown = this.entries.has(key(entry!));
       assert.equal(isKnown, kind === "FREED", `${kind} ${key(entry!)}`);

@@ -1,25 +1,25 @@
 /**
- * A naming server or one of its clients, as a process that tests can suspend and kill.
+ * A naming server, or somebody who uses one, as a process that tests can stop and kill.
  *
- *     serve                       runs a naming server and prints its port
- *     hold PORT NAME ADDRESS      claims a name and prints the state of the claim
- *     watch PORT                  watches all names and prints the events as lines of JSON
+ *     serve                       serves names, and tells on which port
+ *     hold PORT NAME ADDRESS      holds a name, and tells how the claim stands
+ *     watch PORT                  watches all names, and tells what happens as lines of JSON
  *
- * Prints its memory, in MB, for every line of input. Ends when the input ends.
+ * Each line of input asks for how much memory it takes, in MB; it ends when the input does.
  */
 import { openNames, serveNames } from "../../mod.ts";
 
-const [role, port, name, address] = Deno.args;
+const [what, port, name, address] = Deno.args;
 await using stack = new AsyncDisposableStack();
 
-if (role === "serve") {
+if (what === "serve") {
   const server = stack.use(await serveNames({ port: 0 }));
   console.log(`listening on ${server.port}`);
 } else {
   const names = stack.use(openNames(port));
-  if (role === "hold") {
-    const print = ({ state }: { state: string }) => console.log(state);
-    print(stack.use(await names.register({ name, address }, print)).standing);
+  if (what === "hold") {
+    const tell = ({ state }: { state: string }) => console.log(state);
+    tell(stack.use(await names.register({ name, address }, tell)).standing);
   } else void watch(names);
 }
 
