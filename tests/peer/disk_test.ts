@@ -8,7 +8,7 @@ import { greetCommand, Program, run } from "../support/program.ts";
 import { works } from "../support/tools.ts";
 
 /** A namespace of our own, in which anybody may mount. */
-const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"] as const;
+const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"];
 
 const canMount = await works(...UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt");
 
