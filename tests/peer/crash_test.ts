@@ -14,7 +14,7 @@ const MANY = 100;
 const KILLED = 137;
 
 /** Makes the chat fail in one of its system calls. `-D` keeps the chat our own child. */
-function strace(call: string, fault: string): [string, ...string[]] {
+function strace(call: string, fault: string): string[] {
   const quiet = ["-D", "-f", "-qq", "-o", "/dev/null", "-e", `trace=${call}`];
   return ["strace", ...quiet, "-e", `inject=${call}:${fault}`, "--"];
 }

@@ -34,7 +34,7 @@ exec 8>&- 9>&-
 wait
 `.replaceAll("$\\{", "${");
 
-const UNSHARE = ["unshare", "--map-root-user", "--mount", "--net", "--"] as const;
+const UNSHARE = ["unshare", "--map-root-user", "--mount", "--net", "--"];
 
 const hasNamespaces = await works(
   ...UNSHARE,

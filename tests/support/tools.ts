@@ -43,7 +43,7 @@ export function hasGoPackage(name: string): boolean {
 }
 
 /** Runs a command to its end. Returns its output, or nothing if it is missing or fails. */
-export async function outputOf(command: string, ...args: string[]): Promise<string | undefined> {
+export async function outputOf(...[command, ...args]: string[]): Promise<string | undefined> {
   try {
     // Throws at once, not in the promise, when there is no such command.
     const run = new Deno.Command(command, { args, stdin: "null", stderr: "null" });
@@ -55,8 +55,8 @@ export async function outputOf(command: string, ...args: string[]): Promise<stri
 }
 
 /** Whether a command exists, may be run here, and succeeds. */
-export async function works(command: string, ...args: string[]): Promise<boolean> {
-  return await outputOf(command, ...args) !== undefined;
+export async function works(...command: string[]): Promise<boolean> {
+  return await outputOf(...command) !== undefined;
 }
 
 /** The Python that has some modules: Debian's, if another comes first in PATH and lacks them. */
