@@ -78,9 +78,12 @@ function escapeLines(slice: string): string {
   return showable(slice, "");
 }
 
-/** Measures without tables: no terminal gives a character more than two columns. */
+/**
+ * Measures without tables: no terminal gives a character more than two columns, or one below U+1100
+ * more than one.
+ */
 function* widest(line: string): Generator<Piece> {
-  for (const text of line) yield { text, columns: PLAIN_ASCII.test(text) ? 1 : 2 };
+  for (const text of line) yield { text, columns: text < "\u1100" ? 1 : 2 };
 }
 
 /** Breaks lines that arrive in slices. */
@@ -112,7 +115,7 @@ class LineWrapper {
     }
     const indent = CONTINUATION.slice(0, Math.max(1, width >> 2));
     let rows = "";
-    for (const { text, columns } of this.#measure(line)) {
+    for (const { text, columns } of this.#piecesOf(line, width - indent.length)) {
       const isFull = this.#used + columns > width && this.#used > indent.length;
       if (isFull || this.#length > MAX_ROW_LENGTH) {
         rows += "\n" + indent;
@@ -124,6 +127,14 @@ class LineWrapper {
       this.#length += text.length;
     }
     return rows;
+  }
+
+  /** Divides pieces that are wider than a row: the terminal would cut them off. */
+  *#piecesOf(line: string, width: number): Generator<Piece> {
+    for (const piece of this.#measure(line)) {
+      if (piece.columns <= width) yield piece;
+      else yield* widest(piece.text);
+    }
   }
 }
 
