@@ -429,11 +429,12 @@ export class Journal implements Disposable {
   /** Who has not got a message yet. */
   addressees(place: number): Addressee[] {
     return this.#all(
-      "SELECT target, recipient FROM delivery WHERE place = ? AND state = 'waiting'",
+      "SELECT target, recipient, fingerprint FROM delivery WHERE place = ? AND state = 'waiting'",
       place,
-    ).map(({ target, recipient }) => ({
+    ).map(({ target, recipient, fingerprint }) => ({
       target: String(target),
       name: recipient === null ? undefined : String(recipient),
+      fingerprint: fingerprint === null ? undefined : String(fingerprint),
     }));
   }
 
