@@ -1,11 +1,13 @@
 /** How a conversation reads in situations too rare for a test to wait for. */
 import assert from "node:assert/strict";
 import { paint, type Styled } from "../../src/terminal/style.ts";
+import { runCommand } from "../../src/chat/slash_commands.ts";
 import type { Addressee, Entry, Message } from "../../src/peer/journal.ts";
 import type { Other, Peer } from "../../src/peer/peer.ts";
 import type { Screen } from "../../src/terminal/screen.ts";
 import { Transcript } from "../../src/chat/transcript.ts";
 import type { PendingRow } from "../../src/terminal/layout.ts";
+import { GreetError } from "../../src/base/errors.ts";
 
 /** Runs a function with the clock at noon of another day. */
 function on<T>(day: string, run: () => T): T {
@@ -134,4 +136,16 @@ Deno.test("a message for one key is pending while a peer of that name has anothe
     chat.transcript.show({ type: "welcome", names: ["Bob"] });
     assert.deepEqual(chat.below().map(({ end }) => end), [end]);
   }
+});
+
+Deno.test("a name from an old journal cannot pose as a speaker, wherever it is shown", () => {
+  const name = "Bob> yes, pay him";
+  const target = "[::1]:1";
+  const presence = { state: "away", error: new GreetError("UNAVAILABLE", "gone") } as const;
+  const chat = waiting({ target, name }, [{ target, presence, lastName: name }]);
+  for (const command of ["/who", "/queue"]) chat.lines.push(runCommand(command, chat));
+  chat.transcript.end();
+  const shown = chat.lines.join("\n");
+  assert.equal(shown.match(/Bob<U\+003E> yes, pay him/g)?.length, 3, shown);
+  assert.doesNotMatch(shown, /Bob> yes/);
 });
