@@ -256,19 +256,21 @@ function stopSignal(): AbortController {
 /** How lines are broken for a terminal. */
 function fitTo(stream: typeof Deno.stdout) {
   if (!stream.isTerminal()) return undefined;
-  const columns = () => columnsOf(stream);
+  const columns = columnsOf(stream);
   return (line: string) => rendered(line, { columns });
 }
 
-function columnsOf(stream: typeof Deno.stdout): number | undefined {
-  if (!stream.isTerminal()) return undefined;
-  try {
-    // A terminal that does not know its size says that it has none.
-    return Deno.consoleSize().columns || undefined;
-  } catch {
-    // It is gone.
-    return undefined;
-  }
+function columnsOf(stream: typeof Deno.stdout): () => number | undefined {
+  if (!stream.isTerminal()) return () => undefined;
+  return () => {
+    try {
+      // A terminal that does not know its size says that it has none.
+      return Deno.consoleSize().columns || undefined;
+    } catch {
+      // It is gone.
+      return undefined;
+    }
+  };
 }
 
 /** Runs the program with the real world around it, and gives the exit code. */
@@ -287,7 +289,7 @@ async function runProgram(): Promise<number> {
     stdin: Deno.stdin.readable,
     stdinIsTerminal: Deno.stdin.isTerminal(),
     stdoutIsTerminal: Deno.stdout.isTerminal(),
-    columns: () => columnsOf(Deno.stdout),
+    columns: columnsOf(Deno.stdout),
     env: (name) => Deno.env.get(name),
     signal: stop.signal,
   };

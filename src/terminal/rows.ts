@@ -61,12 +61,17 @@ export function* rendered(
   { color = false, columns = () => undefined, measure = widest }: Rendering = {},
 ): Generator<string> {
   const wrapper = new LineWrapper(measure);
+  // Most lines are short, and many small pieces cost more than one.
+  let piece = "";
   for (const { text, look, escape = escapeLines } of spansOf(styled)) {
-    for (const slice of slicesOf(text)) {
-      yield paint([{ text: wrapper.wrap(escape(slice), columns()), look }], color);
+    for (const slice of text.length <= SLICE ? [text] : slicesOf(text)) {
+      piece += paint([{ text: wrapper.wrap(escape(slice), columns()), look }], color);
+      if (piece.length < SLICE) continue;
+      yield piece;
+      piece = "";
     }
   }
-  yield "\n";
+  yield piece + "\n";
 }
 
 /** Escapes a message body, indenting further lines so that none can pose as another message. */
