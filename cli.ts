@@ -238,19 +238,21 @@ function stopSignal(): AbortController {
 /** Wraps lines, if the stream is a terminal. */
 function wrapFor(stream: typeof Deno.stdout) {
   if (!stream.isTerminal()) return undefined;
-  const columns = () => columnsOf(stream);
+  const columns = columnsOf(stream);
   return (line: string) => rendered(line, { columns });
 }
 
-function columnsOf(stream: typeof Deno.stdout): number | undefined {
-  if (!stream.isTerminal()) return undefined;
-  try {
-    // A terminal that does not know its size reports 0.
-    return Deno.consoleSize().columns || undefined;
-  } catch {
-    // The terminal is gone.
-    return undefined;
-  }
+function columnsOf(stream: typeof Deno.stdout): () => number | undefined {
+  if (!stream.isTerminal()) return () => undefined;
+  return () => {
+    try {
+      // A terminal that does not know its size reports 0.
+      return Deno.consoleSize().columns || undefined;
+    } catch {
+      // The terminal is gone.
+      return undefined;
+    }
+  };
 }
 
 /** Runs the program on the process's own streams; returns the exit code. */
@@ -269,7 +271,7 @@ async function runProgram(): Promise<number> {
     stdin: Deno.stdin.readable,
     stdinIsTerminal: Deno.stdin.isTerminal(),
     stdoutIsTerminal: Deno.stdout.isTerminal(),
-    columns: () => columnsOf(Deno.stdout),
+    columns: columnsOf(Deno.stdout),
     env: (name) => Deno.env.get(name),
     signal: stop.signal,
   };

@@ -82,14 +82,44 @@ export function showable(text: string, continuation?: string): string {
     .join("\n" + continuation);
 }
 
+/** A part of a text: shown unchanged, or one character that is shown as something else. */
+export interface ShowablePart {
+  readonly text: string;
+  readonly shown: string;
+}
+
+/**
+ * Divides a line at each character that {@link showable} replaces.
+ *
+ * @param line untrusted text without line breaks
+ * @returns the parts in order; joined, `text` gives the line and `shown` what {@link showable} returns
+ */
+export function showableParts(line: string): ShowablePart[] {
+  if (!SUSPECT_TEXT.test(line)) return [{ text: line, shown: line }];
+  const parts: ShowablePart[] = [];
+  let from = 0;
+  for (const { 0: text, 1: harmless, index } of line.matchAll(suspects())) {
+    if (harmless !== undefined) continue;
+    const unchanged = line.slice(from, index);
+    if (unchanged !== "") parts.push({ text: unchanged, shown: unchanged });
+    parts.push({ text, shown: visible(text.codePointAt(0)!) });
+    from = index + text.length;
+  }
+  const rest = line.slice(from);
+  return rest === "" ? parts : [...parts, { text: rest, shown: rest }];
+}
+
 /** Replaces each suspicious character that is not part of a visible one. */
 function replaceSuspects(text: string, replace: (codePoint: number) => string): string {
   if (!SUSPECT_TEXT.test(text)) return text;
-  harmlessOrSuspect ??= new RegExp(`(${HARMLESS})|${SUSPECT}`, "gu");
   return text.replace(
-    harmlessOrSuspect,
+    suspects(),
     (match, harmless?: string) => harmless ?? replace(match.codePointAt(0)!),
   );
+}
+
+function suspects(): RegExp {
+  return harmlessOrSuspect ??= new RegExp(`(${HARMLESS})|${SUSPECT}`, "gu");
 }
 
 function visible(codePoint: number): string {

@@ -23,8 +23,12 @@ export function toJsonLine(event: PeerEvent): Span[] | undefined {
   return object && spansOf(object);
 }
 
+/** Up to this length, in UTF-16 code units, a body is escaped at once. */
+const SHORT_BODY = 1_024;
+
 /** Only the body of a message can be long, so only it is escaped in slices. */
 function spansOf(object: Record<string, unknown>): Span[] {
+  if (String(object.body ?? "").length <= SHORT_BODY) return [verbatim(toJson(object))];
   const members = Object.entries(object).filter(([, value]) => value !== undefined);
   return members.flatMap(([key, value], i) => [
     verbatim(`${i === 0 ? "{" : ","}${toJson(key)}:`),

@@ -10,7 +10,7 @@ import { GreetError } from "../base/errors.ts";
 import { spokenCode } from "../identity/identity.ts";
 import type { Waiting } from "../peer/journal.ts";
 import type { Other, Peer } from "../peer/peer.ts";
-import { showable } from "../base/text.ts";
+import { showable, showableName } from "../base/text.ts";
 import type { Transcript } from "./transcript.ts";
 import { queueLine } from "./wording.ts";
 
@@ -93,11 +93,13 @@ function whereabouts({ target, presence, lastName }: Other): string {
     case "here":
       return `${showable(presence.name)} is here, at ${target}.`;
     case "away": {
-      const subject = lastName === undefined ? "Not here yet" : `${showable(lastName)} is away`;
+      const subject = lastName === undefined ? "Not here yet" : `${showableName(lastName)} is away`;
       return `${subject}: ${showable(presence.error.message)}.`;
     }
     case "connecting":
-      return `Connecting to ${lastName === undefined ? "" : `${showable(lastName)} at `}${target}.`;
+      return `Connecting to ${
+        lastName === undefined ? "" : `${showableName(lastName)} at `
+      }${target}.`;
   }
 }
 

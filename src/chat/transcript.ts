@@ -276,13 +276,17 @@ export class Transcript {
     return waitingFor.every((addressee) => this.#isAway(addressee));
   }
 
-  #isAway({ name, target }: Addressee): boolean {
-    if (name !== undefined && this.#here.has(name)) return false;
-    return !this.#peer.others.some(({ target: at, presence }) =>
-      at === target &&
-      (presence.state === "connecting" ||
-        presence.state === "here" && presence.name === (name ?? presence.name))
-    );
+  /** A peer of the same name but another key does not get the message. */
+  #isAway({ name, fingerprint, target }: Addressee): boolean {
+    const { others } = this.#peer;
+    const there = others.find((other) => other.target === target)?.presence.state;
+    if (there === "connecting") return false;
+    if (name === undefined) return there !== "here";
+    const here = others.flatMap(({ presence }) => presence.state === "here" ? presence : []);
+    const namesake = here.find((peer) => peer.name === name);
+    // A link may drop for a moment: the peer is announced as gone only after that.
+    if (namesake === undefined) return !this.#here.has(name);
+    return fingerprint !== undefined && fingerprint !== namesake.fingerprint;
   }
 
   // ---------------------------------------------------------------- below the conversation

@@ -59,7 +59,7 @@ export function textOf(line: readonly Span[]): string {
 
 /** The mark of a message that some addressees have and others do not. */
 export function waitingForMark(addressees: readonly Addressee[]): string {
-  return ` (waiting for ${listOf(labelsOf(addressees))})`;
+  return ` (waiting for ${listOf(shownLabelsOf(addressees))})`;
 }
 
 /** Why a message will not be delivered, to one peer or to anyone. */
@@ -72,7 +72,7 @@ type FailedEvent = Extract<PeerEvent, { type: "failed" }>;
 
 /** A summary of undelivered messages. */
 export function keptText(queue: readonly Waiting[]): string {
-  const names = queue.flatMap(({ addressees }) => labelsOf(addressees));
+  const names = queue.flatMap(({ addressees }) => shownLabelsOf(addressees));
   const whom = listOf([...new Set(names)]);
   return queue.length === 1
     ? `1 message for ${whom} is kept and will be sent when you meet again.`
@@ -89,14 +89,16 @@ export function queueLine({ message, addressees }: Waiting, number: number): str
 /** The announcement of a peer whose key is remembered from now on. */
 export function firstContactText(event: Extract<TrustEvent, { type: "met" }>): string {
   const name = showable(event.name);
-  const also = event.aliases.length === 0 ? "" : ` (also the key of ${listOf(event.aliases)})`;
+  const also = event.aliases.length === 0
+    ? ""
+    : ` (also the key of ${listOf(event.aliases.map(showableName))})`;
   return `First contact with ${name}. From now on, only this key is accepted for ${name}: ` +
     `${event.fingerprint}${also}\nUse /verify to rule out someone in the middle.`;
 }
 
 /** The warning about a name that looks like another one. */
 export function lookalikeText({ name, like }: Extract<TrustEvent, { type: "lookalike" }>): string {
-  return `WARNING: ${showable(name)} is not ${showable(like)}. The names only look alike.`;
+  return `WARNING: ${showable(name)} is not ${showableName(like)}. The names only look alike.`;
 }
 
 /** The warning about a peer with the wrong key for its name, key by key. */
@@ -127,7 +129,7 @@ export function newcomerText(event: NewcomerEvent): string {
 function changeText(
   { name, fingerprint, target, previous }: NewcomerEvent,
 ): [change: string, formerAddressee: string] {
-  const [now, before] = [showable(name), showable(previous.name)];
+  const [now, before] = [showable(name), showableName(previous.name)];
   if (name !== previous.name) {
     return [`${now} is at ${target}, where you last met ${before}.`, before];
   }
@@ -156,6 +158,11 @@ export function listOf(names: readonly string[]): string {
 /** Addressees by name, or by target where nobody was ever met. */
 export function labelsOf(addressees: readonly Addressee[]): string[] {
   return addressees.map(({ name, target }) => name ?? target);
+}
+
+/** The same for a transcript; targets may have brackets, which names may not. */
+function shownLabelsOf(addressees: readonly Addressee[]): string[] {
+  return addressees.map(({ name, target }) => name === undefined ? target : showableName(name));
 }
 
 /** Hours and minutes in local time, preceded by the date if it is not that of `day`. */

@@ -395,11 +395,12 @@ export class Journal implements Disposable {
   /** The peers that a message has not been delivered to yet. */
   addressees(place: number): Addressee[] {
     return this.#database.all(
-      "SELECT target, recipient FROM delivery WHERE place = ? AND state = 'waiting'",
+      "SELECT target, recipient, fingerprint FROM delivery WHERE place = ? AND state = 'waiting'",
       place,
-    ).map(({ target, recipient }) => ({
+    ).map(({ target, recipient, fingerprint }) => ({
       target: String(target),
       name: recipient === null ? undefined : String(recipient),
+      fingerprint: fingerprint === null ? undefined : String(fingerprint),
     }));
   }
 

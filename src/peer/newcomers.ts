@@ -8,6 +8,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import type { Meeting, Person } from "./journal.ts";
+import { showableName } from "../base/text.ts";
 import { RateLimit } from "../base/timing.ts";
 
 /** A peer has answered at a target where another one, `previous`, was last met. */
@@ -101,7 +102,8 @@ export class Newcomers {
 
   /** The message does not name the newcomer, which could try one name after another. */
   #refuse(target: string, person: Person, previous: Person): GreetError {
-    const message = `${target}: not the peer that was last met there, ${previous.name}`;
+    const known = showableName(previous.name);
+    const message = `${target}: not the peer that was last met there, ${known}`;
     const hint = `to talk to another peer there, put its name in front: NAME@${target}`;
     const error = new GreetError("FAILED_PRECONDITION", message, { hint });
     if (this.#announcements.isDue(target)) {

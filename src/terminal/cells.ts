@@ -9,7 +9,7 @@
  */
 import stringWidth from "string-width";
 import type { Look } from "./style.ts";
-import { showable } from "../base/text.ts";
+import { showableParts } from "../base/text.ts";
 
 /** A piece of text that a terminal cannot divide. */
 export interface Cell {
@@ -30,6 +30,15 @@ const PLAIN_ASCII = /^[ -~]*$/;
 /** Text of certain width: terminals disagree on pictograms, narrow in older ones, and on sequences. */
 const CERTAIN = /^(?:[ -~]*|\P{Extended_Pictographic})$/u;
 
+/** Characters that older terminals show one by one, each two columns wide. */
+export const PICTOGRAM = /\p{Extended_Pictographic}|\p{Regional_Indicator}/u;
+
+/** Code points that terminals draw over the character before them. */
+const ZERO_WIDTH = /[\p{Mn}\p{Me}\u200C\u200D\u{E0020}-\u{E007F}]/u;
+
+/** Circled numbers of ambiguous width: wide in glibc, and so in many terminals. */
+const MAYBE_WIDE = /[\u3248-\u324F]/;
+
 /** A cache: measuring a cell takes far longer than looking it up. */
 const cache = new Map<string, Cell>();
 const MAX_CACHED = 10_000;
@@ -43,25 +52,38 @@ const MAX_CACHED_LENGTH = 32;
  */
 export function cellsOf(text: string, look: Look = "plain"): Cell[] {
   const cells = PLAIN_ASCII.test(text)
-    ? Array.from(text, cellOf)
-    : Array.from(GRAPHEMES.segment(text), ({ segment }) => cellOf(segment));
+    ? Array.from(text, (character) => cellOf(character))
+    : showableParts(text).flatMap((part) =>
+      part.text === part.shown
+        ? Array.from(GRAPHEMES.segment(part.text), ({ segment }) => cellOf(segment))
+        : cellOf(part.shown, part.text.length)
+    );
   return look === "plain" ? cells : cells.map((cell) => ({ ...cell, look }));
 }
 
-function cellOf(grapheme: string): Cell {
-  const cached = cache.get(grapheme);
+function cellOf(text: string, length = text.length): Cell {
+  const cached = cache.get(text);
   if (cached !== undefined) return cached;
-  const text = showable(grapheme);
   const cell: Cell = {
     text,
     look: "plain",
-    columns: stringWidth(text),
+    columns: PICTOGRAM.test(text) ? stringWidth(text) : widthOf(text),
     isWidthCertain: CERTAIN.test(text),
-    length: grapheme.length,
+    length,
   };
   if (cache.size >= MAX_CACHED) cache.clear();
-  if (grapheme.length <= MAX_CACHED_LENGTH) cache.set(grapheme, cell);
+  if (text.length <= MAX_CACHED_LENGTH) cache.set(text, cell);
   return cell;
+}
+
+/** Many terminals do not combine the letters of a grapheme, and give each its own columns. */
+function widthOf(text: string): number {
+  let sum = 0;
+  for (const character of text) {
+    if (ZERO_WIDTH.test(character)) continue;
+    sum += MAYBE_WIDE.test(character) ? 2 : Math.max(1, stringWidth(character));
+  }
+  return Math.max(sum, stringWidth(text));
 }
 
 /** The total width of cells, in columns. */

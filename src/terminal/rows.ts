@@ -61,12 +61,17 @@ export function* rendered(
   { color = false, columns = () => undefined, measure = widest }: Rendering = {},
 ): Generator<string> {
   const wrapper = new LineWrapper(measure);
+  // Most lines are short, and many small pieces cost more than one.
+  let piece = "";
   for (const { text, look, escape = escapeLines } of spansOf(styled)) {
-    for (const slice of slicesOf(text)) {
-      yield paint([{ text: wrapper.wrap(escape(slice), columns()), look }], color);
+    for (const slice of text.length <= SLICE ? [text] : slicesOf(text)) {
+      piece += paint([{ text: wrapper.wrap(escape(slice), columns()), look }], color);
+      if (piece.length < SLICE) continue;
+      yield piece;
+      piece = "";
     }
   }
-  yield "\n";
+  yield piece + "\n";
 }
 
 /** Escapes a message body, indenting further lines so that none can pose as another message. */
@@ -78,9 +83,12 @@ function escapeLines(slice: string): string {
   return showable(slice, "");
 }
 
-/** Measures without tables: no terminal gives a character more than two columns. */
+/**
+ * Measures without tables: no terminal gives a character more than two columns, or one below U+1100
+ * more than one.
+ */
 function* widest(line: string): Generator<Piece> {
-  for (const text of line) yield { text, columns: PLAIN_ASCII.test(text) ? 1 : 2 };
+  for (const text of line) yield { text, columns: text < "\u1100" ? 1 : 2 };
 }
 
 /** Breaks lines that arrive in slices. */
@@ -112,7 +120,7 @@ class LineWrapper {
     }
     const indent = CONTINUATION.slice(0, Math.max(1, width >> 2));
     let rows = "";
-    for (const { text, columns } of this.#measure(line)) {
+    for (const { text, columns } of this.#piecesOf(line, width - indent.length)) {
       const isFull = this.#used + columns > width && this.#used > indent.length;
       if (isFull || this.#length > MAX_ROW_LENGTH) {
         rows += "\n" + indent;
@@ -124,6 +132,14 @@ class LineWrapper {
       this.#length += text.length;
     }
     return rows;
+  }
+
+  /** Divides pieces that are wider than a row: the terminal would cut them off. */
+  *#piecesOf(line: string, width: number): Generator<Piece> {
+    for (const piece of this.#measure(line)) {
+      if (piece.columns <= width) yield piece;
+      else yield* widest(piece.text);
+    }
   }
 }
 

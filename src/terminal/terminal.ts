@@ -9,7 +9,7 @@
  */
 import { setImmediate } from "node:timers/promises";
 import { AUTOWRAP, Canvas, EMPTY_FOOTER, type Size } from "./canvas.ts";
-import { cellsOf } from "./cells.ts";
+import { cellsOf, PICTOGRAM } from "./cells.ts";
 import { ALARM, type Span, type Styled, withLook } from "./style.ts";
 import { type Editor, type EditorContext, EMPTY, press } from "./line_editor.ts";
 import { BRACKETED_PASTE, type Key, KeyReader, QUERY_CURSOR } from "./keys.ts";
@@ -349,7 +349,7 @@ class Terminal implements Screen {
 function piecesOf(line: string): Piece[] {
   return cellsOf(line).map(({ text, columns }) => ({
     text,
-    columns: /\p{Extended_Pictographic}/u.test(text) ? 2 * [...text].length : columns,
+    columns: PICTOGRAM.test(text) ? 2 * [...text].length : columns,
   }));
 }
 

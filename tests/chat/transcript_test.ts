@@ -1,10 +1,13 @@
-/** How a conversation shows dates, on days that a test cannot wait for. */
+/** How a conversation reads in situations too rare for a test to wait for. */
 import assert from "node:assert/strict";
 import { paint, type Styled } from "../../src/terminal/style.ts";
-import type { Entry, Message } from "../../src/peer/journal.ts";
-import type { Peer } from "../../src/peer/peer.ts";
+import { runCommand } from "../../src/chat/slash_commands.ts";
+import type { Addressee, Entry, Message } from "../../src/peer/journal.ts";
+import type { Other, Peer } from "../../src/peer/peer.ts";
 import type { Screen } from "../../src/terminal/screen.ts";
 import { Transcript } from "../../src/chat/transcript.ts";
+import type { PendingRow } from "../../src/terminal/layout.ts";
+import { GreetError } from "../../src/base/errors.ts";
 
 /** Runs a function with the clock at noon of another day. */
 function on<T>(day: string, run: () => T): T {
@@ -97,4 +100,52 @@ Deno.test("a message of another day shows its own date, whether late or sent by 
     "[12:00] Bob (sent 2026-11-19 17:24)> sent",
     "[2026-11-19 17:24] Bob> sent",
   ]);
+});
+
+/** A chat on a terminal with one pending message. */
+function waiting(addressee: Addressee, others: Other[]) {
+  let below: readonly PendingRow[] = [];
+  const lines: string[] = [];
+  const show = (text: Styled) => void lines.push(paint(text, false));
+  const screen: Partial<Screen> = {
+    interactive: true,
+    show,
+    note: show,
+    warn: show,
+    showPending: (rows) => void (below = rows),
+  };
+  const held = { ...entry("secret", "2026-11-22"), addressees: [addressee] };
+  const peer = { name: "Alice", others, queue: () => [held] } as Partial<Peer> as Peer;
+  const transcript = new Transcript({ screen: screen as Screen, peer });
+  transcript.begin();
+  return { peer, transcript, lines, below: () => below };
+}
+
+Deno.test("a message for one key is pending while a peer of that name has another key, or none", () => {
+  const target = "127.0.0.1:1";
+  const bob = { name: "Bob", fingerprint: "SHA256:bob" };
+  for (
+    const [person, end] of [
+      [bob, undefined],
+      [{ name: "Bob" }, " (waiting)"],
+      [{ name: "Bob", fingerprint: "SHA256:other" }, " (waiting)"],
+    ] as const
+  ) {
+    const presence = { state: "here", ...person } as const;
+    const chat = waiting({ target, ...bob }, [{ target, presence }]);
+    chat.transcript.show({ type: "welcome", names: ["Bob"] });
+    assert.deepEqual(chat.below().map(({ end }) => end), [end]);
+  }
+});
+
+Deno.test("a name from an old journal cannot pose as a speaker, wherever it is shown", () => {
+  const name = "Bob> yes, pay him";
+  const target = "[::1]:1";
+  const presence = { state: "away", error: new GreetError("UNAVAILABLE", "gone") } as const;
+  const chat = waiting({ target, name }, [{ target, presence, lastName: name }]);
+  for (const command of ["/who", "/queue"]) chat.lines.push(runCommand(command, chat));
+  chat.transcript.end();
+  const shown = chat.lines.join("\n");
+  assert.equal(shown.match(/Bob<U\+003E> yes, pay him/g)?.length, 3, shown);
+  assert.doesNotMatch(shown, /Bob> yes/);
 });

@@ -242,6 +242,39 @@ for (const [what, env] of [["a chat", ""], ["a chat with TERM=dumb", "TERM=dumb 
   });
 }
 
+/** Texts with letters of several code points, which many terminals make more than one column wide. */
+const COMBINED = [
+  "प्रत्येक राष्ट्र ने स्त्रियों और विद्यार्थियों के लिए विशेष व्यवस्था की है; क्षत्रिय, प्रार्थना, विद्युत्, श्रद्धा।",
+  "প্রত্যেক ব্যক্তির স্বাধীনতা এবং রাষ্ট্রের কর্তৃত্ব সম্পর্কে বিজ্ঞানীরা বিস্তৃত ব্যাখ্যা দিয়েছেন, শ্রদ্ধা ও স্বচ্ছতা।",
+  "ทำไมน้ำในแม่น้ำถึงต่ำ คำตอบคือเราทำให้น้ำลดลงจำนวนมาก และจำเป็นต้องทำงานประจำเพื่อนำน้ำกลับมา สำหรับคำแนะนำ",
+  "همه‌ی افراد بشر آزاد به دنیا می‌آیند و از لحاظ حیثیت و حقوق با هم برابرند. همه‌ی آن‌ها دارای عقل و وجدان می‌باشند",
+  "ශ්‍රී ලංකාව",
+  `I agree to pay ก${"ำ".repeat(200)} nothing at all`,
+  `${"\u0600".repeat(100)} prefixed numbers`,
+  `${"㉈".repeat(60)} circled numbers`,
+];
+
+terminalTest("a chat: no part of a message is lost in scripts with combined letters", async () => {
+  const [a, b] = freePorts();
+  await using terminal = await Terminal.open();
+  await using eve = new Bot(["علی\u200cرضا", b, a]);
+  await terminal.greet("chat", "Alice", a, b);
+  await terminal.until("Welcome");
+  for (const body of COMBINED) await eve.say(body);
+  for (let more = 50; more < 70; more++) await eve.say(`ก${"ำ".repeat(more)}${FORGED}`);
+  await eve.say("the end");
+  await terminal.until("> the end");
+  const screen = await terminal.screen("-S", "-");
+  const shown = screen.replaceAll(/\s/g, "");
+  for (const body of COMBINED) {
+    assert(shown.includes(`علی\u200cرضا>${body.replaceAll(/\s/g, "")}[`), body);
+  }
+  assert.equal(shown.match(/yes,payhim/g)?.length, 20);
+  assert.doesNotMatch(screen, /^\[02:54\]/m);
+  await terminal.write("می\u200cخواهم");
+  await terminal.until(/Alice> می\u200cخواهم$/);
+});
+
 terminalTest("a log: a caller cannot choose the start of a row", async () => {
   await using terminal = await Terminal.open({ columns: 60 });
   const [port] = freePorts();

@@ -333,3 +333,22 @@ terminalTest(
     assert.equal(carol.all("message").length, 1);
   },
 );
+
+terminalTest(
+  "on a terminal a message for one key is pending while a peer of that name has none",
+  async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open({ columns: 200 });
+    const home = { env: { GREET_HOME: terminal.home } };
+    await meet(a, b, "Bob", ["--tls"], home);
+    const later = ["--tls", "--linger", "0"];
+    await run(["chat", "Alice", a, `Bob@${b}`, ...later], { ...home, input: "for the key\n" });
+    await using bob = new Bot(["Bob", b, a]);
+    await terminal.run(greetIn(["chat", "Alice", a, b]));
+    await terminal.until("Welcome, Alice");
+    await terminal.type("for the other", "Enter");
+    const [{ body }] = await bob.until("message");
+    assert.equal(body, "for the other");
+    await terminal.until(/Alice> for the other$[^]*Alice> for the key \(waiting\)$/m);
+  },
+);

@@ -43,6 +43,17 @@ const CASES: readonly [what: string, content: Case, rows: readonly string[]][] =
     "Al> ␛[2J    <U+202E>",
     "!|",
   ]],
+  ["joiners that a word is spelled with stay", { text: "می\u200cخواهم \u200c!" }, [
+    "Al> می\u200cخواهم <U+200C>",
+    "!|",
+  ]],
+  ["a cursor after escaped characters", { text: "\x1b\u202eශ්\u200dරී!", cursor: 7 }, [
+    "Al> ␛<U+202E>ශ්\u200dරී|!",
+  ]],
+  ["letters that many terminals do not combine are counted one by one", { text: "क्ष".repeat(9) }, [
+    "Al> " + "क्ष".repeat(8),
+    "क्ष|",
+  ]],
   ["a terminal of the smallest size", { text: "ab", columns: 1, rows: 1 }, ["(…", "b|"]],
   ["a pending row", { pending: [{ text: "said", end: " (waiting)" }] }, [
     "said (waiting)",

@@ -45,6 +45,20 @@ for (const [how, measure] of [["cautiously", undefined], ["in cells", cellsOf]] 
   });
 }
 
+Deno.test("a letter wider than a row is divided, so the terminal does not cut it off", () => {
+  const body = `I agree to pay ก${"ำ".repeat(200)} nothing at all`;
+  for (const measure of [undefined, cellsOf]) {
+    const all = [...rendered(said(body), { columns: () => 80, measure })].join("");
+    for (const row of all.split("\n")) assert([...row].length < 80, row);
+    assert.equal(all.replaceAll("\n" + " ".repeat(8), ""), `[17:24] Eve> ${body}\n`);
+  }
+});
+
+Deno.test("measured cautiously, Cyrillic fills rows as Latin does", () => {
+  const all = [...rendered("Привет, мир! ".repeat(20), { columns: () => 80 })].join("");
+  assert.deepEqual(all.split("\n").slice(0, 3).map(({ length }) => length), [79, 79, 79]);
+});
+
 Deno.test("our own lines start at the left and are not broken if they fit", () => {
   const text = "Commands:\n  /who   who is here\n  /quit  leaves";
   assert.equal([...rendered(text, { columns: () => 80 })].join(""), text + "\n");
