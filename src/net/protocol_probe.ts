@@ -42,7 +42,9 @@ const TLS_ALERT = [21, 3];
  */
 export async function protocolOf(endpoint: Endpoint): Promise<Protocol> {
   const answer = await firstAnswer(endpoint);
-  if (answer === undefined) return await speaksTls(endpoint) ? "tls" : "unknown";
+  // A server that is only slow would report the second probe as a caller that speaks TLS.
+  if (answer === "silence") return "unknown";
+  if (answer === "end") return await speaksTls(endpoint) ? "tls" : "unknown";
   if (TLS_ALERT.every((byte, i) => answer[i] === byte)) return "tls";
   return answer[SETTINGS.offset] === SETTINGS.type ? "http2" : "other";
 }
@@ -62,13 +64,14 @@ export async function speaksTls(endpoint: Endpoint): Promise<boolean> {
   });
 }
 
-/** The first bytes of a server's answer to HTTP/2, if any. */
-async function firstAnswer(endpoint: Endpoint): Promise<Uint8Array | undefined> {
+/** The first bytes of a server's answer to HTTP/2, or how it failed to answer. */
+async function firstAnswer(endpoint: Endpoint): Promise<Uint8Array | "end" | "silence"> {
   const socket = net.connect(endpoint);
-  return await firstOf<Uint8Array | undefined>(socket, undefined, (resolve) => {
+  return await firstOf<Uint8Array | "end" | "silence">(socket, "silence", (resolve) => {
     socket.once("connect", () => socket.write(HTTP2_OPENING));
     socket.once("data", resolve);
-    socket.once("error", () => resolve(undefined));
+    socket.once("error", () => resolve("end"));
+    socket.once("close", () => resolve("end"));
   });
 }
 
