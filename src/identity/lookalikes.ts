@@ -38,7 +38,9 @@ export function lookalikeOf(name: string, others: Iterable<string>): string | un
  * Dara.
  */
 function skeletons(name: string): [string, string] {
-  const letters = name.normalize("NFKD").replace(INVISIBLE, "").replace(REPEATED_MARK, "$1");
+  // Compatibility decomposition makes an ordinary sigma, which no c looks like, of a lunate one.
+  const letters = name.replaceAll("\u03F2", "c").replaceAll("\u03F9", "C")
+    .normalize("NFKD").replace(INVISIBLE, "").replace(REPEATED_MARK, "$1");
   return [
     unhomoglyph(letters).replaceAll("cl", "d").toLowerCase(),
     unhomoglyph(letters.toLowerCase()),

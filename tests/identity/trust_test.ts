@@ -360,6 +360,7 @@ const ALIKE: readonly [name: string, like: string, why: string][] = [
   ["Caro1", "Carol", "one for l"],
   ["vvill", "will", "vv for w"],
   ["Dedan", "Declan", "d for cl"],
+  ["Ali\u03F2e", "Alice", "a lunate sigma"],
   ["Bo\u2800b", "Bob", "a Braille blank"],
   ["B\u{16FE4}ob", "Bob", "a Khitan filler"],
   ["B\u{1D159}ob", "Bob", "a null notehead"],
