@@ -9,7 +9,12 @@
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { GreetError, systemReason } from "../base/errors.ts";
-import { makePrivate, requirePrivateFolder, UnusableFile } from "../base/private_files.ts";
+import {
+  makePrivate,
+  requirePrivateFolder,
+  statFile,
+  UnusableFile,
+} from "../base/private_files.ts";
 
 /** The tables in the file. */
 export interface Layout {
@@ -96,6 +101,7 @@ const SUFFIXES = ["", "-wal", "-shm", "-journal"];
 
 function openLocked({ path, lockPath }: JournalPaths, lock: Deno.FsFile, layout: Layout): OpenFile {
   const real = resolved(path);
+  if (isLink(path)) requireJournal(real, layout);
   const wasShared = SUFFIXES.map((suffix) => makePrivate(real + suffix)).includes(true);
   checkVersion(path, versionInHeader(real, layout), layout);
   const { database, notice } = openOrReplace(real, layout);
@@ -112,6 +118,27 @@ function openLocked({ path, lockPath }: JournalPaths, lock: Deno.FsFile, layout:
       lock.close();
     },
   };
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/**
+ * Makes sure that a link leads to a journal, or to nothing yet. Any other file would lose its
+ * permissions to this program, and then its name.
+ *
+ * @throws {UnusableFile} if it leads to another file, or to something that is not a file
+ */
+function requireJournal(path: string, layout: Layout): void {
+  statFile(path);
+  if (contentOf(path, layout) !== "other") return;
+  throw new UnusableFile(path, `it is a link to ${path}, which is not a journal`);
 }
 
 /** @returns a function that checks that each path leads to the same file, and none has shrunk */
@@ -153,15 +180,23 @@ function takeLock(path: string, name: string): Deno.FsFile {
   });
 }
 
-/** The version in SQLite's file header, read without opening, and thereby changing, the database. */
-function versionInHeader(path: string, { applicationId }: Layout): number {
+/** The content of a file: a journal, nothing yet, or something else. */
+type Content = { readonly version: number } | "nothing" | "other";
+
+/** Reads SQLite's file header, without opening, and thereby changing, the database. */
+function contentOf(path: string, { applicationId }: Layout): Content {
   using file = openExisting(path);
-  if (file === undefined) return 0;
   const header = new Uint8Array(100);
-  if (file.readSync(header) !== header.length) return 0;
-  const view = new DataView(header.buffer);
+  const length = file?.readSync(header) ?? 0;
+  if (length === 0) return "nothing";
   // https://www.sqlite.org/fileformat.html#the_database_header
-  return view.getUint32(68) === applicationId ? view.getUint32(60) : 0;
+  const view = new DataView(header.buffer);
+  return view.getUint32(68) === applicationId ? { version: view.getUint32(60) } : "other";
+}
+
+function versionInHeader(path: string, layout: Layout): number {
+  const content = contentOf(path, layout);
+  return typeof content === "object" ? content.version : 0;
 }
 
 function openExisting(path: string): Deno.FsFile | undefined {
@@ -206,7 +241,7 @@ function openDatabase(path: string, layout: Layout): DatabaseSync {
     if (finding !== "ok") throw new Damage(String(finding));
     const version = Number(database.prepare("PRAGMA user_version").get()!.user_version);
     checkVersion(path, version, layout);
-    if (version === 0) begin(database, layout);
+    if (version === 0) begin(requireEmpty(database), layout);
     else upgrade(database, version, layout);
     return database;
   } catch (error) {
@@ -227,6 +262,13 @@ function upgrade(database: DatabaseSync, from: number, { version, upgrades }: La
   if (from === version) return;
   const sql = upgrades.slice(from - 1).join("\n");
   database.exec(`BEGIN; ${sql} PRAGMA user_version = ${version}; COMMIT`);
+}
+
+/** A database without our version must not belong to another program. */
+function requireEmpty(database: DatabaseSync): DatabaseSync {
+  const [{ count }] = database.prepare("SELECT count(*) AS count FROM sqlite_schema").all();
+  if (count !== 0) throw new Damage("it is not a journal");
+  return database;
 }
 
 /** A database that can be opened but fails its integrity check. */

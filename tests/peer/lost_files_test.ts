@@ -1,5 +1,6 @@
 /** Files that are deleted, moved or replaced in use, or that other users can access. */
 import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
 import { dirname, join } from "node:path";
 import { Journal, journalFile } from "../../src/peer/journal.ts";
 import type { Message } from "../../src/peer/messages.ts";
@@ -292,6 +293,44 @@ homeTest("oversized known_peers and key files are not read", async (home) => {
   assert.throws(() => KnownPeers.in(home), /larger than 1 MB$/);
   await assert.rejects(openIdentity(home, "Alice"), /larger than 1 MB$/);
 });
+
+homeTest("a journal that is a link to another file leaves that file alone", async (home) => {
+  const { journal } = await createFiles(home);
+  const precious = join(dirname(home), "precious");
+  Deno.renameSync(journal, `${journal}.saved`);
+  Deno.symlinkSync(precious, journal);
+  const contents = ["not a database", new Uint8Array(4096).fill(7)];
+  for (const content of contents) {
+    if (typeof content === "string") Deno.writeTextFileSync(precious, content);
+    else Deno.writeFileSync(precious, content);
+    Deno.chmodSync(precious, 0o644);
+    const before = Deno.readFileSync(precious);
+    assert.throws(() => Journal.open({ home, name: "Alice" }), { message: /is not a journal$/ });
+    assert.deepEqual(Deno.readFileSync(precious), before);
+    assert.equal(Deno.statSync(precious).mode! & 0o777, 0o644);
+  }
+}, POSIX);
+
+homeTest(
+  "a database of another program is moved aside, not filled with our tables",
+  async (home) => {
+    const { journal } = await createFiles(home);
+    Deno.renameSync(journal, `${journal}.saved`);
+    {
+      using other = new DatabaseSync(journal);
+      other.exec("CREATE TABLE theirs (a)");
+    }
+    using opened = Journal.open({ home, name: "Alice" });
+    assert.match(opened.notice!, /It is kept as (\S+);/);
+    const [, aside] = /It is kept as (\S+);/.exec(opened.notice!)!;
+    using other = new DatabaseSync(aside);
+    assert.deepEqual(
+      other.prepare("SELECT name FROM sqlite_schema").all().map(({ name }) => name),
+      ["theirs"],
+    );
+  },
+  POSIX,
+);
 
 homeTest("a home directory may be a symbolic link", async (home) => {
   const real = join(dirname(home), "elsewhere");
