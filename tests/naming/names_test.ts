@@ -109,6 +109,13 @@ function statuses() {
       changed = Promise.withResolvers();
     },
     next: () => inTime(changed.promise, "a change of the claim's status"),
+    /** Waits for a state; on the way, a lost service may be reported with another reason. */
+    async until(state: ClaimStatus["state"]): Promise<void> {
+      const wait = async () => {
+        while ((await changed.promise).state !== state);
+      };
+      await inTime(wait(), `the state ${state}`);
+    },
   };
 }
 
@@ -665,20 +672,20 @@ onBoth("bad names, addresses and fingerprints are refused", async ({ place }) =>
 
 onBoth("after the service was lost and comes back, names are held as before", async (service) => {
   await using names = openNames(service.place);
-  const { onChange, next } = statuses();
+  const { onChange, until } = statuses();
   await using bob = await names.register(BOB, onChange);
   await using others = openNames(service.place);
   await using watching = new Watching(others);
   assert.equal(await watching.nextText(), "state: Bob@127.0.0.1:55555");
-  let status = next();
+  const lost = until("lost");
   await service.lose();
   assert.equal(await watching.nextText(), "lost");
-  assert.equal((await status).state, "lost");
+  await lost;
   await assert.rejects(others.lookup("Bob"), { code: "UNAVAILABLE" });
-  status = next();
+  const held = until("held");
   await service.regain();
   const regained = Date.now();
-  assert.equal((await status).state, "held");
+  await held;
   assert.equal(bob.status.state, "held");
   assert(Date.now() - regained < 4_000, "it waited for its own former lease");
   assert.equal((await others.lookup("Bob"))[0].address, BOB.address);

@@ -10,6 +10,9 @@ const MOST = 200;
 /** The number of messages of 300 kB, each of which takes several times its size in memory. */
 const MANY = 100;
 
+/** How long thirty megabytes may take to be delivered on a busy machine. */
+const DRAIN_MS = 60_000;
+
 /** The exit code of a process killed by SIGKILL: 128 + 9. */
 const KILLED = 137;
 
@@ -107,7 +110,7 @@ Deno.test({
     await bob.killAndStart();
     await alice.now.say("the end");
     const isEnd = () => bob.now.all("message").find(({ body }) => body === "the end");
-    await bob.now.program.out.waitFor(isEnd, () => "the end");
+    await bob.now.program.out.waitFor(isEnd, () => "the end", DRAIN_MS);
     assertNothingLost(alice, bob);
   },
 });

@@ -206,6 +206,9 @@ Deno.test("a repeated message is acknowledged but not shown again, even after th
     await alice.until("welcome");
     await say();
     await alice.until("message");
+    // A message is marked as shown right after it was printed; what comes next finds it marked.
+    await alice.say("marked");
+    await alice.until("delivered");
     await alice.kill();
   }
   await using alice = new Bot(args, home);
