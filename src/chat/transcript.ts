@@ -10,7 +10,8 @@
 import { formatDay } from "../base/local_time.ts";
 import { showable } from "../base/text.ts";
 import type { TrustEvent } from "../identity/trust.ts";
-import type { Addressee, Entry, Message } from "../peer/journal.ts";
+import type { Addressee, Entry } from "../peer/journal.ts";
+import { LATE_MS, type Message } from "../peer/messages.ts";
 import type { Peer, PeerEvent } from "../peer/peer.ts";
 import type { RosterEvent } from "../peer/roster.ts";
 import type { PendingRow } from "../terminal/layout.ts";
@@ -52,9 +53,6 @@ const IN_FLIGHT_MS = 50;
 
 /** How many UTF-16 code units of a message are considered for one row. */
 const MAX_ROW_LENGTH = 2_000;
-
-/** How long a delivery may take before the line shows two times. */
-const LATE_MS = 60_000;
 
 /** What a transcript needs. */
 export interface TranscriptOptions {

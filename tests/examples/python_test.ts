@@ -205,7 +205,7 @@ pythonTest(
   },
 );
 
-/** Somebody's key and certificate in files, as `greet id` makes them, in a home of their own. */
+/** A key and a certificate in files, as `greet id` makes them, in a home directory of their own. */
 async function identified(name: string) {
   const home = temporaryHome();
   const { out } = await run(["id", name, "--json"], home);
@@ -239,7 +239,7 @@ async function encrypted() {
     },
     theirs: ({ name, files }: Pick<Identified, "name" | "files">, port = a) =>
       pythonProgram(script, "chat", name, b, port, ...files, alice.cert),
-    /** Their client, with its own certificate, says something in somebody's name. */
+    /** Their client, with its own certificate, sends a message with any sender's name. */
     async say(sender: string, { files }: Identified, body: string) {
       await using client = pythonProgram(script, "say", sender, a, ...files, alice.cert, body);
       await client.code();
@@ -290,7 +290,7 @@ for (const first of ["ours", "theirs"]) {
   });
 }
 
-pythonTest("somebody of theirs who has another key is an impostor, and gets nothing", async () => {
+pythonTest("a Python peer with another key is an impostor, and gets nothing", async () => {
   await using bobs = await identified("Bob");
   await using mallorys = await identified("Bob");
   await using chat = await encrypted();
