@@ -1,5 +1,6 @@
 /**
- * Measures the headers that arrive on an HTTP/2 connection, and those that its open streams hold.
+ * Measures the headers that arrive on an HTTP/2 connection, and what its open streams hold: headers,
+ * and the DATA frames of incomplete messages.
  *
  * @module
  */
@@ -20,13 +21,10 @@ import {
   RST_STREAM,
 } from "./frames.ts";
 import { HpackGauge, MAX_BLOCK_BYTES } from "./hpack_gauge.ts";
-import { OpenStreams } from "./open_streams.ts";
+import { OpenStreams, type Side } from "./open_streams.ts";
 
 /** The length of the priority in a HEADERS frame. Source: RFC 9113, section 6.2. */
 const PRIORITY_BYTES = 5;
-
-/** Our side of a connection. */
-export type Side = "client" | "server";
 
 /** Measures and checks the frames that arrive. */
 class Incoming implements FrameHandler {
@@ -50,9 +48,17 @@ class Incoming implements FrameHandler {
     const { type, stream } = frame;
     if (this.#block !== undefined) return this.#continueBlock(frame);
     if (type === HEADERS) return this.#beginBlock(frame);
+    if (type === DATA) return this.#beginData(frame);
     if (type === RST_STREAM) this.#streams.close(stream);
     // CONTINUATION needs a block to continue, and gRPC does not use server push.
     return type !== CONTINUATION && type !== PUSH_PROMISE;
+  }
+
+  #beginData({ length, flags, stream }: Frame): boolean {
+    this.#streams.beginData(stream);
+    this.#isPadLengthNext = (flags & PADDED) !== 0;
+    this.#fragmentLeft = length - (this.#isPadLengthNext ? 1 : 0);
+    return this.#fragmentLeft >= 0;
   }
 
   #beginBlock({ length, flags, stream }: Frame): boolean {
@@ -77,8 +83,8 @@ class Incoming implements FrameHandler {
     return this.#wireBytes <= MAX_BLOCK_BYTES;
   }
 
-  payload(_: Frame, chunk: Uint8Array, start: number, end: number): boolean {
-    if (this.#block === undefined) return true;
+  payload({ type, stream }: Frame, chunk: Uint8Array, start: number, end: number): boolean {
+    if (this.#block === undefined && type !== DATA) return true;
     let at = start;
     if (this.#isPadLengthNext) {
       this.#isPadLengthNext = false;
@@ -90,6 +96,10 @@ class Incoming implements FrameHandler {
     at += skipped;
     const fragment = Math.min(this.#fragmentLeft, end - at);
     this.#fragmentLeft -= fragment;
+    if (this.#block === undefined) {
+      this.#streams.readData(stream, chunk, at, at + fragment);
+      return true;
+    }
     const before = this.#hpack.bytes;
     const isAcceptable = this.#hpack.read(chunk, at, at + fragment);
     this.#streams.addHeaders(this.#block.stream, this.#hpack.bytes - before);
@@ -147,7 +157,7 @@ export class HeaderGauge {
    *   its actual size
    */
   constructor(side: Side, callBytes: number) {
-    this.#streams = new OpenStreams(callBytes);
+    this.#streams = new OpenStreams(side, callBytes);
     const isServer = side === "server";
     const incoming = new Incoming(side, this.#streams);
     const outgoing = new Outgoing(side, this.#streams);

@@ -1,5 +1,5 @@
 /**
- * Limits the memory that HTTP/2 headers from the network can occupy.
+ * Limits the memory that HTTP/2 headers and small DATA frames from the network can occupy.
  *
  * {@link HeaderLimits} measures header blocks before they are decoded. It closes connections that send a malformed or oversized
  * block and, if all open streams together hold too much, the connection that holds the most.
@@ -8,7 +8,8 @@
  */
 import type net from "node:net";
 import { GOAWAY } from "./frames.ts";
-import { HeaderGauge, type Side } from "./header_gauge.ts";
+import { HeaderGauge } from "./header_gauge.ts";
+import type { Side } from "./open_streams.ts";
 
 /** The most that the open streams of all connections may hold together, in bytes. */
 const MAX_HELD_BYTES = 16_000_000;

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { MessageReader } from "./message_reader.ts";
 
 /** The largest headers of an ordinary call, in bytes. */
 export const ORDINARY_HEADER_BYTES = 2_048;
@@ -12,24 +13,41 @@ export const ORDINARY_HEADER_BYTES = 2_048;
 /** The memory of a stream besides its headers, in bytes; counted only for large headers. */
 export const STREAM_OVERHEAD_BYTES = 8_192;
 
+/** The memory of a DATA frame until its message is complete, however small it is. */
+export const DATA_FRAME_BYTES = 512;
+
+/** An ordinary call has its request in one DATA frame, and may end with an empty one. */
+const ORDINARY_DATA_FRAMES = 2;
+
 /** The two sides of a stream: ours and the other one. */
 export type End = "local" | "remote";
 
+/** Our side of a connection. */
+export type Side = "client" | "server";
+
 interface Stream {
   headerBytes: number;
+  dataFrames: number;
+  /** Present if messages are read as soon as they are complete. */
+  readonly messages?: MessageReader;
   /** The side that has ended it, if only one has. */
   endedBy?: End;
 }
 
 /** The open streams of one connection. */
 export class OpenStreams {
+  readonly #side: Side;
   readonly #callBytes: number;
   readonly #streams = new Map<number, Stream>();
   #newest = 0;
   #bytes = 0;
 
-  /** @param callBytes how many bytes an ordinary call counts as */
-  constructor(callBytes: number) {
+  /**
+   * @param side our side of the connection
+   * @param callBytes how many bytes an ordinary call counts as
+   */
+  constructor(side: Side, callBytes: number) {
+    this.#side = side;
     this.#callBytes = callBytes;
   }
 
@@ -42,7 +60,9 @@ export class OpenStreams {
   open(id: number): void {
     if (id <= this.#newest) return;
     this.#newest = id;
-    const stream = { headerBytes: 0 };
+    // A server may let even complete messages wait, so to it all that has arrived counts.
+    const messages = this.#side === "client" ? new MessageReader() : undefined;
+    const stream = { headerBytes: 0, dataFrames: 0, messages };
     this.#streams.set(id, stream);
     this.#bytes += this.#weigh(stream);
   }
@@ -53,6 +73,23 @@ export class OpenStreams {
     if (stream === undefined) return;
     this.#bytes -= this.#weigh(stream);
     stream.headerBytes += bytes;
+    this.#bytes += this.#weigh(stream);
+  }
+
+  /** A DATA frame begins on a stream. */
+  beginData(id: number): void {
+    const stream = this.#streams.get(id);
+    if (stream !== undefined && ++stream.dataFrames > ORDINARY_DATA_FRAMES) {
+      this.#bytes += DATA_FRAME_BYTES;
+    }
+  }
+
+  /** More data arrived on a stream: the bytes of a chunk from `start` to `end`. */
+  readData(id: number, chunk: Uint8Array, start: number, end: number): void {
+    const stream = this.#streams.get(id);
+    if (!stream?.messages?.read(chunk, start, end)) return;
+    this.#bytes -= this.#weigh(stream);
+    stream.dataFrames = 0;
     this.#bytes += this.#weigh(stream);
   }
 
@@ -72,9 +109,10 @@ export class OpenStreams {
     this.#streams.delete(id);
   }
 
-  #weigh({ headerBytes }: Stream): number {
-    return headerBytes <= ORDINARY_HEADER_BYTES
+  #weigh({ headerBytes, dataFrames }: Stream): number {
+    const call = headerBytes <= ORDINARY_HEADER_BYTES
       ? this.#callBytes
       : headerBytes + STREAM_OVERHEAD_BYTES;
+    return call + Math.max(0, dataFrames - ORDINARY_DATA_FRAMES) * DATA_FRAME_BYTES;
   }
 }

@@ -62,8 +62,8 @@ function secureCredentials({ trusted, own, insecure = false }: ClientTls, host?:
   });
 }
 
-/** Why a connection was closed because of the headers on it. */
-export const REFUSED_HEADERS = "the other side sent headers that are malformed or too large";
+/** Why a connection was closed because of what arrived on it. */
+export const REFUSED_HEADERS = "the other side sent malformed or excessive headers or data";
 
 /** Other credentials, with a limit on the headers of each connection. */
 export class WithLimits extends CustomCredentials {

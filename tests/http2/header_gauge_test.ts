@@ -2,7 +2,11 @@
 import assert from "node:assert/strict";
 import { HeaderGauge } from "../../src/http2/header_gauge.ts";
 import { HpackGauge } from "../../src/http2/hpack_gauge.ts";
-import { ORDINARY_HEADER_BYTES, STREAM_OVERHEAD_BYTES } from "../../src/http2/open_streams.ts";
+import {
+  DATA_FRAME_BYTES,
+  ORDINARY_HEADER_BYTES,
+  STREAM_OVERHEAD_BYTES,
+} from "../../src/http2/open_streams.ts";
 import { type Below, frame, integer, RandomBlocks, text } from "./header_blocks.ts";
 import { randomNumbers } from "../support/random.ts";
 import { findPython } from "../support/tools.ts";
@@ -208,5 +212,31 @@ Deno.test("headers count while their stream is open", () => {
   assert(client.receive(Buffer.concat([open, open])));
   assert.equal(client.heldBytes, 2 * 5_033 + STREAM_OVERHEAD_BYTES);
   client.receive(ended);
+  assert.equal(client.heldBytes, 0);
+});
+
+Deno.test("DATA frames count, however small, and at a client until their message is complete", () => {
+  const request = frame(HEADERS, END_HEADERS, 1, [GET]);
+  const message = [0, 0, 0, 0, 20, ...Array(20).fill(7)];
+  const pieces = message.map((byte) => frame(DATA, 0, 1, [byte]));
+  // Padding is not part of a message.
+  const padded = message.map((byte) => frame(DATA, 8, 1, [2, byte, 0, 0]));
+
+  const server = new HeaderGauge("server", CALL_BYTES);
+  server.receive(Buffer.concat([PREFACE, request, ...pieces.slice(0, 2)]));
+  assert.equal(server.heldBytes, CALL_BYTES);
+  server.receive(Buffer.concat([...pieces.slice(2), frame(DATA, 0, 1, [])]));
+  assert.equal(server.heldBytes, CALL_BYTES + (message.length - 1) * DATA_FRAME_BYTES);
+
+  const client = new HeaderGauge("client", 0);
+  client.send(Buffer.concat([PREFACE, request]));
+  for (const frames of [pieces, padded]) {
+    assert(client.receive(Buffer.concat(frames.slice(0, -1))));
+    assert.equal(client.heldBytes, (message.length - 3) * DATA_FRAME_BYTES);
+    assert(client.receive(frames.at(-1)!));
+    assert.equal(client.heldBytes, 0);
+  }
+  const small = frame(DATA, 0, 1, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 5]);
+  assert(client.receive(Buffer.concat(Array(1_000).fill(small))));
   assert.equal(client.heldBytes, 0);
 });

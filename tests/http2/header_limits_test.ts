@@ -11,7 +11,7 @@ import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
 import { inTime } from "../support/waiting.ts";
 
-const HEADERS = 1, SETTINGS = 4, PING = 6;
+const DATA = 0, HEADERS = 1, SETTINGS = 4, PING = 6;
 const END_HEADERS = 4, ACK = 1;
 
 const PREFACE = new TextEncoder().encode("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -183,7 +183,7 @@ for (const transport of ["plaintext", "TLS"]) {
       .catch((error) => error);
     assert(error instanceof GreetError);
     assert.equal(error.code, "UNAVAILABLE");
-    assert.match(error.message, /the other side sent headers that are malformed or too large/);
+    assert.match(error.message, /the other side sent malformed or excessive headers or data/);
     await assertRefused(await server.connection);
   });
 }
@@ -223,12 +223,14 @@ function string(value: string): number[] {
   return [value.length, ...new TextEncoder().encode(value)];
 }
 
-/** The headers of a call with a token of 15 kB; its request is never sent. */
-const CALL = [
+/** The headers of a call. */
+const SMALL_CALL = [
   ...[0x83, 0x86, 0x04, ...string("/greet.v1.Greeter/Greet"), 0x01, ...string("localhost")],
   ...[0x0f, 0x10, ...string("application/grpc"), 0x00, ...string("te"), ...string("trailers")],
-  ...[0x00, ...string("token"), ...text(15_000)],
 ];
+
+/** The headers of a call with a token of 15 kB; its request is never sent. */
+const CALL = [...SMALL_CALL, 0x00, ...string("token"), ...text(15_000)];
 
 Deno.test("the large headers of all connections are bounded together, and other clients are served", async () => {
   await using server = await serveGreeter();
@@ -247,6 +249,40 @@ Deno.test("the large headers of all connections are bounded together, and other 
   // Together they would hold 72 MB of headers; 16 MB are allowed.
   await Promise.any(connections.map((one) => one.closed()));
   assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+/** A call whose message of 60 kB comes in frames of one byte, which stay in memory until it is complete. */
+const PIECEMEAL = [
+  frame(HEADERS, END_HEADERS, 1, SMALL_CALL),
+  frame(DATA, 0, 1, [0, 0, 0, 0xea, 0x60]),
+  ...Array(40_000).fill(frame(DATA, 0, 1, [1])),
+];
+
+Deno.test("a request in too many small frames ends its connection; others are served", async () => {
+  await using server = await serveGreeter();
+  using connection = new RawConnection(net.connect(server.port, "127.0.0.1"));
+  connection.send(HELLO, ...PIECEMEAL);
+  await connection.closed();
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("an answer in too many small frames ends the call, and the user is told why", async () => {
+  await using listener = await Listening.start(net.createServer(async (socket) => {
+    const connection = new RawConnection(socket);
+    connection.send(frame(SETTINGS, 0, 0, []), SETTINGS_ACK);
+    await connection.until("Bob");
+    const headers = frame(HEADERS, END_HEADERS, 1, [
+      0x88,
+      0x0f,
+      0x10,
+      ...string("application/grpc"),
+    ]);
+    connection.send(headers, ...PIECEMEAL.slice(1));
+  }));
+  await assert.rejects(greet(`${listener.port}`, "Bob"), {
+    code: "UNAVAILABLE",
+    message: /malformed or excessive headers or data/,
+  });
 });
 
 Deno.test("the number of open calls is bounded for all connections together", async () => {
