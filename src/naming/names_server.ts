@@ -32,8 +32,11 @@ const MAX_REQUEST_BYTES = 64_000;
 /** More than the registry allows one connection, so that the registry is the one to refuse. */
 const MAX_CALLS = 2 * (LIMITS.namesOfOne + LIMITS.watchesOfOne);
 
-/** The limit for all connections together: each name takes one call. */
-const MAX_OPEN_CALLS = 100_000;
+/**
+ * The limit for all connections together; a call takes up to 13 kB. It leaves room when there are as
+ * many names, watches, health watches and reflection calls as allowed.
+ */
+const MAX_OPEN_CALLS = 22_000;
 
 /** A change on a naming server. */
 export interface NameNews {

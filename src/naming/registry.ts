@@ -24,9 +24,9 @@ export const LIMITS = {
   /** Addresses of one name: they must fit into one answer. */
   addressesOfOne: 1_000,
   /** Names of all owners. */
-  names: 100_000,
+  names: 12_000,
   /** Watches of all owners. */
-  watches: 50_000,
+  watches: 6_000,
   /** Characters in a claim's `holder`; a UUID has 36. */
   holder: 128,
   /** Changes that wait for one watcher. */

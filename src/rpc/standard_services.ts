@@ -20,6 +20,7 @@ import {
   trackStream,
 } from "./service.ts";
 import { HEALTH } from "./services.ts";
+import { StreamQuota } from "./stream_quota.ts";
 
 /**
  * The standard health service, for probes and load balancers.
@@ -33,12 +34,14 @@ import { HEALTH } from "./services.ts";
 export function health(services: readonly Service[]): Service {
   const known = new Set(["", ...services.map(({ name }) => name)]);
   const serving = { status: "SERVING" } as const;
+  const watches = new StreamQuota("health watches");
   return implement(HEALTH, {
     Check({ service }) {
       if (known.has(service)) return serving;
       throw new GreetError("NOT_FOUND", "there is no such service here");
     },
-    async *Watch({ service }, { signal }) {
+    async *Watch({ service }, { from, signal }) {
+      using _watch = watches.open(from);
       yield known.has(service) ? serving : { status: "SERVICE_UNKNOWN" as const };
       await aborted(signal);
     },
@@ -70,12 +73,14 @@ export async function reflection(services: readonly Service[]): Promise<readonly
   const described = new ReflectionV1Implementation(
     Object.assign({}, ...protos.map((proto) => fromJSON(parseProto(proto).toJSON()))),
   );
+  const quota = new StreamQuota("reflection calls");
   return versions.map(({ name, ...description }) => {
     const { responseSerialize } = description.definition.ServerReflectionInfo;
     const answerTo = (request: ReflectionRequest) =>
       responseSerialize(described.handleServerReflectionRequest(request));
     const implementation = (server: ServerState) => ({
-      ServerReflectionInfo: (stream: ReflectionStream) => answerEach(stream, answerTo, server),
+      ServerReflectionInfo: (stream: ReflectionStream) =>
+        answerEach(stream, answerTo, server, quota),
     });
     return { name, [parts]: { ...description, implementation } };
   });
@@ -96,8 +101,16 @@ function answerEach(
   stream: ReflectionStream,
   answerTo: (request: ReflectionRequest) => Uint8Array,
   server: ServerState,
+  quota: StreamQuota,
 ): void {
   const signal = trackStream(stream, server);
+  try {
+    const open = quota.open(stream.getPeer());
+    signal.addEventListener("abort", () => open[Symbol.dispose]());
+  } catch (error) {
+    stream.emit("error", toStatus(error, server.onFault));
+    return;
+  }
   const backpressure = backpressureOn(stream, server, () => signal);
   stream.on("data", async (request) => {
     stream.pause();

@@ -154,6 +154,28 @@ Deno.test("health: known services are SERVING, others NOT_FOUND; a watch ends wi
   }
 });
 
+Deno.test("health: one connection may have ten watches open", async () => {
+  await using server = await serveGreeter();
+  const { client, watch } = healthClient(server.port);
+  try {
+    const watches = Array.from({ length: 10 }, () => watch(""));
+    for (const { first } of watches) assert.deepEqual(await first, { status: "SERVING" });
+    assert.equal(await watch("").end, grpc.status.RESOURCE_EXHAUSTED);
+    watches[0].call.cancel();
+    await inTime(watches[0].end, "the end of a watch");
+    // The server may hear of that later than the client.
+    const again = async () => {
+      for (;;) {
+        const { first, end } = watch("");
+        if (await Promise.race([first, end]) !== grpc.status.RESOURCE_EXHAUSTED) return;
+      }
+    };
+    await inTime(again(), "another watch");
+  } finally {
+    client.close();
+  }
+});
+
 /** A health client that uses only grpc-js. */
 function healthClient(port: number) {
   const definition = fromJSON(protobuf.parse(healthProto).root.toJSON(), { enums: String });
@@ -180,7 +202,7 @@ function healthClient(port: number) {
     const end = new Promise((resolve) =>
       call.once("error", ({ code }: grpc.ServiceError) => resolve(code))
     );
-    return { first, end };
+    return { call, first, end };
   };
   return { client, check, watch };
 }
