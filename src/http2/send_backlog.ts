@@ -15,6 +15,15 @@ import { RateLimit } from "../base/timing.ts";
 /** How many bytes may wait on one connection before its next answer has to wait. */
 const CONNECTION_BYTES = 250_000;
 
+/** The memory of a write until the socket has taken it, besides its bytes. */
+const WRITE_BYTES = 256;
+
+/** How many writes may wait on one connection: more than answers to all its open calls at once. */
+const MAX_WRITES = 20_000;
+
+/** How many waiting writes of a connection trigger a check of the total. */
+const WRITES_PER_CHECK = 256;
+
 /** How many bytes may wait on all connections together. */
 const TOTAL_BYTES = 32_000_000;
 
@@ -51,6 +60,11 @@ export class BacklogPool {
   count(bytes: number): void {
     this.#bytesThisTurn += bytes;
     this.#scheduleTurn();
+    this.check();
+  }
+
+  /** Closes connections if too much waits on all of them together. */
+  check(): void {
     if (this.#checks.isDue("total")) this.#enforceTotal();
   }
 
@@ -100,6 +114,8 @@ export class SendBacklog {
   /** For each HTTP/2 stream, the bytes that were written to it and have not reached the socket. */
   readonly #unsent = new Map<number, number>();
   #totalUnsent = 0;
+  /** Writes that the socket has not taken, whatever they carry: headers, resets and pongs as well. */
+  #writes = 0;
   /** Releases answers that wait for capacity, in order. */
   readonly #waiters = new Set<() => void>();
 
@@ -128,13 +144,22 @@ export class SendBacklog {
     const write = this.#socket.write.bind(this.#socket) as (...args: unknown[]) => boolean;
     this.#socket.write = (chunk: unknown, ...rest: unknown[]) => {
       sent.read(chunk as Uint8Array);
+      this.#countWrite();
       return write(chunk, ...rest);
     };
   }
 
+  #countWrite(): void {
+    this.#writes = this.#socket.writableLength === 0 ? 0 : this.#writes + 1;
+    if (this.#writes > MAX_WRITES) this.destroy();
+    else if (this.#writes % WRITES_PER_CHECK === WRITES_PER_CHECK - 1) this.#pool.check();
+  }
+
   /** How many bytes have not left this process. */
   get bytes(): number {
-    return this.#totalUnsent + this.#socket.writableLength;
+    const { writableLength } = this.#socket;
+    const writeBytes = writableLength === 0 ? 0 : this.#writes * WRITE_BYTES;
+    return this.#totalUnsent + writableLength + writeBytes;
   }
 
   /** How many answers wait for capacity. */
