@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { isIP } from "node:net";
 import { GreetError } from "../base/errors.ts";
 
 /** The default host. */
@@ -56,11 +57,26 @@ export function parseTarget(text: string): Target {
   if (/^\d+$/.test(text)) return endpointTarget(text, LOOPBACK, text);
   if (/^unix:./.test(text)) return { address: text };
   const scheme = /^(dns|ipv4|ipv6):(?!\d+$)/.exec(text)?.[0] ?? "";
-  const hostAndPort = text.slice(scheme.length).replace(/^\/\/[^/]*\//, "");
+  const [authority] = /^\/\/[^/]*\//.exec(text.slice(scheme.length)) ?? [""];
+  checkNameServer(text, authority.slice(2, -1));
+  const hostAndPort = text.slice(scheme.length + authority.length);
   const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:/[\]]+)):(\d+)$/.exec(hostAndPort);
   if (match === null) throw notATarget(text, hostAndPort);
   const [, v6, host, port] = match;
   return { ...endpointTarget(text, v6 ?? host, port), address: text };
+}
+
+/** gRPC accepts only an address as the name server between the slashes of `dns://SERVER/host:port`. */
+function checkNameServer(text: string, server: string): void {
+  const [, v6, v4 = server] = /^\[(.+)\](?::\d+)?$/.exec(server) ?? [];
+  if (server === "" || isIP(v6 ?? v4.replace(/:\d+$/, "")) === (v6 === undefined ? 4 : 6)) return;
+  throw new GreetError(
+    "USAGE",
+    `${JSON.stringify(text)} does not name a DNS server by its address`,
+    {
+      hint: "write dns:///host:port, or dns://10.0.0.1/host:port to ask the DNS server 10.0.0.1",
+    },
+  );
 }
 
 function endpointTarget(text: string, host: string, portText: string): Target {
