@@ -2,7 +2,8 @@
  * Bounds incomplete requests, so that slow senders cannot exhaust a server's memory.
  *
  * Nothing answers a request before it is complete. {@link Arrivals} resets requests that take too
- * long to arrive and, when there are too many, the oldest ones.
+ * long to arrive and, when there are too many, the oldest ones; it closes a connection on which that
+ * happens again and again.
  *
  * @module
  */
@@ -12,6 +13,9 @@ import { type Http2Stream, streamOf } from "./grpc_internals.ts";
 /** How many incomplete requests there may be at the same time, over all connections. */
 const MAX_ARRIVING = 2_000;
 
+/** How many requests of one connection are reset for being too many before it is closed. */
+const MAX_RESETS = 100;
+
 /** The peer is using more resources than it should. Source: RFC 9113, section 7. */
 const ENHANCE_YOUR_CALM = 11;
 
@@ -20,6 +24,8 @@ export class Arrivals {
   readonly #maxMs: number;
   /** The deadline of each request, oldest first. */
   readonly #deadlines = new Map<Http2Stream, number>();
+  /** How many requests of each connection were reset for being too many. */
+  readonly #resets = new WeakMap<object, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param maxMs how long a request may take to arrive, in milliseconds */
@@ -39,9 +45,18 @@ export class Arrivals {
     stream.once("end", forget).once("close", forget);
     for (const oldest of this.#deadlines.keys()) {
       if (this.#deadlines.size <= MAX_ARRIVING) break;
-      this.#reset(oldest);
+      this.#resetExcessive(oldest);
     }
     this.#timer ??= setTimeout(() => this.#resetOverdue(), this.#maxMs);
+  }
+
+  #resetExcessive(stream: Http2Stream): void {
+    const { session } = stream;
+    this.#reset(stream);
+    if (session === undefined) return;
+    const resets = (this.#resets.get(session) ?? 0) + 1;
+    this.#resets.set(session, resets);
+    if (resets >= MAX_RESETS) session.destroy();
   }
 
   #resetOverdue(): void {

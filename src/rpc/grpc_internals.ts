@@ -14,7 +14,7 @@ import type { TLSSocket } from "node:tls";
 export interface Http2Stream {
   readonly id?: number;
   readonly closed: boolean;
-  readonly session?: { readonly socket: TLSSocket };
+  readonly session?: { readonly socket: TLSSocket; destroy(): void };
   once(event: "end" | "close", listener: () => void): Http2Stream;
   /** Resets the stream with an HTTP/2 error code. */
   close(code: number): void;
