@@ -82,19 +82,15 @@ export class HeaderLimits {
     if (!this.#connections.has(connection)) return;
     this.#heldBytes += connection.update();
     while (this.#heldBytes > MAX_HELD_BYTES) {
-      const largest = this.#largest(connection);
-      largest.drop();
-      this.#forget(largest);
+      const excessive = this.#largest();
+      excessive.drop();
+      this.#forget(excessive);
     }
   }
 
-  /**
-   * The connection to close. The current one, whose new data the runtime has not read yet, is
-   * chosen unless another holds at least twice as much.
-   */
-  #largest(current: LimitedConnection): LimitedConnection {
-    const largest = this.#connections.values().reduce((a, b) => a.heldBytes < b.heldBytes ? b : a);
-    return largest.heldBytes < 2 * current.heldBytes ? current : largest;
+  /** The connection that holds the most; the oldest of several that hold the same. */
+  #largest(): LimitedConnection {
+    return this.#connections.values().reduce((a, b) => a.heldBytes < b.heldBytes ? b : a);
   }
 
   #forget(connection: LimitedConnection): void {

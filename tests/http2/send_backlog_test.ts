@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { BacklogPool, SendBacklog } from "../../src/http2/send_backlog.ts";
-import { inTime } from "../support/program.ts";
+import { inTime } from "../support/waiting.ts";
 import { frame } from "./header_blocks.ts";
 
 const PING = 6, ACK = 1;
@@ -20,9 +20,9 @@ Deno.test("a connection on which too many small frames wait is closed", async ()
     const pong = frame(PING, ACK, 0, Array(8).fill(0));
     // More than the system takes while nobody reads, but less than may wait.
     socket.write(Buffer.concat(Array(1_000_000).fill(pong)));
-    const before = connection.waiting;
+    const before = connection.bytes;
     for (let i = 0; i < 10_000; i++) socket.write(pong);
-    assert(connection.waiting - before > 10_000 * 200, "small frames count little");
+    assert(connection.bytes - before > 10_000 * 200, "small frames count little");
     assert(!socket.destroyed);
     for (let i = 0; i < 15_000 && !socket.destroyed; i++) socket.write(pong);
     assert(socket.destroyed);
