@@ -9,6 +9,7 @@
  */
 import { dirname, join } from "node:path";
 import { GreetError, systemReason } from "../base/errors.ts";
+import { lockFile } from "../base/file_lock.ts";
 import { type FileStamp, fileStamp } from "../base/file_stamp.ts";
 import {
   makePrivate,
@@ -31,9 +32,6 @@ const HEADER = `# Peers and their keys, remembered at first contact.
 # Anyone who uses one of these names with another key is refused. To accept a new key,
 # remove the line with the old one; to accept both, add a line.
 `;
-
-/** How long to wait for the lock, in milliseconds; another process needs it for about one. */
-const LOCK_TIMEOUT_MS = 200;
 
 /**
  * The known peers, in a file or in memory.
@@ -177,17 +175,9 @@ function createFile(file: string): void {
  * @returns a lock that is released when it is disposed
  */
 function lock(file: string): Disposable {
-  const handle = Deno.openSync(`${file}.lock`, { create: true, write: true, mode: 0o600 });
-  const deadline = performance.now() + LOCK_TIMEOUT_MS;
-  const clock = new Int32Array(new SharedArrayBuffer(4));
-  while (!handle.tryLockSync(true)) {
-    if (performance.now() > deadline) {
-      handle.close();
-      throw new GreetError("UNAVAILABLE", `another process has locked ${file}`);
-    }
-    Atomics.wait(clock, 0, 0, 1);
-  }
-  return handle;
+  const handle = lockFile(`${file}.lock`);
+  if (handle !== undefined) return handle;
+  throw new GreetError("UNAVAILABLE", `another process has locked ${file}`);
 }
 
 function parse(file: string): KnownPeer[] {

@@ -9,6 +9,7 @@
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { GreetError, systemReason } from "../base/errors.ts";
+import { lockFile } from "../base/file_lock.ts";
 import {
   makePrivate,
   requirePrivateFolder,
@@ -172,9 +173,8 @@ function replaced(path: string): GreetError {
 /** Keeps other processes out. The system releases the lock when this process ends, however it ends. */
 function takeLock(path: string, name: string): Deno.FsFile {
   makePrivate(path);
-  const file = Deno.openSync(path, { create: true, write: true, mode: 0o600 });
-  if (file.tryLockSync(true)) return file;
-  file.close();
+  const file = lockFile(path);
+  if (file !== undefined) return file;
   throw new GreetError("FAILED", `${name} is chatting already: another process has the journal`, {
     hint: "leave there first, take another name, or use another --home",
   });
