@@ -180,7 +180,7 @@ const BEYOND = [
   "[::1%lo]:55550",
   "dns:///example.org:55550",
   "dns://127.0.0.1/example.org:55550",
-  "dns://localhost/evil.org:55550",
+  "dns://127.0.0.1/evil.org:55550",
   "dns:unix:55550",
   "ipv4:10.0.0.1:55550",
   "ipv6:[::]:55550",
