@@ -1,8 +1,9 @@
 /**
  * Limits the memory that HTTP/2 headers and small DATA frames from the network can occupy.
  *
- * {@link HeaderLimits} measures header blocks before they are decoded. It closes connections that send a malformed or oversized
- * block and, if all open streams together hold too much, the connection that holds the most.
+ * {@link HeaderLimits} measures header blocks before they are decoded. It closes connections that send
+ * a malformed or oversized block and, if all open streams together hold too much, the connection that
+ * holds the most.
  *
  * @module
  */
