@@ -47,14 +47,27 @@ export async function usage(pid: number): Promise<Usage> {
   let cpuMs = 0;
   let wakeUps = 0;
   for await (const { name } of Deno.readDir(`/proc/${pid}/task`)) {
-    const task = `/proc/${pid}/task/${name}`;
-    const [nanoseconds] = (await Deno.readTextFile(`${task}/schedstat`)).split(" ");
-    cpuMs += Number(nanoseconds) / 1e6;
-    const status = await Deno.readTextFile(`${task}/status`);
-    wakeUps += Number(/^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)![1]);
+    const thread = await threadUsage(`/proc/${pid}/task/${name}`);
+    cpuMs += thread.cpuMs;
+    wakeUps += thread.wakeUps;
   }
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   return { memoryMB: Number(/^VmRSS:\s*(\d+)/m.exec(status)![1]) * 1_024 / 1e6, cpuMs, wakeUps };
+}
+
+/** Reads the usage of one thread: none if it has ended since it was listed. */
+async function threadUsage(task: string): Promise<Omit<Usage, "memoryMB">> {
+  try {
+    const [nanoseconds] = (await Deno.readTextFile(`${task}/schedstat`)).split(" ");
+    const status = await Deno.readTextFile(`${task}/status`);
+    const [, switches] = /^voluntary_ctxt_switches:\s*(\d+)/m.exec(status)!;
+    return { cpuMs: Number(nanoseconds) / 1e6, wakeUps: Number(switches) };
+  } catch (error) {
+    // Reading the file of a thread that ends meanwhile fails with ESRCH.
+    const hasEnded = error instanceof Deno.errors.NotFound || /No such process/.test(`${error}`);
+    if (!hasEnded) throw error;
+    return { cpuMs: 0, wakeUps: 0 };
+  }
 }
 
 /** A row of a table. A figure that could not be measured is undefined. */
