@@ -261,6 +261,7 @@ terminalTest("Tab completes commands and names, and /help lists the commands", a
   const { alice, bob } = chat;
   await alice.type("hello b", "Tab", "!", "Enter");
   assert.deepEqual(await bodies(bob, 1), ["hello Bob !"]);
+  await alice.until(/> hello Bob !\nAlice>/);
   await alice.type("/he", "Tab", "Enter");
   const help = await alice.until(/\/quit .*\nAlice>/);
   for (const command of ["/who", "/history [N]", "/queue", "/cancel N", "/help", "/quit"]) {
