@@ -135,7 +135,10 @@ export class Report {
     return table;
   }
 
-  /** Reports what could not be measured, and why. */
+  /**
+   * Reports what could not be measured, and why: a competitor or a load generator is not installed
+   * here. The figures of `greet` itself need neither, and a fault of its own fails the run instead.
+   */
   skip(what: string): void {
     this.#skipped.push(what);
     console.log(`skipped: ${what}`);

@@ -229,6 +229,7 @@ async function rival(
   try {
     return { name, ...await build(Deno.makeTempDirSync({ dir: folder })) };
   } catch (error) {
+    // A competitor that cannot be built with the tools of this machine says nothing about greet.
     report.skip(`${name}: ${(error as Error).message}`);
     return undefined;
   }

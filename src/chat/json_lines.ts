@@ -54,7 +54,7 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
   switch (event.type) {
     case "waiting":
       // An absent peer is not an error.
-      if (event.nobodyThere) return undefined;
+      if (event.absent) return undefined;
       return { type: "error", code: "UNAVAILABLE", message: event.reason, hint: event.hint };
     case "welcome":
       return { type: "welcome", peers: event.names };

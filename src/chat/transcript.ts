@@ -176,7 +176,7 @@ export class Transcript {
     switch (event.type) {
       case "waiting":
         // A terminal shows the reason below; in a log, an ordinary or repeated one says nothing new.
-        if (this.#screen.interactive || event.nobodyThere || event.reason === this.#refusal) return;
+        if (this.#screen.interactive || event.absent || event.reason === this.#refusal) return;
         return this.#screen.warn(reasonText(event));
       case "welcome":
         return this.#screen.show(

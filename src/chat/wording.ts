@@ -155,7 +155,7 @@ export function listOf(names: readonly string[]): string {
   return shown.length === 0 ? last : `${shown.join(", ")} and ${last}`;
 }
 
-/** Addressees by name, or by target where nobody was ever met. */
+/** Addressees by name, or by target if no peer was met there yet. */
 export function labelsOf(addressees: readonly Addressee[]): string[] {
   return addressees.map(({ name, target }) => name ?? target);
 }

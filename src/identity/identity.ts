@@ -80,7 +80,7 @@ export async function openIdentity(home: string, name: string): Promise<Identity
     throw unusable(name, key, cert, cause);
   }
   throw new GreetError("FAILED", `other users can read the private key ${key}`, {
-    hint: `if you are sure that nobody has read it: chmod 600 ${key}. ` +
+    hint: `if you are sure that no one has read it: chmod 600 ${key}. ` +
       `Otherwise remove it and ${cert} to get a new key`,
   });
 }

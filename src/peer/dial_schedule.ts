@@ -5,7 +5,7 @@
  * @module
  */
 import { BackOff, pause, within } from "../base/timing.ts";
-import { isNobodyThere } from "../rpc/call_errors.ts";
+import { isAbsent } from "../rpc/call_errors.ts";
 import type { Presence } from "./presence.ts";
 
 /**
@@ -14,7 +14,7 @@ import type { Presence } from "./presence.ts";
  */
 const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
 
-/** The time from dial to dial after any other failure: a network that recovers calls nobody. */
+/** The time from dial to dial after any other failure, because the recovery of a network triggers no call. */
 const UNREACHABLE_EVERY_MS = 5_000;
 
 /** The minimum time between two dials. A flood of calls to us must not cause one to another peer. */
@@ -77,7 +77,7 @@ export class DialSchedule {
    * @param outcome how the last attempt ended
    */
   async due(outcome: Presence): Promise<void> {
-    if (outcome.state === "away" && isNobodyThere(outcome.error)) {
+    if (outcome.state === "away" && isAbsent(outcome.error)) {
       await within(this.#backOff.next(), this.#next.requested);
     } else {
       this.#backOff.reset();

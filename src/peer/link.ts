@@ -15,7 +15,7 @@ import { GreetError } from "../base/errors.ts";
 import type { Person } from "./journal.ts";
 import { type Message, toWire } from "./messages.ts";
 import { leftChat, type Place, type Presence, type Whereabouts } from "./presence.ts";
-import { isNobodyThere } from "../rpc/call_errors.ts";
+import { isAbsent } from "../rpc/call_errors.ts";
 import { type Channel, dial } from "../rpc/client.ts";
 import { Pulse, within } from "../base/timing.ts";
 import { CHAT, LISTENING_PORT } from "../rpc/services.ts";
@@ -254,7 +254,7 @@ export class Link implements AsyncDisposable {
     let presence = this.#checked(await this.#ask(first, DIAL_TIMEOUT), admit);
     // A process that is exiting may still accept a connection and drop it, which proves nothing.
     const isConclusive = !this.#hasDropped || presence.state !== "away" ||
-      isNobodyThere(presence.error);
+      isAbsent(presence.error);
     using channel = this.#channel = isConclusive ? first : dial(place, options);
     if (!isConclusive) presence = this.#checked(await this.#ask(channel, DIAL_TIMEOUT), admit);
     this.#hasDropped = false;

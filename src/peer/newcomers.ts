@@ -1,8 +1,8 @@
 /**
  * Detects newcomers: peers that answer at a target where another one was met before.
  *
- * The user may believe that the earlier peer is still there, so a newcomer is announced or, if
- * nobody would read that in time, refused.
+ * The user may believe that the earlier peer is still there, so a newcomer is announced or, if an
+ * announcement would come too late, refused.
  *
  * @module
  */

@@ -8,7 +8,7 @@
  */
 import type { GreetError } from "../base/errors.ts";
 import type { Presence } from "./presence.ts";
-import { isNobodyThere } from "../rpc/call_errors.ts";
+import { isAbsent } from "../rpc/call_errors.ts";
 
 /**
  * Peers that join and leave.
@@ -26,7 +26,7 @@ export type RosterEvent =
     /** What can be done about it, if anything. */
     readonly hint: string | undefined;
     /** Whether it is the ordinary reason: nothing listens there (yet), or the name is not registered. */
-    readonly nobodyThere: boolean;
+    readonly absent: boolean;
   }
   | { readonly type: "welcome"; readonly names: readonly string[] }
   | { readonly type: "joined"; readonly name: string; readonly back: boolean }
@@ -133,7 +133,7 @@ export class Roster implements Disposable {
     member.reason = error.message;
     const { target } = member;
     const { message: reason, hint } = error;
-    this.#announce({ type: "waiting", target, reason, hint, nobodyThere: isNobodyThere(error) });
+    this.#announce({ type: "waiting", target, reason, hint, absent: isAbsent(error) });
   }
 
   [Symbol.dispose](): void {

@@ -57,7 +57,7 @@ export async function callError(
 class Unconnected extends Error {}
 
 /** Whether a call failed only because nothing listens at its target, or no such name is registered. */
-export function isNobodyThere({ code, cause }: GreetError): boolean {
+export function isAbsent({ code, cause }: GreetError): boolean {
   return code === "NOT_FOUND" || cause instanceof Unconnected && isRefusal(cause.message);
 }
 

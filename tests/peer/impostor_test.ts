@@ -18,36 +18,19 @@ import { serve, type Server } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { CHAT, type ChatMessage } from "../../src/rpc/services.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program } from "../support/program.ts";
 import { inTime } from "../support/waiting.ts";
 import { hasCommand } from "../support/tools.ts";
 import { WireTap } from "../support/wire_tap.ts";
-import { Witness } from "../support/witness.ts";
+import { openWitnessed as open } from "../support/witness.ts";
 
 const [ALICE, BOB, MALLORY] = await Promise.all(["Alice", "Bob", "Mallory"].map(newIdentity));
 
-/**
- * A test without sanitizers: a channel that is closed during a handshake leaves a harmless 250 ms
- * timer of grpc-js behind (load-balancer-pick-first.js does not clear it).
- */
 function attack(name: string, fn: () => Promise<void>, ignore = false): void {
-  Deno.test({ name, fn, ignore, sanitizeOps: false, sanitizeResources: false });
-}
-
-/** A peer, and its events. */
-async function open(options: PeerOptions) {
-  const peer = await Peer.open(options);
-  const witness = new Witness(peer);
-  return {
-    peer,
-    witness,
-    async [Symbol.asyncDispose]() {
-      await peer[Symbol.asyncDispose]();
-      await witness.done;
-    },
-  };
+  Deno.test({ name, fn, ignore, ...GRPC_TIMERS_OUTLIVE_CHANNELS });
 }
 
 /** A peer that claims to have a name, and collects the messages that it gets. */

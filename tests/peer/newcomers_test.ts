@@ -3,14 +3,14 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { Journal, journalFile } from "../../src/peer/journal.ts";
 import { type NewcomerEvent, Newcomers, type NewcomersOptions } from "../../src/peer/newcomers.ts";
-import { type Identity, KnownPeers, newIdentity, Peer, type PeerOptions } from "../../mod.ts";
+import { type Identity, KnownPeers, newIdentity } from "../../mod.ts";
 import { Bot } from "../support/bot.ts";
 import { homeTest, temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program, run } from "../support/program.ts";
 import { inTime } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
-import { Witness } from "../support/witness.ts";
+import { openWitnessed as open } from "../support/witness.ts";
 
 // ---------------------------------------------------------------- detection
 
@@ -159,20 +159,6 @@ homeTest(
 );
 
 // ---------------------------------------------------------------- peers
-
-/** A peer, and its events. */
-async function open(options: PeerOptions) {
-  const peer = await Peer.open(options);
-  const witness = new Witness(peer);
-  return {
-    peer,
-    witness,
-    async [Symbol.asyncDispose]() {
-      await peer[Symbol.asyncDispose]();
-      await witness.done;
-    },
-  };
-}
 
 homeTest(
   "messages for one key are not delivered to the next one until both are known",

@@ -258,8 +258,8 @@ Deno.test("a greeting server is not a peer, and the reason says so", async () =>
   await using server = await serveGreeter();
   await using alice = await Peer.open({ name: "Alice", targets: [`${server.port}`] });
   const aliceEvents = new Witness(alice);
-  const [{ nobodyThere, reason }] = await aliceEvents.until("waiting");
-  assert.equal(nobodyThere, false);
+  const [{ absent, reason }] = await aliceEvents.until("waiting");
+  assert.equal(absent, false);
   assert.match(reason, /does not implement/);
   await alice[Symbol.asyncDispose]();
   await aliceEvents.done;

@@ -4,17 +4,17 @@ import net from "node:net";
 import { GreetError, newIdentity } from "../../mod.ts";
 import { readPem } from "../../src/net/certificates.ts";
 import type { ErrorCode } from "../../src/base/errors.ts";
-import { isNobodyThere } from "../../src/rpc/call_errors.ts";
+import { isAbsent } from "../../src/rpc/call_errors.ts";
 import { type Channel, dial, dialAll, type DialOptions } from "../../src/rpc/client.ts";
 import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { GREETER } from "../../src/rpc/services.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
 
-/** A test of failing connections: a back-off in grpc-js outlives its channel. */
 function connectionTest(name: string, fn: () => Promise<void>, ignore = false): void {
-  Deno.test({ name, fn, ignore, sanitizeResources: false, sanitizeOps: false });
+  Deno.test({ name, fn, ignore, ...GRPC_TIMERS_OUTLIVE_CHANNELS });
 }
 
 const ALICE = await newIdentity("Alice");
@@ -118,7 +118,7 @@ connectionTest(
       const failure = await failureOf(channel);
       assert.equal(failure.message, `127.0.0.1:${server.port}: ${lie}`);
       assert.equal(failure.hint, undefined);
-      assert(!isNobodyThere(failure));
+      assert(!isAbsent(failure));
       // The channel stays open: only a failed connection closes it.
       assert.equal((await failureOf(channel)).message, failure.message);
     }

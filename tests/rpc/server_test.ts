@@ -14,6 +14,7 @@ import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { CHAT, GREETER } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { inTime } from "../support/waiting.ts";
 
 /** A greeting server whose answers wait until they are released. */
@@ -405,9 +406,7 @@ const OTHER_SERVERS: readonly [what: string, server: () => net.Server, message: 
 for (const [what, server, message] of OTHER_SERVERS) {
   Deno.test({
     name: `greeting ${what} fails with a sentence that says so`,
-    // A back-off of 1 ms in grpc-js outlives its channel.
-    sanitizeOps: false,
-    sanitizeResources: false,
+    ...GRPC_TIMERS_OUTLIVE_CHANNELS,
     async fn() {
       await using other = await listening(server());
       await assert.rejects(greet(`${other.port}`, "Bob", { maxTime: 0.5 }), { message });

@@ -1,5 +1,5 @@
 /** Collects the events of a peer. */
-import type { Peer, PeerEvent } from "../../mod.ts";
+import { Peer, type PeerEvent, type PeerOptions } from "../../mod.ts";
 import { Pulse } from "../../src/base/timing.ts";
 import { inTime } from "./waiting.ts";
 
@@ -35,4 +35,18 @@ export class Witness {
     };
     return await inTime(wait(), () => `${count} × ${type} in ${JSON.stringify(this.seen)}`);
   }
+}
+
+/** Opens a peer, and collects its events. */
+export async function openWitnessed(options: PeerOptions) {
+  const peer = await Peer.open(options);
+  const witness = new Witness(peer);
+  return {
+    peer,
+    witness,
+    async [Symbol.asyncDispose]() {
+      await peer[Symbol.asyncDispose]();
+      await witness.done;
+    },
+  };
 }
