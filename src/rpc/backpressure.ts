@@ -40,7 +40,8 @@ export class Backpressure {
   }
 
   /**
-   * Waits until an answer may be made.
+   * Waits until an answer may be made. Await only a promise: after an `await` of `undefined`, each of
+   * several calls that arrive together would find capacity before the others are counted.
    *
    * @returns nothing if it may be made at once; otherwise resolves when it may, or the call is over
    */

@@ -115,7 +115,6 @@ function unaryMethod(
   const answered = async (call: grpc.ServerUnaryCall<unknown, unknown>) => {
     const signal = cancellation(call);
     const backpressure = backpressureOn(call, server, signal);
-    // Even an empty wait would let all calls that arrive together find capacity.
     const capacity = backpressure.queueForCapacity();
     if (capacity !== undefined) {
       await capacity;
@@ -149,7 +148,8 @@ function streamMethod(
     const answerAll = async () => {
       try {
         for await (const answer of handler(stream.request, incoming(stream, () => signal))) {
-          await backpressure.waitForCapacity();
+          const capacity = backpressure.waitForCapacity();
+          if (capacity !== undefined) await capacity;
           if (signal.aborted) return;
           const bytes = responseSerialize(answer as object);
           backpressure.count(bytes);

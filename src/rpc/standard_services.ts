@@ -114,7 +114,8 @@ function answerEach(
   const backpressure = backpressureOn(stream, server, () => signal);
   stream.on("data", async (request) => {
     stream.pause();
-    await backpressure.waitForCapacity();
+    const capacity = backpressure.waitForCapacity();
+    if (capacity !== undefined) await capacity;
     if (signal.aborted) return;
     try {
       const answer = answerTo(request);
