@@ -57,10 +57,20 @@ export class Terminal implements AsyncDisposable {
     await Deno.remove(file);
   }
 
+  /**
+   * Changes the size. Resolves when programs can see the new one: after an earlier change, tmux tells
+   * them 250 ms later, or more if the machine is busy.
+   */
   async resize(columns: number, rows: number): Promise<void> {
     this.columns = columns;
     this.rows = rows;
     await this.#tmux("resize-window", "-x", `${columns}`, "-y", `${rows}`);
+    const device = (await this.#tmux("display-message", "-p", "#{pane_tty}")).trim();
+    const deadline = Date.now() + PATIENCE_MS;
+    while (await sizeOf(device) !== `${rows} ${columns}`) {
+      if (Date.now() > deadline) throw new Error(`${device} is not ${rows} by ${columns}`);
+      await pause(POLL_MS);
+    }
   }
 
   /** Runs `greet` on an empty screen, and prints its exit code. */
@@ -146,6 +156,13 @@ export class Terminal implements AsyncDisposable {
     await this.close();
     await Deno.remove(this.home, { recursive: true });
   }
+}
+
+/** The rows and columns of a terminal device. */
+async function sizeOf(device: string): Promise<string> {
+  const { stdout } = await new Deno.Command("sh", { args: ["-c", `stty size < ${device}`] })
+    .output();
+  return new TextDecoder().decode(stdout).trim();
 }
 
 /** A line of shell that runs `greet`. */

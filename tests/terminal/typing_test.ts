@@ -165,8 +165,12 @@ async function randomSteps(
     conversation.flatMap((line) => line.split(`] ${name}> `, 2).slice(1)).map(trimmed);
   assert.deepEqual(of("Bob"), chatter.said.map(trimmed));
   assert.deepEqual(of("Alice"), typing.lines.map(trimmed));
-  assert.deepEqual(conversation.slice(chatter.said.length + typing.lines.length), ["Alice>"]);
+  assert.deepEqual(conversation.filter((line) => !MESSAGE.test(line)), ["Alice>"]);
+  assert.equal(conversation.at(-1), "Alice>");
 }
+
+/** A whole message, with its rows joined. */
+const MESSAGE = /^\[\d\d:\d\d\] (Alice|Bob)> /;
 
 /** Removes trailing blanks, which a terminal does not distinguish from empty cells. */
 function trimmed(text: string): string {
