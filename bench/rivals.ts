@@ -15,6 +15,9 @@ import type { Report } from "./measure.ts";
 
 const SOURCES = join(ROOT, "bench", "rivals");
 
+/** The folder of `greeting.proto`. */
+const PROTO = join(ROOT, "proto", "greet", "v1");
+
 /** A greeting server and client. */
 export interface Contender {
   readonly name: string;
@@ -128,7 +131,14 @@ const RECIPES: readonly Recipe[] = [
     },
     async build(folder) {
       const stubs = [`--python_out=${folder}`, `--grpc_python_out=${folder}`];
-      await output([PYTHON, "-m", "grpc_tools.protoc", "-Iproto", ...stubs, "greeting.proto"]);
+      await output([
+        PYTHON,
+        "-m",
+        "grpc_tools.protoc",
+        "-Iproto",
+        ...stubs,
+        "greet/v1/greeting.proto",
+      ]);
       const example = (file: string) => [PYTHON, join(ROOT, "examples", "python", file)];
       return {
         server: example("server.py"),
@@ -149,7 +159,7 @@ const RECIPES: readonly Recipe[] = [
         ...versions,
       ]);
       // Node looks for packages next to the source.
-      for (const file of [join(SOURCES, "greeter.mjs"), join(ROOT, "proto", "greeting.proto")]) {
+      for (const file of [join(SOURCES, "greeter.mjs"), join(PROTO, "greeting.proto")]) {
         await Deno.copyFile(file, join(folder, basename(file)));
       }
       return commands(["node", join(folder, "greeter.mjs")]);
@@ -166,7 +176,7 @@ const RECIPES: readonly Recipe[] = [
     async build(folder) {
       const stubs = join(folder, "src", "greeting");
       await Deno.mkdir(stubs, { recursive: true });
-      await output(["protoc", "-Iproto", `--go_out=plugins=grpc:${stubs}`, "greeting.proto"]);
+      await output(["protoc", `-I${PROTO}`, `--go_out=plugins=grpc:${stubs}`, "greeting.proto"]);
       const binary = join(folder, "greeter");
       await output(["go", "build", "-o", binary, join(SOURCES, "greeter.go")], {
         GO111MODULE: "off",
@@ -186,7 +196,7 @@ const RECIPES: readonly Recipe[] = [
     async build(folder) {
       const plugin = "--plugin=protoc-gen-grpc=/usr/bin/grpc_cpp_plugin";
       const stubs = [`--cpp_out=${folder}`, `--grpc_out=${folder}`, plugin];
-      await output(["protoc", "-Iproto", ...stubs, "greeting.proto"]);
+      await output(["protoc", `-I${PROTO}`, ...stubs, "greeting.proto"]);
       const binary = join(folder, "greeter");
       const generated = ["greeting.pb.cc", "greeting.grpc.pb.cc"].map((file) => join(folder, file));
       await output([

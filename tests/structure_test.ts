@@ -23,9 +23,6 @@ const FOREIGN: Record<string, readonly string[]> = {
   "cli.ts": ["deno.json"],
   "src/identity/identity.ts": ["@peculiar/x509", "reflect-metadata"],
   "src/identity/lookalikes.ts": ["unhomoglyph"],
-  "src/naming/etcd_services.ts": ["proto/etcd.proto"],
-  "src/rpc/services.ts": ["chat", "greeting", "health", "names"]
-    .map((name) => `proto/${name}.proto`),
   "src/terminal/cells.ts": ["string-width"],
 };
 
@@ -171,6 +168,13 @@ Deno.test("a greeting loads neither the server nor naming services", () => {
 Deno.test("an unencrypted chat does not load the certificate packages", () => {
   const loaded = loadedWith("src/chat/session.ts");
   for (const name of ["@peculiar/x509", "unhomoglyph"]) assert(!loaded.has(name));
+});
+
+Deno.test("no file is imported as text or bytes, because JSR refuses packages that do", async () => {
+  for (const file of imports.keys()) {
+    const source = await Deno.readTextFile(`${ROOT}/${file}`);
+    assert.doesNotMatch(source, /with\s*\{\s*type:\s*"(?!json")/, file);
+  }
 });
 
 Deno.test("only cli.ts exits", async () => {

@@ -5,8 +5,7 @@ import threading
 
 import grpc
 
-import greeting_pb2
-import greeting_pb2_grpc
+from greet.v1 import greeting_pb2, greeting_pb2_grpc
 
 
 def say(line, file=sys.stdout):

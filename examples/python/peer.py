@@ -8,8 +8,7 @@ from concurrent import futures
 
 import grpc
 
-import chat_pb2
-import chat_pb2_grpc
+from greet.v1 import chat_pb2, chat_pb2_grpc
 
 name, port, other_port = sys.argv[1:]
 other = None  # the other peer's name, once it is known

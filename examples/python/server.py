@@ -6,8 +6,7 @@ from concurrent import futures
 
 import grpc
 
-import greeting_pb2
-import greeting_pb2_grpc
+from greet.v1 import greeting_pb2, greeting_pb2_grpc
 
 
 class Greeter(greeting_pb2_grpc.GreeterServicer):

@@ -3,8 +3,10 @@
  *
  * @module
  */
-import etcdProto from "../../proto/etcd.proto" with { type: "text" };
+import { PROTOS } from "../rpc/protos.ts";
 import type { Nothing, ServiceType } from "../rpc/services.ts";
+
+const ETCD = PROTOS["etcdserverpb/rpc.proto"];
 
 /** A 64-bit integer in decimal, because etcd's may exceed 2^53; requests may also have a number. */
 type Long = string;
@@ -71,7 +73,7 @@ export const ETCD_KV: ServiceType<{
     request: EtcdTransaction;
     response: EtcdHeader & { succeeded: boolean; responses: { responseRange?: EtcdKeys }[] };
   };
-}> = { name: "etcdserverpb.KV", proto: etcdProto, longs: String };
+}> = { name: "etcdserverpb.KV", proto: ETCD, longs: String };
 
 /** Watches. */
 export const ETCD_WATCH: ServiceType<{
@@ -82,7 +84,7 @@ export const ETCD_WATCH: ServiceType<{
     response: EtcdWatched;
     streams: "both";
   };
-}> = { name: "etcdserverpb.Watch", proto: etcdProto, longs: String };
+}> = { name: "etcdserverpb.Watch", proto: ETCD, longs: String };
 
 /** Leases. */
 export const ETCD_LEASE: ServiceType<{
@@ -93,9 +95,9 @@ export const ETCD_LEASE: ServiceType<{
     response: { TTL: Long; ID: Long };
     streams: "both";
   };
-}> = { name: "etcdserverpb.Lease", proto: etcdProto, longs: String };
+}> = { name: "etcdserverpb.Lease", proto: ETCD, longs: String };
 
 /** Passwords. */
 export const ETCD_AUTH: ServiceType<{
   Authenticate: { request: { name: string; password: string }; response: { token: string } };
-}> = { name: "etcdserverpb.Auth", proto: etcdProto, longs: String };
+}> = { name: "etcdserverpb.Auth", proto: ETCD, longs: String };

@@ -2,14 +2,11 @@
  * The services of `proto/`, with the types of their messages.
  *
  * A {@link ServiceType} is a name, the text of a `.proto` file, and the types of its calls, without
- * any gRPC. The text is part of the program, so that nothing is read from disk.
+ * any gRPC.
  *
  * @module
  */
-import chatProto from "../../proto/chat.proto" with { type: "text" };
-import greetingProto from "../../proto/greeting.proto" with { type: "text" };
-import healthProto from "../../proto/health.proto" with { type: "text" };
-import namesProto from "../../proto/names.proto" with { type: "text" };
+import { PROTOS } from "./protos.ts";
 
 /**
  * The requests and responses of a service's calls. With `streams`, a call has a stream of responses;
@@ -78,7 +75,7 @@ export const LISTENING_PORT = "listening-port";
 /** The greeting service. */
 export const GREETER: ServiceType<{ Greet: { request: UserInfo; response: ServerResponse } }> = {
   name: "greet.v1.Greeter",
-  proto: greetingProto,
+  proto: PROTOS["greet/v1/greeting.proto"],
 };
 
 /** The service that chat peers offer each other. */
@@ -86,7 +83,7 @@ export const CHAT: ServiceType<{
   SendMessage: { request: ChatMessage; response: Nothing };
   SendMessages: { request: ChatMessages; response: Nothing };
   GetInfo: { request: Nothing; response: ChatMessage };
-}> = { name: "greet.v1.Chat", proto: chatProto };
+}> = { name: "greet.v1.Chat", proto: PROTOS["greet/v1/chat.proto"] };
 
 /** `greet.v1.Entry`: a name that is held. */
 export interface WireEntry {
@@ -130,7 +127,7 @@ export const NAMES: ServiceType<{
     request: { pageToken: string };
     response: { entries: WireEntry[]; nextPageToken: string };
   };
-}> = { name: "greet.v1.Names", proto: namesProto };
+}> = { name: "greet.v1.Names", proto: PROTOS["greet/v1/names.proto"] };
 
 /** `grpc.health.v1.HealthCheckResponse`. */
 export interface HealthStatus {
@@ -141,4 +138,4 @@ export interface HealthStatus {
 export const HEALTH: ServiceType<{
   Check: { request: { service: string }; response: HealthStatus };
   Watch: { request: { service: string }; response: HealthStatus; streams: "responses" };
-}> = { name: "grpc.health.v1.Health", proto: healthProto };
+}> = { name: "grpc.health.v1.Health", proto: PROTOS["grpc/health/v1/health.proto"] };

@@ -5,9 +5,6 @@
  */
 import { definitionOf, parseProto } from "./service_definition.ts";
 import type * as grpc from "@grpc/grpc-js";
-import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
-  type: "text",
-};
 import { GreetError } from "../base/errors.ts";
 import { aborted } from "../base/timing.ts";
 import {
@@ -19,6 +16,7 @@ import {
   toStatus,
   trackStream,
 } from "./service.ts";
+import { PROTOS } from "./protos.ts";
 import { HEALTH } from "./services.ts";
 import { StreamQuota } from "./stream_quota.ts";
 
@@ -63,7 +61,8 @@ export async function reflection(services: readonly Service[]): Promise<readonly
   const { fromJSON } = await import("@grpc/proto-loader");
   const versions = ["v1", "v1alpha"].map((version) => {
     const name = `grpc.reflection.${version}.ServerReflection`;
-    const proto = reflectionProto.replaceAll("grpc.reflection.v1", `grpc.reflection.${version}`);
+    const proto = PROTOS["grpc/reflection/v1/reflection.proto"]
+      .replaceAll("grpc.reflection.v1", `grpc.reflection.${version}`);
     return { name, proto, definition: definitionOf({ name, proto }) };
   });
   const protos = [

@@ -42,7 +42,7 @@ Deno.test({
       assert(success, listing);
       const rooms = [...Deno.readDirSync(join(ROOT, "src"))].map(({ name }) => name);
       const packages = ["grpc-js", "reflection", "@peculiar", "unhomoglyph"];
-      for (const name of ["cli.ts", "deno.json", "proto", ...rooms, ...packages]) {
+      for (const name of ["cli.ts", "deno.json", ...rooms, ...packages]) {
         assert.match(listing, new RegExp(`[─┬] ${name}[/ ]`), `${name} is missing`);
       }
       assert.doesNotMatch(listing, /_test\.ts|program\.ts|demo\.ts/);

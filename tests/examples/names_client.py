@@ -10,8 +10,8 @@ import threading
 
 import grpc
 
-import names_pb2 as pb
-import names_pb2_grpc
+from greet.v1 import names_pb2 as pb
+from greet.v1 import names_pb2_grpc
 
 TIMEOUT_S = 10
 

@@ -23,7 +23,8 @@ if (python !== undefined) {
       args: [
         ...["-m", "grpc_tools.protoc", "-I", "proto", "-I", "tests/examples"],
         ...[`--python_out=${modules}`, `--grpc_python_out=${modules}`],
-        ...["greeting.proto", "chat.proto", "names.proto", "reflection_client.proto"],
+        ...["greeting", "chat", "names"].map((name) => `greet/v1/${name}.proto`),
+        "reflection_client.proto",
       ],
     }).output();
     assert(success, "protoc");
@@ -162,8 +163,7 @@ pythonTest("the lines of Python in docs/names.md do what they say", async () => 
   const text = await Deno.readTextFile(join(ROOT, "docs", "names.md"));
   const [, snippet] = /```python\n([^]*?)```/.exec(text)!;
   const script = join(modules, "snippet.py");
-  const imports = "import grpc, names_pb2, names_pb2_grpc\n";
-  await Deno.writeTextFile(script, imports + snippet.replace(":55500", `:${server.port}`));
+  await Deno.writeTextFile(script, snippet.replace(":55500", `:${server.port}`));
   await using client = pythonProgram("-u", script);
   await client.out.until(/state: true[^]*name: "Bob"/);
   assert.equal((await names.lookup("greeter"))[0].address, "127.0.0.1:50051");

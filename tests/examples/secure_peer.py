@@ -10,8 +10,7 @@ from concurrent import futures
 
 import grpc
 
-import chat_pb2
-import chat_pb2_grpc
+from greet.v1 import chat_pb2, chat_pb2_grpc
 
 TIMEOUT_S = 10
 

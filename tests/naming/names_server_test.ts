@@ -5,17 +5,14 @@ import net from "node:net";
 import { fileURLToPath } from "node:url";
 import type * as grpc from "@grpc/grpc-js";
 import { fromJSON } from "@grpc/proto-loader";
-import reflectionProto from "@grpc/reflection/build/proto/grpc/reflection/v1/reflection.proto" with {
-  type: "text",
-};
 import protobuf from "protobufjs";
-import namesProto from "../../proto/names.proto" with { type: "text" };
 import { newsLine } from "../../src/cli/names_output.ts";
 import { type GreetError, type NameNews, serveNames } from "../../mod.ts";
 import { LEASE_MS } from "../../src/naming/names_server.ts";
 import { LIMITS } from "../../src/naming/registry.ts";
 import { type Channel, dial } from "../../src/rpc/client.ts";
 import { parseTarget } from "../../src/net/address.ts";
+import { PROTOS } from "../../src/rpc/protos.ts";
 import {
   HEALTH,
   NAMES,
@@ -142,7 +139,7 @@ function process(...args: string[]): Program {
 
 // ---------------------------------------------------------------- clients that use HTTP/2 directly
 
-const { "greet.v1.Names": METHODS } = fromJSON(protobuf.parse(namesProto).root.toJSON(), {
+const { "greet.v1.Names": METHODS } = fromJSON(protobuf.parse(NAMES.proto).root.toJSON(), {
   defaults: true,
   longs: Number,
   enums: String,
@@ -327,7 +324,10 @@ const REFLECTION: ServiceType<{
     };
     streams: "both";
   };
-}> = { name: "grpc.reflection.v1.ServerReflection", proto: reflectionProto };
+}> = {
+  name: "grpc.reflection.v1.ServerReflection",
+  proto: PROTOS["grpc/reflection/v1/reflection.proto"],
+};
 
 Deno.test("stopping the server ends claims and watches at once, with a reason", async () => {
   await using names = await startServer();

@@ -500,7 +500,7 @@ class RandomReader implements AsyncDisposable {
   }
 }
 
-/** A name that is held, by the rules of `proto/names.proto`. */
+/** A name that is held, by the rules of `names.proto`. */
 interface Modelled extends WireEntry {
   holder: string;
   dispose: () => void;

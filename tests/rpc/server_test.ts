@@ -7,12 +7,11 @@ import tls from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { fromJSON } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
-import healthProto from "../../proto/health.proto" with { type: "text" };
 import { greet, GreetError, serveGreeter, type Server } from "../../mod.ts";
 import { dial } from "../../src/rpc/client.ts";
 import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
-import { CHAT, GREETER } from "../../src/rpc/services.ts";
+import { CHAT, GREETER, HEALTH } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { inTime } from "../support/waiting.ts";
@@ -179,7 +178,7 @@ Deno.test("health: one connection may have ten watches open", async () => {
 
 /** A health client that uses only grpc-js. */
 function healthClient(port: number) {
-  const definition = fromJSON(protobuf.parse(healthProto).root.toJSON(), { enums: String });
+  const definition = fromJSON(protobuf.parse(HEALTH.proto).root.toJSON(), { enums: String });
   const { Check, Watch } = definition["grpc.health.v1.Health"] as grpc.ServiceDefinition;
   const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
   const check = (service: string) =>
