@@ -170,6 +170,11 @@ Deno.test("an unencrypted chat does not load the certificate packages", () => {
   for (const name of ["@peculiar/x509", "unhomoglyph"]) assert(!loaded.has(name));
 });
 
+Deno.test("telemetry is loaded only when it is on", () => {
+  for (const face of FACES) assert(!loadedWith(face).has("src/rpc/call_spans.ts"));
+  assert(imports.get("src/rpc/service_definition.ts")?.includes("src/rpc/call_spans.ts"));
+});
+
 Deno.test("no file is imported as text or bytes, because JSR refuses packages that do", async () => {
   for (const file of imports.keys()) {
     const source = await Deno.readTextFile(`${ROOT}/${file}`);

@@ -21,6 +21,10 @@ import type { Calls, ServiceType } from "./services.ts";
 
 setLogVerbosity(logVerbosity.NONE);
 
+/** With tracing on, the runtime registers itself under the name that OpenTelemetry's API uses. */
+const TRACING = Symbol.for("opentelemetry.js.api.1");
+if (TRACING in globalThis) (await import("./call_spans.ts")).describeCallSpans();
+
 /**
  * How many fields a message may have, including those of nested messages: enough for requests with
  * a thousand chat messages, and for answers with 100,000 names.
