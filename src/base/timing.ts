@@ -29,12 +29,17 @@ export async function pause(ms: number, signal?: AbortSignal): Promise<void> {
   signal?.removeEventListener("abort", end);
 }
 
-/** Resolves when a signal is aborted, or at once if it already is. */
-export async function aborted(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) =>
-    signal.addEventListener("abort", () => resolve(), { once: true })
-  );
+/**
+ * Resolves when one of some signals is aborted, or at once if one already is. Leaves no listener
+ * behind, which `AbortSignal.any` does: 2 kB for each call, for as long as one of the signals lives.
+ */
+export async function aborted(...signals: readonly AbortSignal[]): Promise<void> {
+  if (signals.some((signal) => signal.aborted)) return;
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const end = () => resolve();
+  for (const signal of signals) signal.addEventListener("abort", end);
+  await promise;
+  for (const signal of signals) signal.removeEventListener("abort", end);
 }
 
 /**

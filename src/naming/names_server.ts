@@ -101,7 +101,7 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
     async *Register(claim, { from, signal }) {
       using held = registry.claim(claim, from);
       yield { sinceMs: held.entry.sinceMs };
-      await aborted(AbortSignal.any([signal, held.superseded]));
+      await aborted(signal, held.superseded);
       if (signal.aborted) return;
       throw new GreetError("ABORTED", `the same holder has registered ${claim.name} again`);
     },

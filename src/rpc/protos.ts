@@ -396,8 +396,8 @@ service Names {
   rpc List (ListRequest) returns (ListResponse);
 }
 `,
-  "grpc/health/v1/health.proto": `// The standard health service: the part that all clients and servers support.
-// Source: grpc/grpc, doc/health-checking.md.
+  "grpc/health/v1/health.proto": `// The standard health service.
+// Source: grpc/grpc-proto, grpc/health/v1/health.proto.
 syntax = "proto3";
 
 package grpc.health.v1;
@@ -418,10 +418,21 @@ message HealthCheckResponse {
   ServingStatus status = 1;
 }
 
+message HealthListRequest {}
+
+message HealthListResponse {
+  // By the full name of a service; the whole server has the empty name.
+  map<string, HealthCheckResponse> statuses = 1;
+}
+
 service Health {
   rpc Check (HealthCheckRequest) returns (HealthCheckResponse);
 
-  // Returns the current status, and again after each change.
+  // Returns the status of every service. Clients that get UNIMPLEMENTED ask with Check.
+  rpc List (HealthListRequest) returns (HealthListResponse);
+
+  // Returns the current status, and again after each change. A server that stops reports
+  // NOT_SERVING, and then ends the call with UNAVAILABLE.
   rpc Watch (HealthCheckRequest) returns (stream HealthCheckResponse);
 }
 `,

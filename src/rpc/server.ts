@@ -8,7 +8,7 @@
 import { type Keepalive, keepaliveOptions, type ServiceDefinition } from "./service_definition.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError } from "../base/errors.ts";
-import { within } from "../base/timing.ts";
+import { pause, within } from "../base/timing.ts";
 import { HeaderLimits } from "../http2/header_limits.ts";
 import { Listener } from "../net/listener.ts";
 import { type PeerTls, type ServerTls, TlsHandshaker } from "../net/server_tls.ts";
@@ -77,8 +77,10 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const { onFault = (error) => console.error(error) } = options;
   const server = grpcServer(options, onFault);
   const listener = listenerFor(server, options, onFault);
+  const stopping = new AbortController();
   const state: ServerState = {
     streams: new Set(),
+    stopping: stopping.signal,
     inFlight: new Set(),
     onFault,
     connection: (from) => listener.connection(from),
@@ -89,7 +91,10 @@ export async function serve(options: ServeOptions): Promise<Server> {
   }
   const port = await listener.listen(options.host, options.port);
   let stopped: Promise<void> | undefined;
-  const stop = (graceMs = 5000) => stopped ??= shutDown(server, listener, state, graceMs);
+  const stop = (graceMs = 5000) => {
+    stopping.abort();
+    return stopped ??= shutDown(server, listener, state, graceMs);
+  };
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
 }
 
@@ -156,6 +161,8 @@ async function shutDown(
   graceMs: number,
 ): Promise<void> {
   const closed = listener.close();
+  // Handlers may send a last answer when they see that the server stops.
+  await pause(0);
   for (const stream of streams) {
     stream.emit("error", { code: grpc.status.UNAVAILABLE, details: "the server is stopping" });
   }

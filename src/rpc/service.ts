@@ -22,6 +22,8 @@ export interface IncomingCall {
   readonly fingerprint: string | undefined;
   /** Aborted when the caller cancels, disconnects or runs out of time. */
   readonly signal: AbortSignal;
+  /** Aborted when the server begins to stop. */
+  readonly stopping: AbortSignal;
   /** The value of a header that the caller sent. */
   header(name: string): string | undefined;
 }
@@ -57,6 +59,8 @@ export interface ServerState {
   readonly streams: Set<OpenStream>;
   /** Calls in flight, which shutting down waits for. */
   readonly inFlight: Set<Promise<void>>;
+  /** Aborted when the server begins to stop. */
+  readonly stopping: AbortSignal;
   /** Gets errors that are not meant for callers. */
   readonly onFault: (error: unknown) => void;
   /** The connection from an address, if it is open. */
@@ -120,7 +124,7 @@ function unaryMethod(
       await capacity;
       if (signal().aborted) throw new GreetError("CANCELLED", "the caller has cancelled");
     }
-    const response = handler(call.request, incoming(call, signal));
+    const response = handler(call.request, incoming(call, signal, server));
     const bytes = responseSerialize(
       (response instanceof Promise ? await response : response) as object,
     );
@@ -147,7 +151,8 @@ function streamMethod(
     const backpressure = backpressureOn(stream, server, () => signal);
     const answerAll = async () => {
       try {
-        for await (const answer of handler(stream.request, incoming(stream, () => signal))) {
+        const answers = handler(stream.request, incoming(stream, () => signal, server));
+        for await (const answer of answers) {
           const capacity = backpressure.waitForCapacity();
           if (capacity !== undefined) await capacity;
           if (signal.aborted) return;
@@ -180,9 +185,14 @@ export function backpressureOn(
 }
 
 /** A call as its handler sees it. Few handlers use more than the address, so the rest is lazy. */
-function incoming(call: AnyCall, signal: () => AbortSignal): IncomingCall {
+function incoming(
+  call: AnyCall,
+  signal: () => AbortSignal,
+  { stopping }: ServerState,
+): IncomingCall {
   return {
     from: call.getPeer(),
+    stopping,
     get fingerprint() {
       return callerOf(call.metadata)?.fingerprint;
     },

@@ -131,11 +131,12 @@ export const NAMES: ServiceType<{
 
 /** `grpc.health.v1.HealthCheckResponse`. */
 export interface HealthStatus {
-  status: "SERVING" | "SERVICE_UNKNOWN";
+  status: "SERVING" | "NOT_SERVING" | "SERVICE_UNKNOWN";
 }
 
 /** The standard health service. */
 export const HEALTH: ServiceType<{
   Check: { request: { service: string }; response: HealthStatus };
+  List: { request: Nothing; response: { statuses: Record<string, HealthStatus> } };
   Watch: { request: { service: string }; response: HealthStatus; streams: "responses" };
 }> = { name: "grpc.health.v1.Health", proto: PROTOS["grpc/health/v1/health.proto"] };

@@ -10,38 +10,49 @@ import { aborted } from "../base/timing.ts";
 import {
   backpressureOn,
   implement,
+  type IncomingCall,
   parts,
   type ServerState,
   type Service,
   toStatus,
   trackStream,
 } from "./service.ts";
+import { spellOutMaps } from "./map_entries.ts";
 import { PROTOS } from "./protos.ts";
-import { HEALTH } from "./services.ts";
+import { HEALTH, type HealthStatus } from "./services.ts";
 import { StreamQuota } from "./stream_quota.ts";
 
 /**
  * The standard health service, for probes and load balancers.
  *
- * Reports every named service, and the server as a whole (`""`), as serving for as long as the
- * server runs. Source: grpc/grpc `doc/health-checking.md`. The npm package `grpc-health-check` is
- * not used, because it reads from disk and asks for the user's id when it is imported.
+ * Reports every named service, and the server as a whole (`""`), as serving until the server begins
+ * to stop. Watches are told of that before they end. Source: grpc/grpc `doc/health-checking.md`. The
+ * npm package `grpc-health-check` is not used, because it reads from disk and asks for the user's id
+ * when it is imported.
  *
  * @param services the other services of the server
  */
 export function health(services: readonly Service[]): Service {
   const known = new Set(["", ...services.map(({ name }) => name)]);
-  const serving = { status: "SERVING" } as const;
+  const status = ({ stopping }: IncomingCall): HealthStatus => ({
+    status: stopping.aborted ? "NOT_SERVING" : "SERVING",
+  });
   const watches = new StreamQuota("health watches");
   return implement(HEALTH, {
-    Check({ service }) {
-      if (known.has(service)) return serving;
+    Check({ service }, call) {
+      if (known.has(service)) return status(call);
       throw new GreetError("NOT_FOUND", "there is no such service here");
     },
-    async *Watch({ service }, { from, signal }) {
-      using _watch = watches.open(from);
-      yield known.has(service) ? serving : { status: "SERVICE_UNKNOWN" as const };
-      await aborted(signal);
+    List: (_, call) => ({
+      statuses: Object.fromEntries([...known].map((service) => [service, status(call)])),
+    }),
+    async *Watch({ service }, call) {
+      using _watch = watches.open(call.from);
+      const isKnown = known.has(service);
+      yield isKnown ? status(call) : { status: "SERVICE_UNKNOWN" as const };
+      await aborted(call.signal, call.stopping);
+      if (isKnown && !call.signal.aborted) yield status(call);
+      await aborted(call.signal);
     },
   });
 }
@@ -70,7 +81,7 @@ export async function reflection(services: readonly Service[]): Promise<readonly
     ...versions.map(({ proto }) => proto),
   ];
   const described = new ReflectionV1Implementation(
-    Object.assign({}, ...protos.map((proto) => fromJSON(parseProto(proto).toJSON()))),
+    Object.assign({}, ...protos.map((proto) => fromJSON(spellOutMaps(parseProto(proto)).toJSON()))),
   );
   const quota = new StreamQuota("reflection calls");
   return versions.map(({ name, ...description }) => {

@@ -1,7 +1,7 @@
 /** Ours and theirs: the examples in Python against the program, all ways round. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openNames, serveNames } from "../../mod.ts";
+import { openNames, serveGreeter, serveNames } from "../../mod.ts";
 import { hasOpenssl } from "../support/certificates.ts";
 import { Bot } from "../support/bot.ts";
 import { temporaryHome } from "../support/home.ts";
@@ -22,9 +22,11 @@ if (python !== undefined) {
       cwd: ROOT,
       args: [
         ...["-m", "grpc_tools.protoc", "-I", "proto", "-I", "tests/examples"],
+        // Its folder would be taken for a part of grpcio, which is called `grpc` as well.
+        ...["-I", "proto/grpc/health/v1"],
         ...[`--python_out=${modules}`, `--grpc_python_out=${modules}`],
         ...["greeting", "chat", "names"].map((name) => `greet/v1/${name}.proto`),
-        "reflection_client.proto",
+        ...["reflection_client.proto", "health.proto"],
       ],
     }).output();
     assert(success, "protoc");
@@ -123,12 +125,35 @@ pythonTest("a client that knows nothing but the port finds and calls everything"
   assert.equal(await client.code(), 0, client.err.text);
   const services = "greet.v1.Greeter grpc.health.v1.Health " +
     "grpc.reflection.v1.ServerReflection grpc.reflection.v1alpha.ServerReflection";
-  const answers = "{'greeting': 'Hello, Bob.'}\n{'status': 'SERVING'}\n5\n";
+  const answers = "{'greeting': 'Hello, Bob.'}\n{'status': 'SERVING'}\n" +
+    "['', 'greet.v1.Greeter']\n5\n";
   assert.equal(
     client.out.text,
     ["v1", "v1alpha"].map((v) => `${v} ${services}\n${answers}`).join(""),
   );
 });
+
+pythonTest(
+  "a client in Python lists what is healthy, and hears that the server stops",
+  async () => {
+    const server = await serveGreeter();
+    try {
+      const script = join(ROOT, "tests", "examples", "health_client.py");
+      await using client = pythonProgram(script, `${server.port}`);
+      await client.out.until("server: SERVING\n");
+      await client.out.until(/^SERVING\n/m);
+      await server.stop();
+      assert.equal(await client.code(), 0, client.err.text);
+      assert.equal(
+        client.out.text,
+        "server: SERVING\ngreet.v1.Greeter: SERVING\n" +
+          "SERVING\nNOT_SERVING\nUNAVAILABLE: the server is stopping\n",
+      );
+    } finally {
+      await server.stop();
+    }
+  },
+);
 
 pythonTest("our naming server, their client", async () => {
   await using server = await serveNames({ port: 0 });

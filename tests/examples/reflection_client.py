@@ -45,4 +45,5 @@ for version in ["v1", "v1alpha"]:
     print(version, *sorted(service.name for service in services))
     print(call(version, SERVICE, METHOD, {"name": NAME}))
     print(call(version, "grpc.health.v1.Health", "Check", {"service": SERVICE}))
+    print(sorted(call(version, "grpc.health.v1.Health", "List", {})["statuses"]))
     print(ask(version, file_containing_symbol="no.Such").error_response.error_code)

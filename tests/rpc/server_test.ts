@@ -136,22 +136,34 @@ Deno.test("a call to a missing service is UNIMPLEMENTED", async () => {
   });
 });
 
-Deno.test("health: known services are SERVING, others NOT_FOUND; a watch ends with the server", async () => {
+Deno.test("health: known services are SERVING, others NOT_FOUND; watches hear of the stop", async () => {
   const server = await serveGreeter();
   const { client, check, watch } = healthClient(server.port);
   try {
     assert.deepEqual(await check(""), { status: "SERVING" });
     assert.deepEqual(await check("greet.v1.Greeter"), { status: "SERVING" });
     await assert.rejects(check("no.Such"), { code: grpc.status.NOT_FOUND });
-    const [known, unknown] = [watch("greet.v1.Greeter"), watch("no.Such")];
-    assert.deepEqual(await known.first, { status: "SERVING" });
-    assert.deepEqual(await unknown.first, { status: "SERVICE_UNKNOWN" });
+    const watches = ["", "greet.v1.Greeter", "no.Such"].map(watch);
+    await Promise.all(watches.map(({ first }) => first));
     await inTime(server.stop(), "the stop", 2_000);
-    for (const { end } of [known, unknown]) assert.equal(await end, grpc.status.UNAVAILABLE);
+    for (const { end } of watches) assert.equal(await end, grpc.status.UNAVAILABLE);
+    assert.deepEqual(watches.map(({ statuses }) => statuses), [
+      ["SERVING", "NOT_SERVING"],
+      ["SERVING", "NOT_SERVING"],
+      ["SERVICE_UNKNOWN"],
+    ]);
   } finally {
     client.close();
     await server.stop();
   }
+});
+
+Deno.test("health: List has the status of every service", async () => {
+  await using server = await serveGreeter();
+  using channel = dial(parseTarget(`${server.port}`));
+  assert.deepEqual(await channel.call(HEALTH, "List", {}, { timeoutMs: 5_000 }), {
+    statuses: { "": { status: "SERVING" }, "greet.v1.Greeter": { status: "SERVING" } },
+  });
 });
 
 Deno.test("health: one connection may have ten watches open", async () => {
@@ -198,11 +210,13 @@ function healthClient(port: number) {
       Watch.responseDeserialize,
       { service },
     );
+    const statuses: string[] = [];
+    call.on("data", ({ status }) => statuses.push(status));
     const first = new Promise((resolve) => call.once("data", (status) => resolve({ ...status })));
     const end = new Promise((resolve) =>
       call.once("error", ({ code }: grpc.ServiceError) => resolve(code))
     );
-    return { call, first, end };
+    return { call, statuses, first, end };
   };
   return { client, check, watch };
 }
