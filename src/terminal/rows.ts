@@ -6,14 +6,10 @@
  *
  * @module
  */
-import { lengthOf, paint, spansOf, type Styled } from "./style.ts";
+import { lengthOf, paint, type Span, spansOf, type Styled } from "./style.ts";
+import { type Piece, RowBreaker, widest } from "./row_breaker.ts";
+import { SLICE, slicesOf } from "./slices.ts";
 import { CONTINUATION, showable } from "../base/text.ts";
-
-/** A piece of text that must stay in one row. */
-export interface Piece {
-  readonly text: string;
-  readonly columns: number;
-}
 
 /** How text is rendered. */
 export interface Rendering {
@@ -25,20 +21,9 @@ export interface Rendering {
   readonly measure?: (line: string) => Iterable<Piece>;
 }
 
-/** How many UTF-16 code units are rendered at a time: a millisecond of work. */
-const SLICE = 1_024;
-
 /** How many characters are rendered for one frame of a terminal, and for how long at most. */
 const FRAME = 1 << 14;
 const FRAME_MS = 5;
-
-/** How many UTF-16 code units a row may have. Accents take no columns, so width is no bound. */
-const MAX_ROW_LENGTH = 4_096;
-
-/** How far back from the end of a slice to look for a boundary between characters. */
-const LOOK_BACK = 64;
-
-const PLAIN_ASCII = /^[ -~]*$/;
 
 /**
  * Renders one or more lines, and a final line end.
@@ -60,18 +45,31 @@ export function* rendered(
   styled: Styled,
   { color = false, columns = () => undefined, measure = widest }: Rendering = {},
 ): Generator<string> {
-  const wrapper = new LineWrapper(measure);
   // Most lines are short, and many small pieces cost more than one.
   let piece = "";
-  for (const { text, look, escape = escapeLines } of spansOf(styled)) {
-    for (const slice of text.length <= SLICE ? [text] : slicesOf(text)) {
-      piece += paint([{ text: wrapper.wrap(escape(slice), columns()), look }], color);
-      if (piece.length < SLICE) continue;
-      yield piece;
-      piece = "";
-    }
+  for (const spans of styledRows(styled, columns, measure)) {
+    piece += paint(spans, color);
+    if (piece.length < SLICE) continue;
+    yield piece;
+    piece = "";
   }
   yield piece + "\n";
+}
+
+function* styledRows(
+  styled: Styled,
+  columns: () => number | undefined,
+  measure: (line: string) => Iterable<Piece>,
+): Generator<readonly Span[]> {
+  const breaker = new RowBreaker(measure);
+  for (const { text, look, escape = escapeLines } of spansOf(styled)) {
+    for (const slice of text.length <= SLICE ? [text] : slicesOf(text)) {
+      const width = columns();
+      const escaped = escape(slice);
+      yield width === undefined ? [{ text: escaped, look }] : breaker.add(escaped, look, width);
+    }
+  }
+  yield breaker.end();
 }
 
 /** Escapes a message body, indenting further lines so that none can pose as another message. */
@@ -81,66 +79,6 @@ export function escapeBody(slice: string): string {
 
 function escapeLines(slice: string): string {
   return showable(slice, "");
-}
-
-/**
- * Measures without tables: no terminal gives a character more than two columns, or one below U+1100
- * more than one.
- */
-function* widest(line: string): Generator<Piece> {
-  for (const text of line) yield { text, columns: text < "\u1100" ? 1 : 2 };
-}
-
-/** Breaks lines that arrive in slices. */
-class LineWrapper {
-  readonly #measure: (line: string) => Iterable<Piece>;
-  /** The width of the current row so far. */
-  #used = 0;
-  /** The length of the current row so far, in UTF-16 code units; approximate. */
-  #length = 0;
-
-  constructor(measure: (line: string) => Iterable<Piece>) {
-    this.#measure = measure;
-  }
-
-  wrap(text: string, columns: number | undefined): string {
-    if (columns === undefined) return text;
-    // The last column stays free: terminals disagree on where the cursor goes after it.
-    const width = Math.max(1, columns - 1);
-    return text.split("\n").map((line, i) => {
-      if (i > 0) this.#used = this.#length = 0;
-      return this.#wrapLine(line, width);
-    }).join("\n");
-  }
-
-  #wrapLine(line: string, width: number): string {
-    if (this.#used + line.length <= width && PLAIN_ASCII.test(line)) {
-      this.#used += line.length;
-      return line;
-    }
-    const indent = CONTINUATION.slice(0, Math.max(1, width >> 2));
-    let rows = "";
-    for (const { text, columns } of this.#piecesOf(line, width - indent.length)) {
-      const isFull = this.#used + columns > width && this.#used > indent.length;
-      if (isFull || this.#length > MAX_ROW_LENGTH) {
-        rows += "\n" + indent;
-        this.#used = indent.length;
-        this.#length = 0;
-      }
-      rows += text;
-      this.#used += columns;
-      this.#length += text.length;
-    }
-    return rows;
-  }
-
-  /** Divides pieces that are wider than a row: the terminal would cut them off. */
-  *#piecesOf(line: string, width: number): Generator<Piece> {
-    for (const piece of this.#measure(line)) {
-      if (piece.columns <= width) yield piece;
-      else yield* widest(piece.text);
-    }
-  }
 }
 
 /** Text to be added to a conversation, rendered only when it is drawn. */
@@ -187,28 +125,4 @@ export class RowQueue {
     while (!this.isEmpty) rows += this.next();
     return rows;
   }
-}
-
-/** Divides a text, if possible between characters as a reader sees them. */
-export function* slicesOf(text: string): Generator<string> {
-  for (let from = 0; from < text.length;) {
-    const to = boundaryBefore(text, from + SLICE);
-    yield text.slice(from, to);
-    from = to;
-  }
-}
-
-/** A code point that starts a new character unless a joiner precedes it. */
-const CHARACTER_START =
-  /(?<![\u200C\u200D])(?![\p{M}\p{Emoji_Modifier}\p{Regional_Indicator}\u1100-\u11FF])[\p{L}\p{N}\p{P}\p{S}\p{Z}]/gu;
-
-/** The last boundary between characters at or before an index. */
-function boundaryBefore(text: string, at: number): number {
-  if (at >= text.length) return text.length;
-  const near = text.slice(at - LOOK_BACK, at);
-  const last = [...near.matchAll(CHARACTER_START)].at(-1)?.index;
-  // Index 0 is unusable: a joiner may precede it.
-  if (last) return at - LOOK_BACK + last;
-  const isWithin = text.codePointAt(at - 1)! > 0xFFFF || text.startsWith("\r\n", at - 1);
-  return isWithin ? at - 1 : at;
 }

@@ -14,7 +14,8 @@ import { ALARM, type Span, type Styled, withLook } from "./style.ts";
 import { type Editor, type EditorContext, EMPTY, press } from "./line_editor.ts";
 import { BRACKETED_PASTE, type Key, KeyReader, QUERY_CURSOR } from "./keys.ts";
 import { composeFooter, type PendingRow } from "./layout.ts";
-import { type Piece, RowQueue } from "./rows.ts";
+import type { Piece } from "./row_breaker.ts";
+import { RowQueue } from "./rows.ts";
 import type { Screen } from "./screen.ts";
 import { pause, within } from "../base/timing.ts";
 

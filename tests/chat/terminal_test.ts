@@ -53,7 +53,8 @@ terminalTest("a message appears above the line being typed", async () => {
   await bob.say("first", "second");
   await alice.until("] Bob> second");
   await alice.type("the cursor is where it was: ", "Enter");
-  const screen = await alice.until(/\] Alice> the cursor[^]*\nAlice>/);
+  await alice.until(/\] Alice> the cursor[^]*\nAlice>/);
+  const screen = await alice.screen("-J");
   assert.equal(
     untimed(unbroken(screen)).slice(4).join("|"),
     `[17:24] Bob> first|[17:24] Bob> second|[17:24] Alice> the cursor is where it was: ${long}|Alice>`,
@@ -85,7 +86,8 @@ terminalTest(
     await alice.until(`Not here yet: 127.0.0.1:${b}: connection refused.`);
     await bob.greet("chat", "Bob", b, a);
     await bob.until(/\] Alice> one\n/);
-    const screen = untimed(unbroken(await alice.until(/Welcome[^]*e\nAlice>/)));
+    await alice.until(/Welcome[^]*e\nAlice>/);
+    const screen = untimed(unbroken(await alice.screen("-J")));
     const at = screen.indexOf("Welcome, Alice. You are chatting with Bob.");
     assert.equal(
       screen.slice(at + 2).join("|"),

@@ -180,7 +180,7 @@ export function terminalTest(name: string, fn: () => Promise<void>): void {
   Deno.test({ name: `${name} (needs tmux)`, ignore: !hasTmux, fn });
 }
 
-/** A screen with wrapped rows joined into one line again. */
+/** A screen with wrapped rows joined into one line again; needs `-J`, for the spaces at their ends. */
 export function unbroken(screen: string): string {
   return screen.replaceAll(/\n {8}/g, "");
 }
