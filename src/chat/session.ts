@@ -8,7 +8,7 @@
 import { GreetError } from "../base/errors.ts";
 import { showable, toJson } from "../base/text.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
-import type { EditorContext } from "../terminal/line_editor.ts";
+import type { EditorContext } from "../terminal/editor.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { sendPiped } from "./piped_input.ts";
 import { COMMAND_NAMES, type CommandContext, runCommand } from "./slash_commands.ts";
@@ -143,6 +143,7 @@ function editorContext(peer: Peer, screen: Screen): EditorContext {
         return [];
       }
     },
+    objection: () => undefined,
   };
 }
 

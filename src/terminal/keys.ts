@@ -26,6 +26,7 @@ export const BRACKETED_PASTE = { on: "\x1b[?2004h", off: "\x1b[?2004l" } as cons
 export const QUERY_CURSOR = "\x1b[6n";
 
 const CTRL_C = "\x03";
+const ESCAPE = "\x1b";
 
 const PASTE_BEGINS = "\x1b[200~";
 const PASTE_ENDS = "\x1b[201~";
@@ -66,6 +67,7 @@ const BY_CONTROL: Readonly<Record<string, string>> = {
   "\t": "tab",
   "\x08": "backspace",
   "\x7f": "backspace",
+  [ESCAPE]: "escape",
 };
 
 /** Decodes a stream of characters into keys. */
@@ -96,9 +98,16 @@ export class KeyReader {
     return keys;
   }
 
-  /** Drops an incomplete sequence that nothing followed: a key without a meaning, such as Escape. */
-  discardPartial(): void {
-    if (this.isAmbiguous) this.#rest = "";
+  /**
+   * Ends an incomplete sequence that nothing followed.
+   *
+   * @returns Escape, if that is what it was; anything else has no meaning
+   */
+  endPartial(): Key[] {
+    if (!this.isAmbiguous) return [];
+    const isEscape = this.#rest === ESCAPE;
+    this.#rest = "";
+    return isEscape ? [{ type: "press", name: "escape" }] : [];
   }
 
   /** Lets a lone Ctrl-C end a paste that is never completed and would swallow every key. */
@@ -110,8 +119,7 @@ export class KeyReader {
 
   #next(input: string, at: number, keys: Key[]): number {
     NEXT.lastIndex = at;
-    const groups = NEXT.exec(input)?.groups;
-    if (groups === undefined) return at + 1; // Escape twice: ignore the first one.
+    const groups = NEXT.exec(input)!.groups!;
     if (groups.unfinished !== undefined) {
       this.#rest = input.slice(at);
       return input.length;
@@ -154,6 +162,7 @@ function characterName(alt: string | undefined, control = alt!): string | undefi
 
 function controlName(character: string): string | undefined {
   if (Object.hasOwn(BY_CONTROL, character)) return BY_CONTROL[character];
+  if (character === "\x1f") return "ctrl-_";
   if (character < "\x01" || character > "\x1a") return undefined;
   return `ctrl-${String.fromCharCode(character.charCodeAt(0) + 0x60)}`;
 }

@@ -9,7 +9,8 @@
 import type { Footer, Size } from "./canvas.ts";
 import { type Cell, cellsOf, clip, columnsOf, rowStarts } from "./cells.ts";
 import type { Span } from "./style.ts";
-import type { Editor } from "./line_editor.ts";
+import type { Editor, Search } from "./editor.ts";
+import { boundaryBefore } from "./slices.ts";
 import { CONTINUATION } from "../base/text.ts";
 
 /** A row for something pending: a text, truncated to fit, and an ending that stays whole. */
@@ -36,6 +37,17 @@ const NARROW = 40;
 /** How many UTF-16 code units of a text are considered for one row. */
 const MAX_ROW_LENGTH = 2_000;
 
+/**
+ * Of a longer text only the parts around the cursor are laid out, each of so many UTF-16 code units.
+ */
+const PART = 4_096;
+
+/** How many UTF-16 code units of a query are shown. */
+const MAX_QUERY_LENGTH = 16;
+
+/** How many rows a recalled line takes until another key shows that it is the right one. */
+const RECALLED_ROWS = 4;
+
 /** A row of the line being typed. */
 interface TypedRow {
   readonly cells: readonly Cell[];
@@ -51,7 +63,9 @@ export function composeFooter(
   // The last column stays free: terminals disagree on where the cursor goes after it.
   const width = Math.max(1, columns - 1);
   const most = Math.max(1, rows - 1);
-  const typed = windowOf(typedRows(prompt, editor, width), Math.ceil(most / 2), width);
+  const typed = editor.search === undefined
+    ? typedRows(prompt, editor, { width, most: Math.min(Math.ceil(most / 2), mostFor(editor)) })
+    : [searchRow(editor, editor.search, width)];
   const line = typed.map(({ cells }) => cells);
   const above = pendingRows(pending, most - heightOf(line), width);
   const row = typed.findIndex(({ cursor }) => cursor !== undefined);
@@ -85,7 +99,37 @@ function heightOf(rows: Footer["rows"]): number {
 
 // ---------------------------------------------------------------- the line being typed
 
-function typedRows(prompt: readonly Span[], { text, cursor }: Editor, width: number): TypedRow[] {
+/** As many rows as fit, including the cursor's, below a legend if any are left out. */
+function typedRows(
+  prompt: readonly Span[],
+  { text, cursor }: Editor,
+  { width, most }: { width: number; most: number },
+): readonly TypedRow[] {
+  const { from, to } = partAround(cursor, text);
+  const first = from === 0 ? prompt : [{ text: CONTINUATION, look: "plain" } as const];
+  const rows = linesRows(first, text.slice(from, to), cursor - from, width);
+  if (from === 0 && to === text.length) return windowOf(rows, most, width);
+  const legend = `(character ${cursor} of ${text.length})`;
+  return windowOf(rows, most, width, legend);
+}
+
+function mostFor({ last }: Editor): number {
+  return last?.type === "recall" ? RECALLED_ROWS : Infinity;
+}
+
+/** The part of a text that is laid out. Its ends stay the same while the cursor moves a little. */
+function partAround(cursor: number, text: string): { from: number; to: number } {
+  if (text.length <= 3 * PART) return { from: 0, to: text.length };
+  const from = Math.max(0, Math.floor(cursor / PART) - 1) * PART;
+  return { from: boundaryBefore(text, from), to: boundaryBefore(text, from + 3 * PART) };
+}
+
+function linesRows(
+  prompt: readonly Span[],
+  text: string,
+  cursor: number,
+  width: number,
+): TypedRow[] {
   const before = prompt.flatMap(({ text, look }) => cellsOf(text, look));
   const indent = cellsOf(CONTINUATION);
   let from = 0;
@@ -121,15 +165,33 @@ function cellAt(cells: readonly Cell[], index: number): number {
   return at === -1 ? cells.length : at;
 }
 
-/** As many rows as fit, including the cursor's, below a legend if any are left out. */
-function windowOf(rows: readonly TypedRow[], most: number, width: number): readonly TypedRow[] {
-  if (heightOf(rows.map(({ cells }) => cells)) <= most) return rows;
+/** The rows around the cursor's that fit, below a legend if there is one or any are left out. */
+function windowOf(
+  rows: readonly TypedRow[],
+  most: number,
+  width: number,
+  legend?: string,
+): readonly TypedRow[] {
+  if (legend === undefined && heightOf(rows.map(({ cells }) => cells)) <= most) return rows;
   const heights = rows.map(({ cells }) => heightOf([cells]));
   let from = rows.findIndex(({ cursor }) => cursor !== undefined);
   let to = from + 1;
   let room = most - 1 - heights[from];
   while (from > 0 && heights[from - 1] <= room) room -= heights[--from];
   while (to < rows.length && heights[to] <= room) room -= heights[to++];
-  const legend = `(rows ${from + 1} to ${to} of ${rows.length})`;
-  return [{ cells: clip(cellsOf(legend, "dim"), width) }, ...rows.slice(from, to)];
+  const shown = legend ?? `(rows ${from + 1} to ${to} of ${rows.length})`;
+  return [{ cells: clip(cellsOf(shown, "dim"), width) }, ...rows.slice(from, to)];
+}
+
+/** A single row with the query, and the part of the line around what was found. */
+function searchRow({ text, cursor }: Editor, search: Search, width: number): TypedRow {
+  const { query, hasFailed } = search;
+  const hidden = boundaryBefore(query, Math.max(0, query.length - MAX_QUERY_LENGTH));
+  const shownQuery = `${hidden > 0 ? "…" : ""}${query.slice(hidden)}`;
+  const label = cellsOf(`(${hasFailed ? "failed search" : "search"} \`${shownQuery}') `, "dim");
+  const from = boundaryBefore(text, Math.max(0, cursor - (width >> 2)));
+  const before = cellsOf(`${from > 0 ? "…" : ""}${text.slice(from, cursor)}`);
+  const after = cellsOf(text.slice(cursor, boundaryBefore(text, cursor + MAX_ROW_LENGTH)));
+  const cells = clip([...label, ...before, ...after], width);
+  return { cells, cursor: Math.min(label.length + before.length, cells.length) };
 }

@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { EditorContext } from "./line_editor.ts";
+import type { EditorContext } from "./editor.ts";
 import type { PendingRow } from "./layout.ts";
 import type { Styled } from "./style.ts";
 

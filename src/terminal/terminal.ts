@@ -11,7 +11,8 @@ import { setImmediate } from "node:timers/promises";
 import { AUTOWRAP, Canvas, EMPTY_FOOTER, type Size } from "./canvas.ts";
 import { cellsOf, PICTOGRAM } from "./cells.ts";
 import { ALARM, type Span, type Styled, withLook } from "./style.ts";
-import { type Editor, type EditorContext, EMPTY, press } from "./line_editor.ts";
+import { type Editor, type EditorContext, EMPTY } from "./editor.ts";
+import { press } from "./line_editor.ts";
 import { BRACKETED_PASTE, type Key, KeyReader, QUERY_CURSOR } from "./keys.ts";
 import { composeFooter, type PendingRow } from "./layout.ts";
 import type { Piece } from "./row_breaker.ts";
@@ -54,6 +55,14 @@ const RESUME_MS = 100;
 /** How many characters may be pending before {@link Screen.ready} makes writers wait. */
 const HIGH_WATER_MARK = 1 << 20;
 
+/** What the editor knows until someone reads its lines. */
+const NO_CONTEXT: EditorContext = {
+  commands: [],
+  names: () => [],
+  earlier: () => [],
+  objection: () => undefined,
+};
+
 /**
  * Opens the terminal that the program runs in, in raw mode.
  *
@@ -71,7 +80,7 @@ class Terminal implements Screen {
   readonly #keys = new KeyReader();
   readonly #lines = lineQueue();
   readonly #cleanup = new DisposableStack();
-  #editorContext: EditorContext = { commands: [], names: () => [], earlier: () => [] };
+  #editorContext: EditorContext = NO_CONTEXT;
   #editor: Editor = EMPTY;
   #pending: readonly PendingRow[] = [];
   /** Sequences to write in front of the next frame. */
@@ -182,15 +191,16 @@ class Terminal implements Screen {
 
   async #readKeys(): Promise<void> {
     const chunks = this.#options.input.pipeThrough(new TextDecoderStream()).getReader();
-    let discardPartial: ReturnType<typeof setTimeout> | undefined;
+    let endPartial: ReturnType<typeof setTimeout> | undefined;
     while (this.#isOpen) {
       // If the terminal has gone away, that is the end of the input, too.
       const { value } = await chunks.read().catch(() => ({ value: undefined }));
-      clearTimeout(discardPartial);
+      clearTimeout(endPartial);
       if (value === undefined) return this.close();
       for (const key of this.#keys.read(value)) this.#press(key);
       if (this.#keys.isAmbiguous) {
-        discardPartial = setTimeout(() => this.#keys.discardPartial(), ESCAPE_MS);
+        const end = () => this.#keys.endPartial().forEach((key) => this.#press(key));
+        endPartial = setTimeout(end, ESCAPE_MS);
       }
     }
   }
@@ -198,9 +208,10 @@ class Terminal implements Screen {
   #press(key: Key): void {
     if (key.type === "cursor") this.#onCursor(key.column);
     if (!this.#isOpen) return;
-    const { editor, line, action } = press(this.#editor, key, this.#editorContext);
+    const { editor, line, objection, action } = press(this.#editor, key, this.#editorContext);
     this.#editor = editor;
     if (line !== undefined) this.#lines.push(line);
+    if (objection !== undefined) this.note(objection);
     switch (action) {
       case "leave":
         return this.close();

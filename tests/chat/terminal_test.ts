@@ -258,6 +258,31 @@ terminalTest("Up recalls earlier lines to the same peers, of earlier runs as wel
   await carol.until("welcome");
 });
 
+terminalTest("Ctrl-R finds what was said, and a second Enter sends it", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  for (const line of ["one word", "two words", "three"]) await alice.type(line, "Enter");
+  await alice.type("half", "C-r");
+  await alice.until(/\(search `'\) half$/);
+  await alice.type("WOR");
+  await alice.until(/\(search `WOR'\) two words$/);
+  await alice.type("C-r");
+  await alice.until(/\(search `WOR'\) one word$/);
+  await alice.type("C-s");
+  await alice.until(/\(search `WOR'\) two words$/);
+  await alice.type("C-s");
+  await alice.until(/\(failed search `WOR'\) two words$/);
+  await alice.type("C-g");
+  await alice.until(/Alice> half$/);
+  await alice.type("C-r", "two", "Enter");
+  await alice.until(/Alice> two words$/);
+  await alice.type("C-r", "Escape");
+  await alice.until(/Alice> two words$/);
+  assert.equal((await bodies(bob, 3)).length, 3);
+  await alice.type("C-e", "!", "Enter");
+  assert.deepEqual(await bodies(bob, 4), ["one word", "two words", "three", "two words!"]);
+});
+
 terminalTest("Tab completes commands and names, and /help lists the commands", async () => {
   await using chat = await together();
   const { alice, bob } = chat;

@@ -79,7 +79,10 @@ terminalTest("a crash restores the terminal, too", async () => {
        input: Deno.stdin.readable, prompt, color: false, bell: false, suspends: true
      });
      screen.show("open");
-     for await (const line of screen.read({ commands: [], names: () => [], earlier: () => [] })) {
+     const context = {
+       commands: [], names: () => [], earlier: () => [], objection: () => undefined
+     };
+     for await (const line of screen.read(context)) {
        setTimeout(() => { throw new Error(line); });
      }`,
   );

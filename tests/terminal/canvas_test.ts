@@ -2,11 +2,17 @@
 import headless from "@xterm/headless";
 import assert from "node:assert/strict";
 import { Canvas, EMPTY_FOOTER } from "../../src/terminal/canvas.ts";
-import { type Editor, type EditorContext, EMPTY, press } from "../../src/terminal/line_editor.ts";
+import { type Editor, type EditorContext, EMPTY } from "../../src/terminal/editor.ts";
+import { press } from "../../src/terminal/line_editor.ts";
 import { composeFooter, type PendingRow } from "../../src/terminal/layout.ts";
 import { randomNumbers } from "../support/random.ts";
 
-const CONTEXT: EditorContext = { commands: [], names: () => [], earlier: () => [] };
+const CONTEXT: EditorContext = {
+  commands: [],
+  names: () => [],
+  earlier: () => [],
+  objection: () => undefined,
+};
 const PROMPT = [{ text: "Alice", look: 28 }, { text: "> ", look: "plain" }] as const;
 
 /** A terminal, its expected content, and the last output written to it. */
@@ -172,8 +178,15 @@ const KEYS = [
   "backspace",
   "delete",
   "ctrl-w",
+  "ctrl-y",
+  "ctrl-t",
+  "ctrl-_",
+  "ctrl-r",
+  "ctrl-s",
   "alt-b",
   "alt-enter",
+  "up",
+  "enter",
 ];
 
 /** Takes random steps and checks the terminal after each. */

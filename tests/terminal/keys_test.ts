@@ -25,7 +25,8 @@ const KEYS: readonly [what: string, sent: string, keys: readonly Key[]][] = [
   ]],
   ["Alt and a letter", "\x1bb\x1bF\x1bé", [press("alt-b"), press("alt-f"), press("alt-é")]],
   ["Alt-Enter, Alt-Backspace", "\x1b\r\x1b\x7f", [press("alt-enter"), press("alt-backspace")]],
-  ["Escape twice, then an arrow", "\x1b\x1b[A", [press("up")]],
+  ["Escape, then an arrow", "\x1b\x1b[A", [press("escape"), press("up")]],
+  ["Ctrl-_, Alt-. and Alt-<", "\x1f\x1b.\x1b<", ["ctrl-_", "alt-.", "alt-<"].map(press)],
   ["unsolicited reports", "a\x1b[?62;22c\x1b[<0;3;4M\x1b[I\x1b[15~b", [
     text("a"),
     text("b"),
@@ -61,11 +62,19 @@ function joined(keys: readonly Key[]): Key[] {
   }, []);
 }
 
-Deno.test("keys: a lone Escape is dropped when nothing follows, and takes nothing with it", () => {
+Deno.test("keys: Escape is a key when nothing follows, and takes nothing with it", () => {
   const reader = new KeyReader();
   assert.deepEqual(reader.read("a\x1b"), [text("a")]);
   assert(reader.isAmbiguous);
-  reader.discardPartial();
+  assert.deepEqual(reader.endPartial(), [press("escape")]);
+  assert.deepEqual(reader.endPartial(), []);
+  assert.deepEqual(reader.read("b"), [text("b")]);
+});
+
+Deno.test("keys: a sequence that is cut short is dropped", () => {
+  const reader = new KeyReader();
+  assert.deepEqual(reader.read("\x1b["), []);
+  assert.deepEqual(reader.endPartial(), []);
   assert.deepEqual(reader.read("b"), [text("b")]);
 });
 
@@ -80,6 +89,6 @@ Deno.test("keys: a slow paste is not dropped", () => {
   const reader = new KeyReader();
   assert.deepEqual(reader.read("\x1b[200~one\x1b"), []);
   assert.equal(reader.isAmbiguous, false);
-  reader.discardPartial();
+  assert.deepEqual(reader.endPartial(), []);
   assert.deepEqual(reader.read("[201~"), [paste("one")]);
 });

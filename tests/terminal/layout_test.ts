@@ -1,6 +1,6 @@
 /** The footer below a conversation, row by row. */
 import assert from "node:assert/strict";
-import { EMPTY } from "../../src/terminal/line_editor.ts";
+import { type Editor, EMPTY } from "../../src/terminal/editor.ts";
 import { composeFooter, type PendingRow } from "../../src/terminal/layout.ts";
 
 const PROMPT = [{ text: "Al> ", look: "plain" }] as const;
@@ -94,6 +94,59 @@ const CASES: readonly [what: string, content: Case, rows: readonly string[]][] =
 for (const [what, content, rows] of CASES) {
   Deno.test(`layout: ${what}`, () => assert.deepEqual(shown(content), rows));
 }
+
+/** The row of a search in a line. */
+function searched({ query = "", text = "", cursor = 0, hasFailed = false, columns = 40 }) {
+  const search = { query, hasFailed, origin: EMPTY, previous: EMPTY };
+  const editor = { ...EMPTY, text, cursor, search };
+  const { rows, cursor: { cell } } = composeFooter({ pending: [], prompt: PROMPT, editor }, {
+    columns,
+    rows: 20,
+  });
+  assert.equal(rows.length, 1);
+  return rows[0].map(({ text }) => text).toSpliced(cell, 0, "|").join("");
+}
+
+Deno.test("layout: a search takes one row, with what was found in it", () => {
+  assert.equal(searched({}), "(search `') |");
+  assert.equal(searched({ query: "wor", text: "a word", cursor: 2 }), "(search `wor') a |word");
+  assert.equal(
+    searched({ query: "no", text: "one", hasFailed: true }),
+    "(failed search `no') |one",
+  );
+  const long = "0123456789".repeat(3) + "found" + "0123456789".repeat(3) + "\nmore";
+  assert.equal(
+    searched({ query: "found", text: long, cursor: 30 }),
+    "(search `found') …0123456789|found01234…",
+  );
+  assert.match(searched({ query: "x".repeat(99) }), /^\(search `…x{16,17}'\) \|$/);
+  assert.equal(searched({ query: "wor", text: "a word", cursor: 2, columns: 8 }), "(searc…|");
+});
+
+Deno.test("layout: a long line takes few rows while lines are recalled, and more once it is edited", () => {
+  const text = "0123456789".repeat(50);
+  const editor: Editor = { ...EMPTY, text, cursor: text.length, last: { type: "recall" } };
+  const count = (editor: Editor) =>
+    composeFooter({ pending: [], prompt: PROMPT, editor }, { columns: 40, rows: 20 }).rows.length;
+  assert.equal(count(editor), 4);
+  assert.equal(count({ ...editor, last: undefined }), 10);
+  assert.equal(count({ ...editor, text: "short", cursor: 5 }), 1);
+});
+
+Deno.test("layout: of a text of megabytes, the rows around the cursor are laid out, at once", () => {
+  for (const line of ["x", "one word ", "日", "a\n", "\u0301", "👩‍🚀", "\x1b"]) {
+    const text = line.repeat(4_000_000 / line.length);
+    const start = performance.now();
+    for (const part of [0, 0.3, 0.999, 1]) {
+      const cursor = Math.floor(text.length * part / line.length) * line.length;
+      const rows = shown({ text, cursor, columns: 40, rows: 20 });
+      assert(rows.length <= 10, `${rows.length} rows`);
+      assert(rows.some((row) => row.includes("|")));
+      assert.equal(rows[0], `(character ${cursor} of ${text.length})`);
+    }
+    assert(performance.now() - start < 2_000);
+  }
+});
 
 Deno.test("layout: rows still fit on the screen after rewrapping on a narrow terminal", () => {
   const pending = Array.from({ length: 20 }, () => ({ text: "x".repeat(300) }));
