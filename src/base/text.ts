@@ -283,7 +283,7 @@ export function parseName(typed: string): string {
 }
 
 /** Shortens a text for an error message. */
-function clipped(text: string): string {
+export function clipped(text: string): string {
   const characters = [...text];
   return characters.length <= 24 ? text : characters.slice(0, 24).join("") + "…";
 }

@@ -5,9 +5,11 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { aborted, within } from "../base/timing.ts";
+import { lengthProblem } from "../peer/messages.ts";
 import type { Peer } from "../peer/peer.ts";
 import { parseJsonLine } from "./json_lines.ts";
 import { isCommand } from "./slash_commands.ts";
+import { pipedText } from "./typed_lines.ts";
 import type { View } from "./view.ts";
 import { keptText } from "./wording.ts";
 
@@ -36,7 +38,7 @@ export interface PipedInputOptions {
 /**
  * Sends piped lines, then waits for deliveries.
  *
- * @returns an error if messages are still undelivered
+ * @returns an error if a line was too long, or if messages are still undelivered
  */
 export async function sendPiped(options: PipedInputOptions): Promise<GreetError | undefined> {
   return await new PipedInput(options).send();
@@ -47,6 +49,8 @@ class PipedInput {
   readonly #met: Promise<string>;
   readonly #aborted: Promise<void>;
   readonly #inFlight = new Set<Promise<void>>();
+  /** The first line that was too long. */
+  #refused: GreetError | undefined;
 
   constructor(options: PipedInputOptions) {
     this.#options = options;
@@ -69,7 +73,8 @@ class PipedInput {
       await ready();
     }
     await Promise.all(this.#inFlight);
-    return await this.#linger();
+    const undelivered = await this.#linger();
+    return this.#refused ?? undelivered;
   }
 
   #isCommand(line: string): boolean {
@@ -91,12 +96,22 @@ class PipedInput {
   }
 
   #parse(line: string): string | undefined {
-    if (!this.#options.json) return line;
+    if (!this.#options.json) return this.#plain(line);
     try {
       return parseJsonLine(line);
     } catch (error) {
       this.#options.view.refuse(GreetError.from(error));
     }
+  }
+
+  /** A line that is too long is refused here, where it is not printed as a failed message. */
+  #plain(line: string): string | undefined {
+    const text = pipedText(line);
+    const problem = lengthProblem(text);
+    if (problem === undefined) return text;
+    const refusal = new GreetError("RESOURCE_EXHAUSTED", `not sent: ${problem}`);
+    this.#refused ??= refusal;
+    this.#options.view.refuse(refusal);
   }
 
   /** Waits, within the bound, until a peer has joined and everything is delivered. */

@@ -13,6 +13,7 @@ import type { Screen } from "../terminal/screen.ts";
 import { sendPiped } from "./piped_input.ts";
 import { COMMAND_NAMES, type CommandContext, runCommand } from "./slash_commands.ts";
 import { Transcript } from "./transcript.ts";
+import { lineFor, objectionTo, spokenText } from "./typed_lines.ts";
 import { jsonView, textView, type View } from "./view.ts";
 
 /** How long claiming a name may take before the user is told what the chat waits for. */
@@ -123,12 +124,13 @@ async function sendTyped(
 ): Promise<void> {
   for await (const line of lines) {
     // Events report the outcome.
-    if (!line.startsWith("/")) peer.send(line).catch(() => {});
+    const text = spokenText(line);
+    if (text !== undefined) peer.send(text).catch(() => {});
     else if (run(line)) return;
   }
 }
 
-/** What the line editor completes, and recalls from earlier runs. */
+/** What the line editor completes, recalls from earlier runs, and objects to. */
 function editorContext(peer: Peer, screen: Screen): EditorContext {
   const began = new Date();
   return {
@@ -137,13 +139,13 @@ function editorContext(peer: Peer, screen: Screen): EditorContext {
     earlier() {
       try {
         const said = peer.said(MAX_RECALLED).filter(({ taken }) => taken < began);
-        return said.map(({ message }) => message.body);
+        return said.map(({ message }) => lineFor(message.body));
       } catch (error) {
         screen.warn(showable(GreetError.from(error).message));
         return [];
       }
     },
-    objection: () => undefined,
+    objection: objectionTo,
   };
 }
 

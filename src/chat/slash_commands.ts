@@ -10,7 +10,7 @@ import { GreetError } from "../base/errors.ts";
 import { spokenCode } from "../identity/identity.ts";
 import type { Waiting } from "../peer/journal.ts";
 import type { Other, Peer } from "../peer/peer.ts";
-import { showable, showableName } from "../base/text.ts";
+import { clipped, showable, showableName } from "../base/text.ts";
 import type { Transcript } from "./transcript.ts";
 import { queueLine } from "./wording.ts";
 
@@ -70,7 +70,9 @@ export function isCommand(line: string): boolean {
 export function runCommand(line: string, context: CommandContext): string | "leave" {
   const command = find(line);
   if (command === undefined) {
-    return `Unknown command: ${showable(line.trim())}. /help lists the commands.`;
+    const [word] = line.trim().split(/\s/, 1);
+    return `Unknown command: ${showable(clipped(word))}. /help lists the commands. ` +
+      "To say a line that begins with /, begin it with //.";
   }
   try {
     return command.run(context, line.trim().slice(command.name.length).trim());

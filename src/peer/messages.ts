@@ -37,12 +37,17 @@ export function newMessage(from: string, text: string): Message {
  * @throws {GreetError} `RESOURCE_EXHAUSTED` if its body exceeds {@link MAX_BODY_BYTES}
  */
 export function checkLength({ body }: Message): void {
+  const problem = lengthProblem(body);
+  if (problem !== undefined) throw new GreetError("RESOURCE_EXHAUSTED", problem);
+}
+
+/** Why a text is too long to be delivered, if it is. */
+export function lengthProblem(text: string): string | undefined {
   // Each UTF-16 unit takes up to three bytes, so short texts need not be encoded.
-  if (body.length * 3 <= MAX_BODY_BYTES) return;
-  const { length } = new TextEncoder().encode(body);
-  if (length <= MAX_BODY_BYTES) return;
-  const message = `the message has ${length} bytes; the limit is ${MAX_BODY_BYTES}`;
-  throw new GreetError("RESOURCE_EXHAUSTED", message);
+  if (text.length * 3 <= MAX_BODY_BYTES) return undefined;
+  const { length } = new TextEncoder().encode(text);
+  if (length <= MAX_BODY_BYTES) return undefined;
+  return `the message has ${length} bytes; the limit is ${MAX_BODY_BYTES}`;
 }
 
 /** Converts a message for the wire. */

@@ -8,6 +8,9 @@ import { rendered } from "./rows.ts";
 import type { Screen } from "./screen.ts";
 import { lengthOf, type Styled, withLook } from "./style.ts";
 
+/** How many UTF-16 code units of a line are kept: no message is as long, so it is refused anyway. */
+const MAX_LINE_LENGTH = 1 << 26;
+
 /** The two ends of a pipe. */
 export interface PipeOptions {
   /** Bytes of UTF-8, read only as fast as the lines are consumed. */
@@ -53,13 +56,37 @@ async function* readLines(
   const stop = () => chunks.cancel().catch(() => {});
   if (signal.aborted) stop();
   signal.addEventListener("abort", stop, { once: true });
-  let rest = "";
+  const line = new LineParts();
   for (;;) {
     const { done, value } = await chunks.read();
     if (done) break;
-    const lines = (rest + value).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) yield line.replace(/\r$/, "");
+    const [first, ...others] = value.split("\n");
+    line.add(first);
+    for (const other of others) {
+      yield line.take().replace(/\r$/, "");
+      line.add(other);
+    }
   }
+  const rest = line.take();
   if (rest !== "" && !signal.aborted) yield rest;
+}
+
+/** A line that arrives in parts, so that a long one takes no longer than several short ones. */
+class LineParts {
+  #parts: string[] = [];
+  #length = 0;
+
+  /** Adds a part; beyond {@link MAX_LINE_LENGTH} it is dropped. */
+  add(part: string): void {
+    if (this.#length >= MAX_LINE_LENGTH) return;
+    this.#parts.push(part);
+    this.#length += part.length;
+  }
+
+  take(): string {
+    const line = this.#parts.join("");
+    this.#parts = [];
+    this.#length = 0;
+    return line;
+  }
 }

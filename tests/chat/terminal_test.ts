@@ -135,6 +135,53 @@ terminalTest("an unknown command is answered, and not sent", async () => {
   await terminal.until("Unknown command: /qiut. /help lists the commands.");
 });
 
+terminalTest(
+  "// says a line that begins with a slash, and recalls it as it was typed",
+  async () => {
+    const [a, b] = freePorts();
+    await using alice = await Terminal.open();
+    await using bob = new Bot(["Bob", b, a]);
+    await alice.greet("chat", "Alice", a, b);
+    await alice.until("Welcome");
+    await alice.type("//etc/passwd", "Enter");
+    await alice.until("] Alice> /etc/passwd");
+    await alice.type("C-d");
+    await alice.until("exit 0");
+    await alice.greet("chat", "Alice", a, b);
+    await alice.until("Welcome");
+    await alice.type("Up");
+    await alice.until(/Alice> \/\/etc\/passwd$/);
+    await alice.type("Enter");
+    assert.deepEqual(await bodies(bob, 2), ["/etc/passwd", "/etc/passwd"]);
+  },
+);
+
+terminalTest("a command with a space in front is not sent without a question", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.type("Space", "/quit", "Enter");
+  await alice.until(/with a space in front, \/quit is a message\.[^]*\nAlice> {2}\/quit$/);
+  await alice.type("Home", "DC", "/", "C-e", "!", "Enter");
+  assert.deepEqual(await bodies(bob, 1), ["/quit!"]);
+  await alice.type("Space", "/qiut", "Enter");
+  await alice.until(/\/qiut is a message\.[^]*\nAlice> {2}\/qiut$/);
+  await alice.type("Enter");
+  assert.deepEqual(await bodies(bob, 2), ["/quit!", " /qiut"]);
+});
+
+terminalTest("a paste of 5 MB can be seen, is refused, and stays in the line", async () => {
+  await using chat = await together();
+  const { alice, bob } = chat;
+  await alice.paste("word ".repeat(1_000_000));
+  await alice.until(/\(character 5000000 of 5000000\)\n/);
+  await alice.type("Enter");
+  await alice.until("Not sent: the message has 5000000 bytes; the limit is 4000000.");
+  await alice.type("C-u", "but this");
+  await alice.until(/Alice> but this$/);
+  await alice.type("Enter");
+  assert.deepEqual(await bodies(bob, 1), ["but this"]);
+});
+
 /** Alice in a terminal, in a chat with a bot called Bob. */
 async function together(args: string[] = [], options?: Parameters<typeof Terminal.open>[0]) {
   const [a, b] = freePorts();

@@ -151,7 +151,7 @@ Deno.test("without a journal, a message to a suspended peer is reported as not d
   assert.equal(await alice.code(), 68);
 });
 
-Deno.test("a line of 5 MB is reported as not delivered, the chat goes on, and exits with 72", async () => {
+Deno.test("a line of 5 MB is refused and not echoed, the chat goes on, and exits with 72", async () => {
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);
   await using bob = Program.greet(["chat", "Bob", b, a]);
@@ -160,12 +160,22 @@ Deno.test("a line of 5 MB is reported as not delivered, the chat goes on, and ex
   await alice.end();
   await bob.out.until("Alice> after\n");
   assert.equal(await alice.code(), 72);
-  assert.match(
-    alice.out.text,
-    /y \(not delivered: the message has 5000000 bytes; the limit is 4000000\)/,
-  );
+  assert.match(alice.err.text, /^not sent: the message has 5000000 bytes; the limit is 4000000$/m);
+  assert.doesNotMatch(alice.out.text, /yy/);
   assert.match(bob.out.text, /Alice> x{1000000}\n/);
   assert.doesNotMatch(bob.out.text, /yy/);
+});
+
+Deno.test("in a pipe, // says a command, and leaves paths and comments as they are", async () => {
+  const [a, b] = freePorts();
+  await using alice = Program.greet(["chat", "Alice", a, b]);
+  await using bob = Program.greet(["chat", "Bob", b, a]);
+  await bob.out.until("Welcome");
+  await alice.write("/etc/passwd\n// a comment\n//who\n//quit now\n///help\n /quit\nnever\n");
+  await bob.out.until("left");
+  assert.equal(await alice.code(), 0);
+  const said = [...bob.out.text.matchAll(/Alice> (.*)/g)].map(([, text]) => text);
+  assert.deepEqual(said, ["/etc/passwd", "// a comment", "/who", "/quit now", "//help"]);
 });
 
 Deno.test("a message that took over a minute shows two times, and one that took a day a date", async () => {
