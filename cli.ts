@@ -145,7 +145,7 @@ const COMMANDS: readonly Command[] = [
       json: { help: "print events and read messages as one JSON object a line" },
       quiet: QUIET,
       color: { value: "WHEN", help: "auto (default), always or never" },
-      bell: { help: "ring when a message arrives" },
+      bell: { value: "WHEN", help: "which messages ring: all, or mention (of your name)" },
     },
     run: async (...args) => await (await import("./src/cli/chat.ts")).chatCommand(...args),
   },

@@ -30,6 +30,8 @@ export interface ChatOptions extends PeerOptions {
   signal: AbortSignal;
   /** Show messages, but not who comes and goes. */
   quiet?: boolean;
+  /** Which messages ring the bell (default: all); the screen decides whether there is one. */
+  bell?: "all" | "mention";
   /** Print events, and read messages, as lines of JSON. */
   json?: boolean;
   /** How many earlier lines to show at the start, on a terminal. */

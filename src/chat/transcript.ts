@@ -17,6 +17,7 @@ import type { RosterEvent } from "../peer/roster.ts";
 import type { PendingRow } from "../terminal/layout.ts";
 import type { Screen } from "../terminal/screen.ts";
 import type { Span } from "../terminal/style.ts";
+import { mentionsOf } from "./mentions.ts";
 import {
   advanced,
   isShown,
@@ -62,6 +63,8 @@ export interface TranscriptOptions {
   peer: Peer;
   /** Show messages, but not who comes and goes. */
   quiet?: boolean;
+  /** Which messages ring the bell (default: all). */
+  bell?: "all" | "mention";
 }
 
 /** A chat on a screen. */
@@ -69,6 +72,7 @@ export class Transcript {
   readonly #screen: Screen;
   readonly #peer: Peer;
   readonly #quiet: boolean;
+  readonly #isWorthRinging: (body: string) => boolean;
   readonly #pending = new Map<string, Pending>();
   readonly #reasons = new Map<string, string>();
   readonly #here = new Set<string>();
@@ -79,10 +83,11 @@ export class Transcript {
   #hasEnded = false;
 
   /** Shows nothing before {@link Transcript.begin}. */
-  constructor({ screen, peer, quiet = false }: TranscriptOptions) {
+  constructor({ screen, peer, quiet = false, bell = "all" }: TranscriptOptions) {
     this.#screen = screen;
     this.#peer = peer;
     this.#quiet = quiet;
+    this.#isWorthRinging = bell === "mention" ? mentionsOf(peer.name) : () => true;
   }
 
   /** Begins; on a terminal, with the messages that wait for the peers of this chat. */
@@ -114,7 +119,7 @@ export class Transcript {
     switch (event.type) {
       case "message": {
         const { message, late } = event;
-        this.#screen.ring();
+        if (this.#isWorthRinging(message.body)) this.#screen.ring();
         return this.#say(late ? lateLine(message, new Date()) : messageLine(message));
       }
       case "trouble":

@@ -24,14 +24,15 @@ import { chatTls, EXPOSED } from "./tls_options.ts";
 
 /** Runs a chat until it ends. */
 export async function chatCommand(input: Arguments, io: Io): Promise<number> {
+  const look = lookOf(input, io);
   requireService(input, io);
   const hasNames = serviceText(input, io) !== undefined;
   const parties = chatArguments(input, hasNames);
   const { isSecure, isBeyond, ...reach } = reachOf(input, parties.targets, hasNames);
   refuseSelf(parties, reach.host, hasNames);
-  const look = lookOf(input, io);
   const options = {
     json: look.json,
+    bell: look.bell,
     quiet: input.flag("quiet"),
     history: input.number("history", { from: 0, max: 10_000, whole: true }) ?? 10,
     linger: input.number("linger", { from: 0, max: 2_000_000 }),
@@ -70,7 +71,7 @@ function reachOf(input: Arguments, targets: readonly string[], hasNames: boolean
 function lookOf(input: Arguments, io: Io) {
   return {
     color: useColor(input, io),
-    bell: input.flag("bell"),
+    bell: bellOf(input),
     json: input.flag("json"),
   };
 }
@@ -100,7 +101,7 @@ async function openScreen(
     ]);
     const prompt = [{ text: name, look: hueOf(name) }, { text: "> ", look: "plain" }] as const;
     const suspends = Deno.build.os !== "windows" && io.env("GREET_NO_SUSPEND") === undefined;
-    return openTerminal({ input: io.stdin, prompt, color, bell, suspends });
+    return openTerminal({ input: io.stdin, prompt, color, bell: bell !== undefined, suspends });
   }
   const { openPipe } = await import("../terminal/pipe.ts");
   return openPipe({
@@ -142,6 +143,14 @@ function refuseSelf(
       hint: "NAME and PORT are yours, PEER is someone else's",
     });
   }
+}
+
+function bellOf(input: Arguments): "all" | "mention" | undefined {
+  const when = input.string("bell");
+  if (when === undefined || when === "all" || when === "mention") return when;
+  throw new GreetError("USAGE", `--bell takes all or mention, not ${quote(when)}`, {
+    hint: "all rings for every message, mention when it has your name in it",
+  });
 }
 
 function useColor(input: Arguments, io: Io): boolean {

@@ -359,18 +359,26 @@ terminalTest("only changes are written to the terminal", async () => {
   assert(recorded.length < 200, JSON.stringify(recorded));
 });
 
-terminalTest("with --bell the terminal rings when a message arrives", async () => {
-  for (const [args, rings] of [[[], false], [["--bell"], true]] as const) {
-    await using chat = await together([...args]);
+const RINGS: readonly [args: string[], body: string, rings: boolean][] = [
+  [[], "hello, Alice", false],
+  [["--bell", "all"], "hello", true],
+  [["--bell", "mention"], "hello", false],
+  [["--bell=mention"], "are you there, alice?", true],
+];
+
+for (const [args, body, rings] of RINGS) {
+  const what = `${["a chat", ...args].join(" ")} ${rings ? "rings" : "does not ring"} for`;
+  terminalTest(`${what} ${JSON.stringify(body)}`, async () => {
+    await using chat = await together(args);
     const { alice, bob } = chat;
     await alice.record();
-    await alice.type("mine", "Enter");
-    await alice.until(/> mine\nAlice>/);
+    await alice.type("mine for Alice", "Enter");
+    await alice.until(/> mine for Alice\nAlice>/);
     assert(!(await alice.recorded("> mine")).includes("\x07"));
-    await bob.say("yours");
-    assert.equal((await alice.recorded("> yours")).includes("\x07"), rings);
-  }
-});
+    await bob.say(body);
+    assert.equal((await alice.recorded(`> ${body}`)).includes("\x07"), rings);
+  });
+}
 
 terminalTest(
   "a name has its own color, the same on every screen, and messages have none",

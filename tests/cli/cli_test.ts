@@ -249,6 +249,10 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
     ["chat", "Alice", "55555", "55556", "--color", "sometimes"],
     '--color takes auto, always or never, not "sometimes"',
   ],
+  [
+    ["chat", "--bell", "Alice", "55555", "55556"],
+    '--bell takes all or mention, not "Alice"',
+  ],
 ];
 
 for (const [args, error, hint] of USAGE_ERRORS) {
