@@ -49,8 +49,17 @@ const COMMANDS: readonly SlashCommand[] = [
     help: "compare codes, to rule out someone in the middle",
     run: verify,
   },
-  { name: "/help", usage: "", help: "list the commands", run: help },
+  { name: "/help", usage: "", help: "list commands and keys", run: help },
   { name: "/quit", usage: "", help: "leave; undelivered messages are kept", run: () => "leave" },
+];
+
+/** What `/help` says besides. */
+const KEYS: readonly (readonly [key: string, help: string])[] = [
+  ["//TEXT", "say a line that begins with a slash"],
+  ["Up, Ctrl-R", "recall or search what you said"],
+  ["Tab", "complete a command or a name"],
+  ["Alt-Enter", "start a new line in the message"],
+  ["Ctrl-C", "clear the line; if it is empty, leave"],
 ];
 
 /** The names of all commands, with their slash. */
@@ -145,7 +154,8 @@ function cancel(context: CommandContext, argument: string): string {
 }
 
 function help(): string {
-  const rows = COMMANDS.map(({ name, usage, help }) => [`${name} ${usage}`.trim(), help]);
+  const commands = COMMANDS.map(({ name, usage, help }) => [`${name} ${usage}`.trim(), help]);
+  const rows = [...commands, ...KEYS];
   const width = Math.max(...rows.map(([left]) => left.length));
   return rows.map(([left, help]) => `${left.padEnd(width)}  ${help}`).join("\n");
 }

@@ -8,7 +8,7 @@ import type { Peer, PeerEvent } from "../peer/peer.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { errorLine, toJsonLine } from "./json_lines.ts";
 import type { Transcript } from "./transcript.ts";
-import { keptText } from "./wording.ts";
+import { keptText, shortened } from "./wording.ts";
 
 /** Shows a chat from its beginning to its end. */
 export interface View {
@@ -33,7 +33,7 @@ export function textView({ screen, peer, transcript, history = 0 }: TextViewOpti
   let toRecall = screen.interactive ? history : 0;
   const recall = () => {
     const entries = toRecall === 0 ? [] : peer.history(toRecall);
-    transcript.recall(entries);
+    transcript.recall(entries.map((entry) => ({ ...entry, message: shortened(entry.message) })));
     if (entries.length > 0) toRecall = 0;
   };
   return {

@@ -13,9 +13,14 @@ import type { Addressee, Message, Waiting } from "../peer/journal.ts";
 import type { NewcomerEvent } from "../peer/newcomers.ts";
 import type { PeerEvent } from "../peer/peer.ts";
 import { escapeBody } from "../terminal/rows.ts";
+import { boundaryBefore } from "../terminal/slices.ts";
 import { hueOf, paint, type Span } from "../terminal/style.ts";
 
 // ---------------------------------------------------------------- messages
+
+/** How much of a message is shown where it is not the matter: in UTF-16 code units, and in lines. */
+const MAX_EXCERPT_LENGTH = 500;
+const MAX_EXCERPT_LINES = 5;
 
 /**
  * A line of the conversation with a single time.
@@ -42,6 +47,16 @@ function lineAt(time: string, remark: string, { from, body }: Message): Span[] {
     plain(`${remark}> `),
     { text: body, look: "plain", escape: escapeBody },
   ];
+}
+
+/** A message with no more of its body than leaves room for others on a screen. */
+export function shortened(message: Message): Message {
+  const { body } = message;
+  const start = body.slice(0, boundaryBefore(body, MAX_EXCERPT_LENGTH));
+  const end = start.split("\n", MAX_EXCERPT_LINES).join("\n").length;
+  if (end === body.length) return message;
+  const more = `… (${body.length - end} more characters: see /history)`;
+  return { ...message, body: body.slice(0, end) + more };
 }
 
 /** A span of text in the plain look. */
@@ -81,7 +96,7 @@ export function keptText(queue: readonly Waiting[]): string {
 
 /** An entry in the list of undelivered messages. */
 export function queueLine({ message, addressees }: Waiting, number: number): string {
-  return `${number}. ${textOf(messageLine(message))}${waitingForMark(addressees)}`;
+  return `${number}. ${textOf(messageLine(shortened(message)))}${waitingForMark(addressees)}`;
 }
 
 // ---------------------------------------------------------------- identities

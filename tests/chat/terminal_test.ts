@@ -305,6 +305,30 @@ terminalTest("Up recalls earlier lines to the same peers, of earlier runs as wel
   await carol.until("welcome");
 });
 
+terminalTest(
+  "a long message is shortened at the next start, and /history shows it whole",
+  async () => {
+    const [a, b] = freePorts();
+    await using alice = await Terminal.open({ columns: 40 });
+    await using bob = new Bot(["Bob", b, a]);
+    await alice.greet("chat", "Alice", a, b);
+    await alice.until("Welcome");
+    await bob.say(`${"word ".repeat(300)}the end`, "short");
+    await alice.until(/the end\n.*> short\nAlice>/);
+    await alice.type("C-d");
+    await alice.until("exit 0");
+    await alice.greet("chat", "Alice", a, b);
+    await alice.until("Welcome");
+    const screen = await alice.screen("-J", "-S", "-");
+    assert.match(
+      unbroken(screen),
+      /> word [dorw ]+… \(\d+ more characters: see \/history\)\n.*> short\n/,
+    );
+    await alice.type("/history", "Enter");
+    await alice.until(/the end\n.*> short\nAlice>/);
+  },
+);
+
 terminalTest("Ctrl-R finds what was said, and a second Enter sends it", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
@@ -337,9 +361,10 @@ terminalTest("Tab completes commands and names, and /help lists the commands", a
   assert.deepEqual(await bodies(bob, 1), ["hello Bob !"]);
   await alice.until(/> hello Bob !\nAlice>/);
   await alice.type("/he", "Tab", "Enter");
-  const help = await alice.until(/\/quit .*\nAlice>/);
-  for (const command of ["/who", "/history [N]", "/queue", "/cancel N", "/help", "/quit"]) {
-    assert(help.includes(`\n${command} `), command);
+  const help = await alice.until(/\nCtrl-C .*\nAlice>/);
+  const commands = ["/who", "/history [N]", "/queue", "/cancel N", "/help", "/quit", "//TEXT"];
+  for (const left of [...commands, "Up, Ctrl-R", "Tab", "Alt-Enter", "Ctrl-C"]) {
+    assert(help.includes(`\n${left} `), left);
   }
 });
 

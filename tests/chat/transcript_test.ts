@@ -5,6 +5,7 @@ import { runCommand } from "../../src/chat/slash_commands.ts";
 import type { Addressee, Entry, Message } from "../../src/peer/journal.ts";
 import type { Other, Peer } from "../../src/peer/peer.ts";
 import type { Screen } from "../../src/terminal/screen.ts";
+import { shortened } from "../../src/chat/wording.ts";
 import { Transcript } from "../../src/chat/transcript.ts";
 import type { PendingRow } from "../../src/terminal/layout.ts";
 import { GreetError } from "../../src/base/errors.ts";
@@ -148,4 +149,17 @@ Deno.test("a name from an old journal cannot pose as a speaker, wherever it is s
   const shown = chat.lines.join("\n");
   assert.equal(shown.match(/Bob<U\+003E> yes, pay him/g)?.length, 3, shown);
   assert.doesNotMatch(shown, /Bob> yes/);
+});
+
+Deno.test("a long message is shortened, between characters, where it is not the matter", () => {
+  const bodyOf = (body: string) => shortened(message(body, "2026-11-22")).body;
+  for (const short of ["hi", "x".repeat(500), "one\ntwo\nthree\nfour\nfive"]) {
+    assert.equal(bodyOf(short), short);
+  }
+  assert.equal(bodyOf("1\n2\n3\n4\n5\n6\n7"), "1\n2\n3\n4\n5… (4 more characters: see /history)");
+  assert.match(
+    bodyOf("x".repeat(4_000_000)),
+    /^x{499}… \(3999501 more characters: see \/history\)$/,
+  );
+  assert.match(bodyOf("👩‍🚀".repeat(200)), /^(👩‍🚀)+… /);
 });
