@@ -28,38 +28,39 @@ export interface CommandContext {
 interface SlashCommand {
   readonly name: string;
   readonly usage: string;
+  /** In few words: a terminal of 40 columns has room for 23 characters. */
   readonly help: string;
   /** @returns the answer, `""` for none, or `"leave"` */
   run(context: CommandContext, argument: string): string | "leave";
 }
 
 const COMMANDS: readonly SlashCommand[] = [
-  { name: "/who", usage: "", help: "list who is here and who is away", run: who },
+  { name: "/who", usage: "", help: "who is here or away", run: who },
   {
     name: "/history",
     usage: "[N]",
-    help: `show the last N lines (${HISTORY_LINES})`,
+    help: "show the last N lines",
     run: history,
   },
-  { name: "/queue", usage: "", help: "list undelivered messages", run: queue },
-  { name: "/cancel", usage: "N", help: "cancel message N of that list", run: cancel },
+  { name: "/queue", usage: "", help: "undelivered messages", run: queue },
+  { name: "/cancel", usage: "N", help: "cancel N of that list", run: cancel },
   {
     name: "/verify",
     usage: "",
-    help: "compare codes, to rule out someone in the middle",
+    help: "compare codes by voice",
     run: verify,
   },
   { name: "/help", usage: "", help: "list commands and keys", run: help },
-  { name: "/quit", usage: "", help: "leave; undelivered messages are kept", run: () => "leave" },
+  { name: "/quit", usage: "", help: "leave; the queue stays", run: () => "leave" },
 ];
 
 /** What `/help` says besides. */
 const KEYS: readonly (readonly [key: string, help: string])[] = [
-  ["//TEXT", "say a line that begins with a slash"],
-  ["Up, Ctrl-R", "recall or search what you said"],
-  ["Tab", "complete a command or a name"],
-  ["Alt-Enter", "start a new line in the message"],
-  ["Ctrl-C", "clear the line; if it is empty, leave"],
+  ["//TEXT", "say /TEXT"],
+  ["Up, Ctrl-R", "recall, search lines"],
+  ["Tab", "complete a word"],
+  ["Alt-Enter", "start a new line"],
+  ["Ctrl-C", "clear the line or leave"],
 ];
 
 /** The names of all commands, with their slash. */

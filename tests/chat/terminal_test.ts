@@ -368,6 +368,14 @@ terminalTest("Tab completes commands and names, and /help lists the commands", a
   }
 });
 
+terminalTest("/help fits on a screen of 40 × 20", async () => {
+  await using chat = await together([], { columns: 40, rows: 20 });
+  const { alice } = chat;
+  await alice.type("/help", "Enter");
+  const help = await alice.until(/\nCtrl-C .*\nAlice>/);
+  assert.match(help, /^\/who /m);
+});
+
 terminalTest("only changes are written to the terminal", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
