@@ -22,7 +22,6 @@ const FLOORS: readonly (readonly string[])[] = [
 const FOREIGN: Record<string, readonly string[]> = {
   "cli.ts": ["deno.json"],
   "src/identity/identity.ts": ["@peculiar/x509", "reflect-metadata"],
-  "src/identity/lookalikes.ts": ["unhomoglyph"],
   "src/terminal/cells.ts": ["string-width"],
 };
 
@@ -167,7 +166,11 @@ Deno.test("a greeting loads neither the server nor naming services", () => {
 
 Deno.test("an unencrypted chat does not load the certificate packages", () => {
   const loaded = loadedWith("src/chat/session.ts");
-  for (const name of ["@peculiar/x509", "unhomoglyph"]) assert(!loaded.has(name));
+  for (const name of ["@peculiar/x509", "reflect-metadata"]) assert(!loaded.has(name));
+});
+
+Deno.test("the table of confusable characters is loaded only for new names", () => {
+  for (const face of FACES) assert(!loadedWith(face).has("src/identity/confusables.ts"));
 });
 
 Deno.test("telemetry is loaded only when it is on", () => {

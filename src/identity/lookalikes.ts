@@ -7,7 +7,7 @@
  *
  * @module
  */
-import unhomoglyph from "unhomoglyph";
+import { CONFUSABLES } from "./confusables.ts";
 
 /**
  * Finds the first of several names that a name looks like, but is not equal to.
@@ -42,9 +42,26 @@ function skeletons(name: string): [string, string] {
   const letters = name.replaceAll("\u03F2", "c").replaceAll("\u03F9", "C")
     .normalize("NFKD").replace(INVISIBLE, "").replace(REPEATED_MARK, "$1");
   return [
-    unhomoglyph(letters).replaceAll("cl", "d").toLowerCase(),
-    unhomoglyph(letters.toLowerCase()),
+    prototypesOf(letters).replaceAll("cl", "d").toLowerCase(),
+    prototypesOf(letters.toLowerCase()),
   ].map((skeleton) => skeleton.replaceAll("vv", "w")) as [string, string];
+}
+
+/** What each character of a text looks like. */
+function prototypesOf(text: string): string {
+  return Array.from(text, (character) => prototypes.get(character) ?? character).join("");
+}
+
+/** What a character looks like, for each that looks like something else. */
+const prototypes = new Map(
+  CONFUSABLES.trimEnd().split("\n").flatMap((line) => {
+    const [prototype, members] = line.split(":");
+    return members.split(",").map((member) => [fromHex(member), fromHex(prototype)]);
+  }),
+);
+
+function fromHex(codes: string): string {
+  return String.fromCodePoint(...codes.split("+").map((code) => parseInt(code, 16)));
 }
 
 /**

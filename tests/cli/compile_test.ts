@@ -41,7 +41,7 @@ Deno.test({
       const listing = new TextDecoder().decode(stderr);
       assert(success, listing);
       const rooms = [...Deno.readDirSync(join(ROOT, "src"))].map(({ name }) => name);
-      const packages = ["grpc-js", "reflection", "@peculiar", "unhomoglyph"];
+      const packages = ["grpc-js", "reflection", "@peculiar"];
       for (const name of ["cli.ts", "deno.json", ...rooms, ...packages]) {
         assert.match(listing, new RegExp(`[─┬] ${name}[/ ]`), `${name} is missing`);
       }

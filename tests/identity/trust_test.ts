@@ -371,6 +371,7 @@ const ALIKE: readonly [name: string, like: string, why: string][] = [
   ["Anna  Lena", "Anna Lena", "two spaces"],
   ["Zoe\u0308\u0308", "Zoë", "an accent set twice"],
   ["Bob²", "Bob2", "a superscript"],
+  ["þaul", "paul", "thorn for p"],
 ];
 
 /** Names that do not look alike. */
