@@ -25,6 +25,15 @@ Deno.test("the binary has the permissions that the tests run with, and never all
   }
 });
 
+Deno.test("the README installs the program from JSR with the same permissions and flags", async () => {
+  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
+  const [install = ""] = /deno install [^]*? jsr:\S+\n/.exec(readme) ?? [];
+  const command = install.replaceAll(/\\\n|"/g, "").replaceAll(/\s+/g, " ").trimEnd();
+  assert.deepEqual(permissions(command), permissions(config.tasks.greet));
+  assert.match(command, new RegExp(/ --v8-flags=\S+/.exec(config.tasks.greet)![0]));
+  assert(command.endsWith(` jsr:${config.name}/cli`), command);
+});
+
 Deno.test({
   name: "the binary embeds everything that the program loads, and no tests (needs Linux)",
   ignore: Deno.build.os !== "linux",
