@@ -48,10 +48,10 @@ export function health(services: readonly Service[]): Service {
     }),
     async *Watch({ service }, call) {
       using _watch = watches.open(call.from);
-      const isKnown = known.has(service);
-      yield isKnown ? status(call) : { status: "SERVICE_UNKNOWN" as const };
+      const first = known.has(service) ? status(call) : { status: "SERVICE_UNKNOWN" as const };
+      yield first;
       await aborted(call.signal, call.stopping);
-      if (isKnown && !call.signal.aborted) yield status(call);
+      if (first.status === "SERVING" && !call.signal.aborted) yield status(call);
       await aborted(call.signal);
     },
   });
