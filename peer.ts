@@ -8,8 +8,9 @@ export type { Other, PeerOptions } from "./src/peer/peer.ts";
 export type { PeerEvent } from "./src/peer/event_feed.ts";
 export type { RosterEvent } from "./src/peer/roster.ts";
 export type { TrustEvent } from "./src/identity/trust.ts";
+export type { Caller, CallerEvent } from "./src/peer/callers.ts";
 export type { NewcomerEvent, NewcomerPolicy } from "./src/peer/newcomers.ts";
-export type { Presence } from "./src/peer/presence.ts";
+export type { Answerer, Presence } from "./src/peer/presence.ts";
 export type { Message } from "./src/peer/messages.ts";
 export { Journal } from "./src/peer/journal.ts";
 export type {

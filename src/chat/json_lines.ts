@@ -55,6 +55,10 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
     case "waiting":
       // An absent peer is not an error.
       if (event.absent) return undefined;
+      if (event.refusedBy !== undefined) {
+        const { target, refusedBy: name, reason: message, hint } = event;
+        return { type: "refused", name, target, message, hint };
+      }
       return { type: "error", code: "UNAVAILABLE", message: event.reason, hint: event.hint };
     case "welcome":
       return { type: "welcome", peers: event.names };
@@ -84,6 +88,10 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
       const { type, name, fingerprint, target, previous, error } = event;
       const refusal = error && { refused: true, message: error.message, hint: error.hint };
       return { type, name, fingerprint, target, previous, ...refusal };
+    }
+    case "caller": {
+      const { type, name, fingerprint, isKnown, from, argument } = event;
+      return { type, name, fingerprint, known: isKnown, from, argument };
     }
     case "lookalike":
       return { type: "lookalike", name: event.name, like: event.like };

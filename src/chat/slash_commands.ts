@@ -12,7 +12,7 @@ import type { Waiting } from "../peer/journal.ts";
 import type { Other, Peer } from "../peer/peer.ts";
 import { clipped, showable, showableName } from "../base/text.ts";
 import type { Transcript } from "./transcript.ts";
-import { queueLine } from "./wording.ts";
+import { earlierCallerText, errorText, queueLine } from "./wording.ts";
 
 /** How many lines `/history` shows by default. */
 const HISTORY_LINES = 20;
@@ -97,7 +97,8 @@ function find(line: string): SlashCommand | undefined {
 }
 
 function who({ peer }: CommandContext): string {
-  return peer.others.map(whereabouts).join("\n");
+  const callers = peer.callers.map(earlierCallerText);
+  return [...peer.others.map(whereabouts), ...callers].join("\n");
 }
 
 function whereabouts({ target, presence, lastName }: Other): string {
@@ -105,6 +106,7 @@ function whereabouts({ target, presence, lastName }: Other): string {
     case "here":
       return `${showable(presence.name)} is here, at ${target}.`;
     case "away": {
+      if (presence.refusedBy !== undefined) return `${errorText(presence.error)}.`;
       const subject = lastName === undefined ? "Not here yet" : `${showableName(lastName)} is away`;
       return `${subject}: ${showable(presence.error.message)}.`;
     }

@@ -8,7 +8,7 @@
  * @module
  */
 import { formatDay } from "../base/local_time.ts";
-import { showable } from "../base/text.ts";
+import { CONTINUATION, showable } from "../base/text.ts";
 import type { TrustEvent } from "../identity/trust.ts";
 import type { Addressee, Entry } from "../peer/journal.ts";
 import { LATE_MS, type Message } from "../peer/messages.ts";
@@ -29,6 +29,7 @@ import {
   waitingMark,
 } from "./pending.ts";
 import {
+  callerText,
   errorText,
   firstContactText,
   impostorText,
@@ -74,7 +75,8 @@ export class Transcript {
   readonly #quiet: boolean;
   readonly #isWorthRinging: (body: string) => boolean;
   readonly #pending = new Map<string, Pending>();
-  readonly #reasons = new Map<string, string>();
+  /** Why peers are away, by target, in one or two rows. */
+  readonly #reasons = new Map<string, readonly string[]>();
   readonly #here = new Set<string>();
   /** Why the last impostor or newcomer was refused; the reason for waiting repeats it. */
   #refusal: string | undefined;
@@ -128,6 +130,9 @@ export class Transcript {
       case "lookalike":
       case "impostor":
         return this.#showTrust(event);
+      case "caller":
+        if (!this.#quiet) this.#screen.warn(callerText(event));
+        return;
       case "newcomer":
         this.#refusal = event.error?.message ?? this.#refusal;
         return this.#screen.warn(newcomerText(event));
@@ -197,7 +202,7 @@ export class Transcript {
   #followPresence(event: RosterEvent): void {
     switch (event.type) {
       case "waiting":
-        return void this.#reasons.set(event.target, reasonText(event));
+        return void this.#reasons.set(event.target, reasonRows(event));
       case "welcome":
         return event.names.forEach((name) => this.#here.add(name));
       case "joined":
@@ -312,11 +317,14 @@ export class Transcript {
 
   #reasonRows(): PendingRow[] {
     const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
-    const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
+    const reasons = absent.flatMap(({ target }) => {
+      const rows = this.#reasons.get(target);
+      return rows === undefined ? [] : [rows];
+    });
     if (reasons.length > MAX_REASONS) {
       return [{ text: `${reasons.length} peers are away: see /who` }];
     }
-    return reasons.map((text) => ({ text }));
+    return reasons.flat().map((text) => ({ text }));
   }
 
   #pendingRow(pending: Pending): PendingRow | undefined {
@@ -328,6 +336,13 @@ export class Transcript {
 
 function rowText(message: Message): string {
   return textOf(messageLine({ ...message, body: message.body.slice(0, MAX_ROW_LENGTH) }));
+}
+
+/** What to do about a refusal must not be cut off on a narrow terminal. */
+function reasonRows(event: Extract<RosterEvent, { type: "waiting" }>): string[] {
+  const { reason, hint, refusedBy } = event;
+  if (refusedBy === undefined || hint === undefined) return [reasonText(event)];
+  return [showable(reason), `${CONTINUATION}${showable(hint)}`];
 }
 
 function reasonText({ reason, hint }: Extract<RosterEvent, { type: "waiting" }>): string {

@@ -10,6 +10,7 @@ import { formatClock, formatDate } from "../base/local_time.ts";
 import { CONTINUATION, showable, showableName } from "../base/text.ts";
 import type { TrustEvent } from "../identity/trust.ts";
 import type { Addressee, Message, Waiting } from "../peer/journal.ts";
+import type { Caller, CallerEvent } from "../peer/callers.ts";
 import type { NewcomerEvent } from "../peer/newcomers.ts";
 import type { PeerEvent } from "../peer/peer.ts";
 import { escapeBody } from "../terminal/rows.ts";
@@ -154,6 +155,31 @@ function changeText(
   const change = `${now} at ${target} has a different key than when you last met: ` +
     `${fingerprint}, not ${previous.fingerprint}.`;
   return [change, "the other key"];
+}
+
+/** The announcement of a caller that is not among our peers, which may have any name. */
+export function callerText(caller: Omit<CallerEvent, "type">): string {
+  return `${callerName(caller)} is calling from ${caller.from}, ${strangerText(caller)}`;
+}
+
+/** The same for a list of callers, later. */
+export function earlierCallerText(caller: Caller): string {
+  const from = `from ${caller.from} at ${clock(caller.at, new Date())}`;
+  return `${callerName(caller)} called ${from}, ${strangerText(caller)}`;
+}
+
+function callerName({ name, fingerprint, isKnown }: Omit<CallerEvent, "type">): string {
+  return fingerprint === undefined || isKnown
+    ? showableName(name)
+    : `${showableName(name)}, whose key is new,`;
+}
+
+function strangerText({ name, argument }: Omit<CallerEvent, "type">): string {
+  const shown = showableName(name);
+  const remedy = argument === undefined
+    ? `where ${shown} listens`
+    : `${showable(argument)} to your command`;
+  return `but is not among your peers (to chat with ${shown}, add ${remedy}).`;
 }
 
 // ---------------------------------------------------------------- phrases

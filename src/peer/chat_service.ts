@@ -2,22 +2,30 @@
  * The serving half of a peer: other peers call it to meet us and to deliver messages.
  *
  * A caller is up, so its call makes the links to absent peers dial again. Messages are accepted only
- * from peers that one of our links has reached; in an encrypted chat, the key of the call decides,
- * not the sender that a message names.
+ * from peers that one of our links has reached, which `reception.ts` decides.
  *
  * @module
  */
 import { GreetError } from "../base/errors.ts";
 import type { Identity } from "../identity/identity.ts";
+import type { Contact } from "./contact.ts";
 import type { Link } from "./link.ts";
 import { fromWire, type Message, toWire } from "./messages.ts";
+import type { Person } from "./journal.ts";
+import type { Reception } from "./reception.ts";
 import type { Caller } from "../rpc/admission.ts";
 import { serve, type Server } from "../rpc/server.ts";
 import { implement, type IncomingCall } from "../rpc/service.ts";
-import { nameProblem } from "../base/text.ts";
 import { Pulse, RateLimit } from "../base/timing.ts";
 import type { Trust } from "../identity/trust.ts";
-import { CHAT, type ChatMessage, LISTENING_PORT, type Nothing } from "../rpc/services.ts";
+import {
+  type Acceptance,
+  CHAT,
+  type ChatMessage,
+  type Introduction,
+  LISTENING_PORT,
+  type Nothing,
+} from "../rpc/services.ts";
 
 /** How often the same kind of refusal is reported, in milliseconds; anyone can cause them. */
 const REFUSALS_MS = 60_000;
@@ -38,8 +46,10 @@ export interface ChatServiceOptions {
   /** Our own certificate; without it, calls are not encrypted. */
   readonly identity: Identity | undefined;
   readonly trust: Trust;
-  /** The links to the other peers. */
-  readonly links: () => readonly Link[];
+  /** Identifies this run of ours to others. */
+  readonly instance: string;
+  readonly contacts: readonly Contact[];
+  readonly reception: Reception;
   /**
    * Takes messages; resolves when they may be acknowledged.
    *
@@ -55,8 +65,11 @@ export class ChatService {
   readonly #options: ChatServiceOptions;
   readonly #refusals = new RateLimit<string | undefined>(REFUSALS_MS);
   #server: Server | undefined;
-  readonly #introductions = new Pulse();
+  /** Another peer has called to meet us. */
+  readonly #meetings = new Pulse();
   #introduced = 0;
+  /** The peers that were told that we accept them. */
+  readonly #accepted = new Set<string>();
 
   /** Does not listen yet. */
   constructor(options: ChatServiceOptions) {
@@ -68,6 +81,7 @@ export class ChatService {
     const { identity: own, trust, onRefused } = this.#options;
     const chat = implement(CHAT, {
       GetInfo: (_, call) => this.#introduce(call),
+      Meet: (introduction, call) => this.#meet(introduction, call),
       SendMessage: (message, call) => this.#receive([message], call),
       SendMessages: ({ messages }, call) => this.#receive(messages, call),
     });
@@ -98,35 +112,60 @@ export class ChatService {
     await this.#server?.stop(graceMs);
   }
 
-  /** Resolves when `GetInfo` has been called this many times. */
-  async introduced(times: number): Promise<void> {
-    while (this.#introduced < times) await this.#introductions.next;
+  /**
+   * Resolves when the peers that are here have called us: if we left before, they would never notice
+   * us.
+   */
+  async calledBack(): Promise<void> {
+    for (;;) {
+      const called = this.#meetings.next;
+      const here = this.#options.contacts.filter(({ link }) => link.peer !== undefined);
+      const asked = here.filter(({ link }) => link.saysAcceptance);
+      const areAnswered = asked.every(({ link }) => this.#accepted.has(keyOf(link.peer!)));
+      if (areAnswered && this.#introduced >= here.length) return;
+      await called;
+    }
   }
 
   #introduce(call: IncomingCall): ChatMessage {
     this.#introduced++;
-    this.#introductions.beat();
+    this.#meetings.beat();
     for (const link of this.#linksToCaller(call)) void link.knock();
-    return toWire({ id: "", from: this.#options.name, body: "", at: new Date() });
+    const { name, instance } = this.#options;
+    return { ...toWire({ id: "", from: name, body: "", at: new Date() }), instance };
+  }
+
+  async #meet(introduction: Introduction, call: IncomingCall): Promise<Acceptance> {
+    const acceptance = await this.#options.reception.meet(introduction, call);
+    if (acceptance.verdict === "ACCEPTED") {
+      const { sender: name } = introduction;
+      this.#accepted.add(keyOf({ name, fingerprint: call.fingerprint }));
+      this.#meetings.beat();
+    }
+    return acceptance;
   }
 
   /**
    * The links that may lead to the caller. In a mesh with an absent member, dialling all absent peers
-   * after each call would make every sign of life cause many more.
+   * after each call would make every sign of life cause many more. A peer that does not accept us
+   * is dialled again only when it has restarted: peers that each wait for the next one would
+   * otherwise dial each other all the time.
    */
   #linksToCaller(call: IncomingCall): readonly Link[] {
-    const links = this.#options.links();
+    const links = this.#options.contacts.map(({ link }) => link);
     const port = Number(call.header(LISTENING_PORT));
-    const likely = links.filter((link) => link.isForPort(port));
-    return likely.length > 0 ? likely : links;
+    const likely = links.filter(({ endpoint }) => endpoint?.port === port);
+    if (likely.length > 0) return likely.filter(({ refusedBy, met }) => !refusedBy || !met);
+    return links.filter(({ refusedBy }) => refusedBy === undefined);
   }
 
   /** Refuses unknown keys before the message is decoded, which costs more than sending it. */
   async #admit(call: string, caller: Caller | undefined): Promise<void> {
-    if (call === "GetInfo") return;
+    if (call === "GetInfo" || call === "Meet") return;
     const { fingerprint, certifiedName = "" } = caller ?? {};
-    if (await this.#hasLink((link) => link.isWithKey(fingerprint))) return;
-    throw new GreetError("PERMISSION_DENIED", this.#whyRefused(certifiedName, fingerprint));
+    const { reception } = this.#options;
+    if (await reception.isHere((peer) => peer.fingerprint === fingerprint)) return;
+    throw reception.refusal(certifiedName, fingerprint);
   }
 
   async #receive(wires: readonly ChatMessage[], call: IncomingCall): Promise<Nothing> {
@@ -135,7 +174,7 @@ export class ChatService {
       throw new GreetError("RESOURCE_EXHAUSTED", message);
     }
     const senders = new Set(wires.map(({ sender }) => sender));
-    for (const sender of senders) await this.#checkSender(sender, call.fingerprint);
+    for (const sender of senders) await this.#checkSender(sender, call);
     await this.#options.take(wires.map(fromWire));
     return {};
   }
@@ -144,27 +183,16 @@ export class ChatService {
    * Makes sure that a sender is a peer that we chat with. If calls are encrypted, it must also have
    * made the call: anyone can put a name into a message.
    */
-  async #checkSender(sender: string, fingerprint: string | undefined): Promise<void> {
-    if (await this.#hasLink((link) => link.isWith(sender, fingerprint))) return;
-    throw new GreetError("PERMISSION_DENIED", this.#whyRefused(sender, fingerprint));
+  async #checkSender(sender: string, call: IncomingCall): Promise<void> {
+    const { reception } = this.#options;
+    const { fingerprint } = call;
+    const isSender = (peer: Person) => peer.name === sender && peer.fingerprint === fingerprint;
+    if (await reception.isHere(isSender)) return;
+    reception.reportSender(sender, call);
+    throw reception.refusal(sender, fingerprint);
   }
+}
 
-  /** Whether a link passes a test, now or after dialling again. */
-  async #hasLink(test: (link: Link) => boolean): Promise<boolean> {
-    const links = this.#options.links();
-    if (links.some(test)) return true;
-    const found = links.map(async (link) => {
-      await link.knock();
-      if (!test(link)) throw undefined;
-    });
-    return await Promise.any(found).then(() => true, () => false);
-  }
-
-  #whyRefused(sender: string, fingerprint: string | undefined): string {
-    const { name, trust } = this.#options;
-    if (nameProblem(sender) !== undefined) return `${name} is not chatting with you`;
-    return trust.isImpostor(sender, fingerprint)
-      ? `${name} knows ${sender} by another key`
-      : `${name} is not chatting with ${sender}`;
-  }
+function keyOf({ name, fingerprint = "" }: Person): string {
+  return `${fingerprint} ${name}`;
 }

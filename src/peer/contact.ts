@@ -30,7 +30,7 @@ export function addresseeOf({ link, last, expected }: Contact): Addressee {
 export function absence({ link: { presence }, last }: Contact): GreetError {
   if (presence.state === "connecting") return leftChat();
   if (presence.state === "here") return new GreetError("UNAVAILABLE", "another peer is there now");
-  if (last === undefined) return presence.error;
+  if (last === undefined || presence.refusedBy !== undefined) return presence.error;
   const { code } = presence.error;
   return new GreetError(code, `${last.name} has left`, { cause: presence.error });
 }

@@ -14,6 +14,12 @@ import type { Presence } from "./presence.ts";
  */
 const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
 
+/**
+ * Pauses between dials while a peer is there that does not accept us, each after the connection to
+ * it has dropped: it calls us when it accepts us.
+ */
+const REFUSED = { firstMs: 5_000, maxMs: 300_000, factor: 2 };
+
 /** The time from dial to dial after any other failure, because the recovery of a network triggers no call. */
 const UNREACHABLE_EVERY_MS = 5_000;
 
@@ -49,6 +55,7 @@ export class Attempt {
 /** The dials of one link, one after the other. */
 export class DialSchedule {
   readonly #backOff = new BackOff(BACK_OFF);
+  readonly #refusals = new BackOff(REFUSED);
   #next = new Attempt();
   #began = 0;
 
@@ -65,6 +72,13 @@ export class DialSchedule {
     return attempt;
   }
 
+  /** A peer is there: knocks that came during the dial get its outcome after all. */
+  answer(presence: Presence): void {
+    const { next } = this;
+    this.#next = new Attempt();
+    next.end(presence);
+  }
+
   /** Resolves when another attempt is requested. */
   async requested(): Promise<void> {
     await this.#next.requested;
@@ -77,14 +91,16 @@ export class DialSchedule {
    * @param outcome how the last attempt ended
    */
   async due(outcome: Presence): Promise<void> {
-    if (outcome.state === "away" && isAbsent(outcome.error)) {
-      await within(this.#backOff.next(), this.#next.requested);
-    } else {
-      this.#backOff.reset();
-      const restMs = UNREACHABLE_EVERY_MS - this.#elapsedMs;
-      if (outcome.state === "away") await within(restMs, this.#next.requested);
-    }
+    if (outcome.state !== "away" || outcome.refusedBy === undefined) this.#refusals.reset();
+    if (outcome.state !== "away" || !isAbsent(outcome.error)) this.#backOff.reset();
+    if (outcome.state === "away") await within(this.#restMs(outcome), this.#next.requested);
     await this.#gap();
+  }
+
+  #restMs({ error, refusedBy }: Extract<Presence, { state: "away" }>): number {
+    if (refusedBy !== undefined) return this.#refusals.next();
+    if (isAbsent(error)) return this.#backOff.next();
+    return UNREACHABLE_EVERY_MS - this.#elapsedMs;
   }
 
   async #gap(): Promise<void> {

@@ -6,6 +6,7 @@
 import type { GreetError } from "../base/errors.ts";
 import { HandoffQueue } from "../base/handoff_queue.ts";
 import type { TrustEvent } from "../identity/trust.ts";
+import type { CallerEvent } from "./callers.ts";
 import type { Addressee } from "./journal.ts";
 import type { Message } from "./messages.ts";
 import type { NewcomerEvent } from "./newcomers.ts";
@@ -13,7 +14,8 @@ import type { RosterEvent } from "./roster.ts";
 
 /**
  * What happens to a peer. {@link RosterEvent} reports peers that join and leave, {@link TrustEvent}
- * keys that are new or wrong, and {@link NewcomerEvent} another peer that answers at a target.
+ * keys that are new or wrong, {@link NewcomerEvent} another peer that answers at a target, and
+ * {@link CallerEvent} a peer that calls us and is not among ours.
  *
  * - `message`: a message arrived; `late` if it took more than a minute or is left over from an
  *   earlier run, `taken` is when it arrived, by our own clock
@@ -27,6 +29,7 @@ export type PeerEvent =
   | RosterEvent
   | TrustEvent
   | NewcomerEvent
+  | CallerEvent
   | {
     readonly type: "message";
     readonly message: Message;

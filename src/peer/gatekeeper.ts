@@ -13,12 +13,14 @@ import type { EventFeed } from "./event_feed.ts";
 import type { Meeting, Person } from "./journal.ts";
 import type { ExpectedPeer } from "./locator.ts";
 import { type NewcomerPolicy, Newcomers } from "./newcomers.ts";
-import type { Place } from "./presence.ts";
+import type { Answerer, Place } from "./presence.ts";
 
 /** What decisions depend on. */
 export interface GatekeeperOptions {
   /** Our own name. */
   readonly name: string;
+  /** Identifies this run of ours to others. */
+  readonly instance: string;
   /** Whether the chat is encrypted, so that peers have keys. */
   readonly isEncrypted: boolean;
   readonly known: KnownPeers;
@@ -66,30 +68,34 @@ export class Gatekeeper {
    *
    * @throws {GreetError} if it may not
    */
-  check(peer: Person, place: Place, expected: ExpectedPeer): void {
+  check(peer: Answerer, place: Place, expected: ExpectedPeer): void {
     const problem = nameProblem(peer.name);
     if (problem !== undefined) throw wrongName(place, problem);
     // Before names are compared: a wrong key must not pass for a mere mix-up of targets.
     this.trust.check(peer.name, seenAt(place, peer.fingerprint));
-    const mismatch = this.#mismatch(peer.name, expected);
+    const mismatch = this.#mismatch(peer, expected);
     if (mismatch !== undefined) throw wrongName(place, mismatch);
-    this.#newcomers.check(expected.address, peer, expected.name);
+    this.#newcomers.check(expected.address, personOf(peer), expected.name);
   }
 
   /**
    * Makes sure that a peer may be at a place, and remembers it.
    *
-   * @throws {GreetError} if it may not
+   * @throws {GreetError} as {@link Gatekeeper.check} does
    */
-  admit(peer: Person, place: Place, expected: ExpectedPeer): void {
+  admit(peer: Answerer, place: Place, expected: ExpectedPeer): void {
     this.check(peer, place, expected);
     this.trust.meet(peer.name, seenAt(place, peer.fingerprint));
-    this.#newcomers.meet(expected.address, peer);
+    this.#newcomers.meet(expected.address, personOf(peer));
   }
 
   /** Why a peer of this name cannot be the one that is expected at a target. */
-  #mismatch(name: string, { address, name: expected = name }: ExpectedPeer): string | undefined {
-    if (name === this.#options.name) return `is ${name}, the same as ours`;
+  #mismatch(peer: Answerer, { address, name: expected = peer.name }: ExpectedPeer) {
+    const { name } = peer;
+    if (name === this.#options.name) {
+      if (peer.instance === this.#options.instance) throw ourselves(address);
+      return `is ${name}, the same as ours`;
+    }
     if (name !== expected) return `is ${name}, not ${expected}`;
     const namesake = this.#options.contacts.find(({ link }) =>
       link.name === name && link.address !== address
@@ -98,8 +104,18 @@ export class Gatekeeper {
   }
 }
 
+function personOf({ name, fingerprint }: Answerer): Person {
+  return { name, fingerprint };
+}
+
 function seenAt({ address: target, fingerprint: registered }: Place, fingerprint?: string): Seen {
   return { target, fingerprint, registered };
+}
+
+function ourselves(address: string): GreetError {
+  return new GreetError("FAILED_PRECONDITION", `${address} is your own address`, {
+    hint: "PEER is where another peer listens",
+  });
 }
 
 function wrongName({ address }: Place, problem: string): GreetError {

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { type IntroductionOptions, requestAcceptance } from "./acceptance.ts";
 import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
 import type { KeyPair } from "../net/certificates.ts";
 import { DELIVERY_TIMEOUT, DeliveryPace, type Load } from "./delivery_pace.ts";
@@ -14,7 +15,13 @@ import { type Attempt, DialSchedule } from "./dial_schedule.ts";
 import { GreetError } from "../base/errors.ts";
 import type { Person } from "./journal.ts";
 import { type Message, toWire } from "./messages.ts";
-import { leftChat, type Place, type Presence, type Whereabouts } from "./presence.ts";
+import {
+  type Answerer,
+  leftChat,
+  type Place,
+  type Presence,
+  type Whereabouts,
+} from "./presence.ts";
 import { isAbsent } from "../rpc/call_errors.ts";
 import { type Channel, dial } from "../rpc/client.ts";
 import { Pulse, within } from "../base/timing.ts";
@@ -38,7 +45,7 @@ const SIGN_OF_LIFE_TIMEOUT = { leastMs: 3_000, mostMs: 20_000 };
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** Accepts a peer at a place, or throws a {@link GreetError} that says why not. */
-type Check = (peer: Person, place: Place) => void;
+type Check = (peer: Answerer, place: Place) => void;
 
 /** How to open a link. */
 export interface LinkOptions {
@@ -46,14 +53,16 @@ export interface LinkOptions {
   readonly address: string;
   /** Where it listens, or why that is not known; {@link Link.moveTo} changes it. */
   readonly whereabouts: Whereabouts;
-  /** The port that we listen on, which is sent to the other side. */
-  readonly port: number;
+  /** How we introduce ourselves to the other side. */
+  readonly introduction: IntroductionOptions;
   /** Our own certificate, for mutual TLS; without it, the link is not encrypted. */
   readonly own?: KeyPair;
-  /** Checks a peer that is connected already. */
+  /** Checks a peer, before it is asked whether it accepts us and later. */
   readonly check: Check;
+  /** Called when a peer has passed the check, so that it may count on us. */
+  readonly onMet: () => void;
   /**
-   * Checks and admits a peer. {@link LinkOptions.onChange} follows in the same synchronous step, so
+   * Checks and admits a peer that accepts us. {@link LinkOptions.onChange} follows in the same synchronous step, so
    * the decision still holds when the presence changes.
    */
   readonly admit: Check;
@@ -75,6 +84,17 @@ export class Link implements AsyncDisposable {
   #place: Place | undefined;
   #presence: Presence = { state: "connecting" };
   #channel: Channel | undefined;
+  /** The peer that has answered on the current connection and has passed the check. */
+  #met: Answerer | undefined;
+  /** Whether a peer has answered the last dial. */
+  #isAnswered = false;
+  /** Whether the other side says if it accepts us. */
+  #saysAcceptance = true;
+  /** Whether the peer has asked us to accept it: then it accepts us. */
+  #isWanted = false;
+  readonly #wishes = new Pulse();
+  /** Whether the other side has refused a message since it accepted us. */
+  #isInDoubt = false;
   /** Whether the other side is believed to implement `SendMessages`. */
   #acceptsBatches = true;
   /** Whether the last connection dropped without a reason. */
@@ -111,22 +131,37 @@ export class Link implements AsyncDisposable {
     return { name: presence.name, fingerprint: presence.fingerprint };
   }
 
-  /** Whether the other peer is there and has this name and this key. */
-  isWith(name: string, fingerprint: string | undefined): boolean {
+  /** The peer that answers and that we would accept, even if it does not accept us (yet). */
+  get met(): Answerer | undefined {
+    return this.#met;
+  }
+
+  /** The peer that was met has asked us to accept it, which it does only if it accepts us. */
+  wanted(): void {
+    this.#isWanted = true;
+    this.#wishes.beat();
+  }
+
+  /** Whether a peer has answered the last dial, even if one side does not accept the other. */
+  get isAnswered(): boolean {
+    return this.#isAnswered;
+  }
+
+  /** The peer that does not accept us, according to the last answer at its target. */
+  get refusedBy(): Person | undefined {
     const presence = this.#presence;
-    return presence.state === "here" && presence.name === name &&
-      presence.fingerprint === fingerprint;
+    return presence.state === "away" ? presence.refusedBy : undefined;
   }
 
-  /** Whether the other peer is there and has this key. */
-  isWithKey(fingerprint: string | undefined): boolean {
-    return this.#presence.state === "here" && this.#presence.fingerprint === fingerprint;
+  /** Whether the other side says if it accepts us. Peers in other languages may not. */
+  get saysAcceptance(): boolean {
+    return this.#saysAcceptance;
   }
 
-  /** Whether the other peer is expected on this port, on any machine. */
-  isForPort(port: number): boolean {
+  /** The host and port where the other peer is expected; nothing for a Unix socket. */
+  get endpoint(): Place["endpoint"] {
     const whereabouts = this.#whereabouts;
-    return !(whereabouts instanceof GreetError) && whereabouts.endpoint?.port === port;
+    return whereabouts instanceof GreetError ? undefined : whereabouts.endpoint;
   }
 
   /** How many messages the other side is expected to handle in one call. */
@@ -190,7 +225,7 @@ export class Link implements AsyncDisposable {
     const presence = await this.settled();
     if (presence.state === "away") throw presence.error;
     if (presence.state === "connecting") throw leftChat();
-    if (this.isWith(name, fingerprint)) return this.#channel!;
+    if (presence.name === name && presence.fingerprint === fingerprint) return this.#channel!;
     throw new GreetError("UNAVAILABLE", `${name} has left, and ${presence.name} is there instead`);
   }
 
@@ -211,6 +246,7 @@ export class Link implements AsyncDisposable {
       this.#pace.delivered(load, this.#lastAnswer - began, this.#timeout.quickestMs);
     } catch (error) {
       if (isExpired(error)) this.#doubt(load);
+      if (GreetError.from(error).code === "PERMISSION_DENIED") this.#doubtAcceptance();
       throw error;
     } finally {
       this.#extraMs = 0;
@@ -251,25 +287,82 @@ export class Link implements AsyncDisposable {
     const { own, admit } = this.#options;
     const options = { own, maxAnswerBytes: MAX_ANSWER_BYTES };
     using first = this.#channel = dial(place, options);
-    let presence = this.#checked(await this.#ask(first, DIAL_TIMEOUT), admit);
+    let presence = this.#checked(await this.#meet(first), admit);
     // A process that is exiting may still accept a connection and drop it, which proves nothing.
     const isConclusive = !this.#hasDropped || presence.state !== "away" ||
       isAbsent(presence.error);
     using channel = this.#channel = isConclusive ? first : dial(place, options);
-    if (!isConclusive) presence = this.#checked(await this.#ask(channel, DIAL_TIMEOUT), admit);
+    if (!isConclusive) presence = this.#checked(await this.#meet(channel), admit);
     this.#hasDropped = false;
     this.#acceptsBatches = true;
     this.#conclude(attempt, presence);
-    if (presence.state === "here") {
-      // Knocks that came during the dial get its outcome after all: a peer is there.
-      this.#dials.next.end(presence);
-      this.#change(await this.#watch(channel));
-      this.#hasDropped = this.#presence.state === "connecting";
-    }
-    return presence;
+    await this.#stay(channel);
+    this.#met = undefined;
+    return this.refusedBy === undefined ? presence : this.#presence;
   }
 
-  /** Waits until the connection drops or the peer no longer answers on it. */
+  /** Waits as long as the connection is of use. */
+  async #stay(channel: Channel): Promise<void> {
+    while (!this.#closed) {
+      const presence = this.#presence;
+      if (presence.state !== "here" && this.refusedBy === undefined) return;
+      this.#dials.answer(presence);
+      if (presence.state === "here") {
+        this.#change(await this.#watch(channel));
+        this.#hasDropped = this.#presence.state === "connecting";
+      } else {
+        if (!await this.#isWantedLater(channel)) return;
+        this.#change(this.#checked({ state: "here", ...this.#met! }, this.#options.admit));
+      }
+    }
+  }
+
+  /** Waits until the peer wants to be accepted by us, in which case it accepts us as well. */
+  async #isWantedLater(channel: Channel): Promise<boolean> {
+    const ends = [channel.dropped(), this.#dials.next.requested].map((end) =>
+      end.then(() => false)
+    );
+    const wanted = this.#wishes.next.then(() => true);
+    return await Promise.race([wanted, ...ends]);
+  }
+
+  /** Finds out who answers on a channel, and whether both sides accept each other. */
+  async #meet(channel: Channel): Promise<Presence> {
+    const { check, onMet } = this.#options;
+    this.#met = undefined;
+    this.#isWanted = false;
+    const answer = await this.#ask(channel, DIAL_TIMEOUT);
+    this.#isAnswered = answer.state === "here";
+    const met = this.#checked(answer, check);
+    if (met.state !== "here") return met;
+    this.#met = met;
+    onMet();
+    return await this.#accepted(channel, met);
+  }
+
+  /** Asks a peer that is there whether it accepts us; otherwise it counts as away. */
+  async #accepted(channel: Channel, peer: Presence & Answerer): Promise<Presence> {
+    const { name } = peer;
+    const { address } = this.#place!;
+    try {
+      const answer = await requestAcceptance(
+        channel,
+        { name, address },
+        this.#options.introduction,
+        this.#timeout.within(DIAL_TIMEOUT),
+      );
+      this.#lastAnswer = performance.now();
+      this.#saysAcceptance = answer !== "not implemented";
+      return answer instanceof GreetError && !this.#isWanted
+        ? { state: "away", error: answer, refusedBy: peer }
+        : peer;
+    } catch (error) {
+      if (isExpired(error)) this.#timeout.expired();
+      return { state: "away", error: GreetError.from(error) };
+    }
+  }
+
+  /** Waits until the connection drops, or the peer no longer answers on it or accepts us. */
   async #watch(channel: Channel): Promise<Presence> {
     let isOpen = true;
     const dropped = channel.dropped().then(() => void (isOpen = false));
@@ -280,12 +373,20 @@ export class Link implements AsyncDisposable {
       // The next dial will show whether the peer is gone as well.
       if (!isOpen || this.#closed) return { state: "connecting" };
       if (performance.now() - this.#lastAnswer < SILENCE_MS) continue;
-      const answer = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
-      const presence = this.#checked(answer, this.#options.check);
+      const presence = await this.#verified(channel);
       if (presence.state !== "here") return isOpen ? presence : { state: "connecting" };
       // A peer with another name has to be admitted again.
       if (presence.name !== this.name) return { state: "connecting" };
     }
+  }
+
+  /** Whether the peer still answers and, if that is in doubt, accepts us. */
+  async #verified(channel: Channel): Promise<Presence> {
+    const answer = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
+    const presence = this.#checked(answer, this.#options.check);
+    if (presence.state !== "here" || !this.#isInDoubt) return presence;
+    this.#isInDoubt = this.#isWanted = false;
+    return await this.#accepted(channel, presence);
   }
 
   /** A delivery timed out: verify immediately that the peer is still there. */
@@ -295,15 +396,24 @@ export class Link implements AsyncDisposable {
     this.#doubts.beat();
   }
 
+  /** A message was refused: ask immediately whether the peer still accepts us. */
+  #doubtAcceptance(): void {
+    if (!this.#saysAcceptance) return;
+    this.#isInDoubt = true;
+    this.#lastAnswer = -Infinity;
+    this.#doubts.beat();
+  }
+
   async #ask(channel: Channel, range: TimeoutRange): Promise<Presence> {
     const timeoutMs = this.#timeout.within(range) + this.#extraMs;
     const began = performance.now();
     try {
-      const headers = { [LISTENING_PORT]: `${this.#options.port}` };
-      const { sender } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs, headers });
+      const headers = { [LISTENING_PORT]: `${this.#options.introduction.port}` };
+      const { sender, instance } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs, headers });
       this.#lastAnswer = performance.now();
       this.#timeout.answered(this.#lastAnswer - began);
-      return { state: "here", name: sender, fingerprint: channel.fingerprint };
+      const { fingerprint } = channel;
+      return { state: "here", name: sender, fingerprint, instance: instance || undefined };
     } catch (error) {
       if (isExpired(error)) this.#timeout.expired();
       return { state: "away", error: GreetError.from(error) };
@@ -313,9 +423,8 @@ export class Link implements AsyncDisposable {
   /** A peer that is not accepted counts as away. */
   #checked(presence: Presence, check: Check): Presence {
     if (presence.state !== "here") return presence;
-    const { name, fingerprint } = presence;
     try {
-      check({ name, fingerprint }, this.#place!);
+      check(presence, this.#place!);
       return presence;
     } catch (error) {
       return { state: "away", error: GreetError.from(error) };

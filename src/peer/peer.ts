@@ -14,6 +14,7 @@ import { KnownPeers } from "../identity/known_peers.ts";
 import type { ClaimStatus, Names, Registration } from "../naming/names.ts";
 import { formatEndpoint, LOOPBACK } from "../net/address.ts";
 import { Attendance } from "./attendance.ts";
+import type { Caller } from "./callers.ts";
 import { ChatService } from "./chat_service.ts";
 import type { Contact } from "./contact.ts";
 import { EventFeed, type PeerEvent } from "./event_feed.ts";
@@ -23,8 +24,10 @@ import { Link } from "./link.ts";
 import { type ExpectedPeer, followName, locatePeers, type Reach, reachFrom } from "./locator.ts";
 import type { NewcomerPolicy } from "./newcomers.ts";
 import { Outbox } from "./outbox.ts";
+import { addressArgument, nameArgument } from "./peer_argument.ts";
 import type { Presence } from "./presence.ts";
 import { Receiver } from "./receiver.ts";
+import { Reception } from "./reception.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
 import { Sender } from "./sender.ts";
 
@@ -120,7 +123,12 @@ export class Peer implements AsyncDisposable {
   readonly #roster: Roster;
   readonly #sender: Sender;
   readonly #receiver: Receiver;
+  readonly #reception: Reception;
   readonly #chatService: ChatService;
+  /** Identifies this run to other peers, which may reach us at several targets. */
+  readonly #instance = crypto.randomUUID();
+  /** The host under which others reach us. */
+  readonly #host: string;
   /** Filled as soon as we listen. */
   readonly #contacts: Contact[] = [];
   readonly #attendance = new Attendance();
@@ -132,9 +140,11 @@ export class Peer implements AsyncDisposable {
   private constructor(
     name: string,
     expected: readonly ExpectedPeer[],
-    { journal, identity, known = KnownPeers.inMemory(), newcomers = "admit" }: PeerOptions,
+    options: PeerOptions,
   ) {
+    const { journal, identity, known = KnownPeers.inMemory(), newcomers = "admit" } = options;
     this.name = name;
+    this.#host = options.advertise ?? options.host ?? LOOPBACK;
     this.events = this.#events;
     this.#identity = identity;
     this.#journal = journal ?? this.#resources.use(Journal.inMemory());
@@ -144,6 +154,7 @@ export class Peer implements AsyncDisposable {
     const shared = { name, contacts: this.#contacts, events: this.#events };
     this.#gatekeeper = new Gatekeeper({
       ...shared,
+      instance: this.#instance,
       isEncrypted: identity !== undefined,
       known,
       formerNames: this.#formerNames,
@@ -158,11 +169,19 @@ export class Peer implements AsyncDisposable {
     });
     this.#roster = new Roster(targets, (event) => this.#announce(event));
     this.#receiver = new Receiver({ ...shared, journal: this.#journal });
+    const { trust } = this.#gatekeeper;
+    this.#reception = new Reception({
+      ...shared,
+      trust,
+      argumentFor: options.names === undefined ? addressArgument : nameArgument,
+      announce: (event) => this.#events.push(event),
+    });
     this.#chatService = new ChatService({
-      name,
+      ...shared,
       identity,
-      trust: this.#gatekeeper.trust,
-      links: () => this.#contacts.map(({ link }) => link),
+      trust,
+      instance: this.#instance,
+      reception: this.#reception,
       take: (messages) => this.#receiver.take(messages),
       onRefused: (error) => this.#events.push({ type: "trouble", error }),
     });
@@ -203,10 +222,11 @@ export class Peer implements AsyncDisposable {
     const link: Link = new Link({
       address,
       whereabouts,
-      port: this.port,
+      introduction: this.#introductionTo(expected),
       own: this.#identity,
       check: (peer, place) => this.#gatekeeper.check(peer, place, expected),
       admit: (peer, place) => this.#gatekeeper.admit(peer, place, expected),
+      onMet: () => this.#reception.met(),
       onChange: (presence) => this.#presenceChanged(address, presence),
     });
     const outbox = new Outbox({
@@ -221,6 +241,13 @@ export class Peer implements AsyncDisposable {
     const fingerprint = this.#identity && meeting?.fingerprint;
     const last = meeting && { name: meeting.name, fingerprint };
     return { link, outbox, expected: expected.name, last };
+  }
+
+  /** A peer that we find by name can find us by ours. */
+  #introductionTo({ address, name }: ExpectedPeer) {
+    const us = { name: this.name, host: this.#host, port: this.port };
+    const argument = address === name ? nameArgument(us) : addressArgument(us);
+    return { sender: this.name, port: this.port, instance: this.#instance, argument };
   }
 
   async #register(names: Names, host: string): Promise<void> {
@@ -281,6 +308,11 @@ export class Peer implements AsyncDisposable {
    */
   joined(): Promise<string> {
     return abandonable(this.#attendance.first());
+  }
+
+  /** The last callers that are not among our peers, a few at most. */
+  get callers(): Caller[] {
+    return this.#reception.callers;
   }
 
   #presenceChanged(address: string, presence: Presence): void {
@@ -431,7 +463,8 @@ export class Peer implements AsyncDisposable {
     await this.#sender.stored();
     await within(LAST_MESSAGES_MS, Promise.all(outboxes.map((outbox) => outbox.idle())));
     // A peer that we have met calls us at once. If we left before, it would never notice us.
-    await within(CALL_BACK_MS, this.#chatService.introduced(this.#attendance.count));
+    await within(CALL_BACK_MS, this.#chatService.calledBack());
+    this.#reception.close();
     this.#roster[Symbol.dispose]();
     await Promise.all(this.#contacts.map(({ link }) => link[Symbol.asyncDispose]()));
     // The receiver comes after the service, so that everything that was acknowledged is reported.

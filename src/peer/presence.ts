@@ -7,11 +7,23 @@ import { GreetError } from "../base/errors.ts";
 import type { Target } from "../net/address.ts";
 import type { Person } from "./journal.ts";
 
-/** Whether another peer is there. */
+/** A peer that has answered a call. */
+export interface Answerer extends Person {
+  /** Differs for each run of a peer; missing if its program does not tell. */
+  readonly instance?: string;
+}
+
+/** Whether another peer is there, and both sides accept each other. */
 export type Presence =
   | { readonly state: "connecting" }
-  | { readonly state: "here" } & Person
-  | { readonly state: "away"; readonly error: GreetError };
+  | { readonly state: "here" } & Answerer
+  | {
+    readonly state: "away";
+    /** Why it is away. */
+    readonly error: GreetError;
+    /** The peer that is there, but does not accept us. */
+    readonly refusedBy?: Person;
+  };
 
 /** Where a peer listens. */
 export interface Place extends Target {

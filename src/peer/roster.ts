@@ -6,14 +6,14 @@
  *
  * @module
  */
-import type { GreetError } from "../base/errors.ts";
 import type { Presence } from "./presence.ts";
 import { isAbsent } from "../rpc/call_errors.ts";
 
 /**
  * Peers that join and leave.
  *
- * - `waiting`: the peer at a target is away, and why; again when the reason changes
+ * - `waiting`: the peer at a target is away or does not accept us, and why; again when the reason
+ *   changes
  * - `welcome`: the first peers are here; once
  * - `joined`: another peer is here; `back` if it was here before
  * - `left`: a peer has been gone for a second
@@ -27,6 +27,8 @@ export type RosterEvent =
     readonly hint: string | undefined;
     /** Whether it is the ordinary reason: nothing listens there (yet), or the name is not registered. */
     readonly absent: boolean;
+    /** The name of the peer that is there, but does not accept us. */
+    readonly refusedBy?: string;
   }
   | { readonly type: "welcome"; readonly names: readonly string[] }
   | { readonly type: "joined"; readonly name: string; readonly back: boolean }
@@ -34,6 +36,8 @@ export type RosterEvent =
 
 /** How long a peer must be gone before it has left, and the welcome waits for more peers. */
 const DAMPING_MS = 1_000;
+
+type Absence = Extract<Presence, { state: "away" }>;
 
 /** What is announced of one link. */
 interface Member {
@@ -43,7 +47,7 @@ interface Member {
   /** The announced reason why no peer is here. */
   reason?: string;
   /** Why the peer seems to be gone, according to the last change. */
-  why?: GreetError;
+  why?: Absence;
   /** The peer seems to be gone, which is announced when this timer ends. */
   leaving?: ReturnType<typeof setTimeout>;
 }
@@ -75,7 +79,7 @@ export class Roster implements Disposable {
   change(target: string, presence: Presence): void {
     const member = this.#members.get(target)!;
     if (presence.state === "here") this.#arrive(member, presence.name);
-    if (presence.state === "away") this.#depart(member, presence.error);
+    if (presence.state === "away") this.#depart(member, presence);
   }
 
   #arrive(member: Member, name: string): void {
@@ -113,9 +117,9 @@ export class Roster implements Disposable {
     this.#announce({ type: "welcome", names });
   }
 
-  #depart(member: Member, error: GreetError): void {
-    if (member.name === undefined) return this.#explain(member, error);
-    member.why = error;
+  #depart(member: Member, absence: Absence): void {
+    if (member.name === undefined) return this.#explain(member, absence);
+    member.why = absence;
     member.leaving ??= setTimeout(() => {
       this.#leave(member);
       this.#explain(member, member.why!);
@@ -128,12 +132,13 @@ export class Roster implements Disposable {
     if (this.met.has(name)) this.#announce({ type: "left", name });
   }
 
-  #explain(member: Member, error: GreetError): void {
+  #explain(member: Member, { error, refusedBy }: Absence): void {
     if (error.message === member.reason) return;
     member.reason = error.message;
     const { target } = member;
     const { message: reason, hint } = error;
-    this.#announce({ type: "waiting", target, reason, hint, absent: isAbsent(error) });
+    const absent = isAbsent(error);
+    this.#announce({ type: "waiting", target, reason, hint, absent, refusedBy: refusedBy?.name });
   }
 
   [Symbol.dispose](): void {

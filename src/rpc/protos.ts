@@ -213,11 +213,36 @@ message ChatMessage {
   // Assigned by the sender, different for each message, and the same when a
   // message is sent again (\`greet\` uses UUIDv7). May be empty.
   string id = 4;
+  // Only in answers to GetInfo: a random text that is the same as long as this
+  // peer runs, so that two targets that lead to one peer can be recognized.
+  string instance = 7;
 }
 
 message ChatMessages {
   // In the order in which they were written, all by one sender.
   repeated ChatMessage messages = 1;
+}
+
+// A caller that asks to be met.
+message Introduction {
+  // The caller's own name.
+  string sender = 1;
+  // The port that the caller listens on.
+  uint32 port = 2;
+  // The caller's own \`instance\`, as in its answer to GetInfo.
+  string instance = 3;
+}
+
+message Acceptance {
+  enum Verdict {
+    // The peer that was called has reached the caller and chats with it.
+    ACCEPTED = 0;
+    // None of its targets leads to the caller.
+    UNLISTED = 1;
+    // One of its targets is the caller's address, but it cannot connect to it.
+    UNREACHABLE = 2;
+  }
+  Verdict verdict = 1;
 }
 
 message Nothing {}
@@ -242,6 +267,14 @@ service Chat {
   // \`listening-port\` says which port the caller listens on, so that only the
   // peers expected on that port, if there are any, are called back.
   rpc GetInfo (Nothing) returns (ChatMessage);
+
+  // Asks whether the peer that is called chats with the caller; only then do the
+  // two welcome each other. The answer may take 3 seconds, in which the peer
+  // that was called looks for the caller at its own targets.
+  // PERMISSION_DENIED: it was found there and is refused, for example because the
+  // name belongs to another key. A peer need not implement this call: callers
+  // that get UNIMPLEMENTED count as accepted.
+  rpc Meet (Introduction) returns (Acceptance);
 }
 `,
   "greet/v1/greeting.proto": `// The greeting service: one call, one answer.

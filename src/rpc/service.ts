@@ -86,9 +86,13 @@ export interface Service {
  * Implements a service.
  *
  * @param type the service
- * @param handlers one function for each of its calls
+ * @param handlers one function for each of its calls; a call without one is answered with
+ *   `UNIMPLEMENTED`
  */
-export function implement<C extends Calls>(type: ServiceType<C>, handlers: Handlers<C>): Service {
+export function implement<C extends Calls>(
+  type: ServiceType<C>,
+  handlers: Partial<Handlers<C>>,
+): Service {
   const definition = definitionOf(type);
   return {
     name: type.name,

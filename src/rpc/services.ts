@@ -59,6 +59,19 @@ export interface ChatMessage {
   sender: string;
   body: string;
   id: string;
+  instance?: string;
+}
+
+/** `greet.v1.Introduction`: a caller that asks to be met. */
+export interface Introduction {
+  sender: string;
+  port: number;
+  instance: string;
+}
+
+/** `greet.v1.Acceptance`: whether the peer that was called chats with the caller. */
+export interface Acceptance {
+  verdict: "ACCEPTED" | "UNLISTED" | "UNREACHABLE";
 }
 
 /** `greet.v1.ChatMessages`: several messages from one sender, in order. */
@@ -83,6 +96,7 @@ export const CHAT: ServiceType<{
   SendMessage: { request: ChatMessage; response: Nothing };
   SendMessages: { request: ChatMessages; response: Nothing };
   GetInfo: { request: Nothing; response: ChatMessage };
+  Meet: { request: Introduction; response: Acceptance };
 }> = { name: "greet.v1.Chat", proto: PROTOS["greet/v1/chat.proto"] };
 
 /** `greet.v1.Entry`: a name that is held. */

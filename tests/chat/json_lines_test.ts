@@ -21,6 +21,9 @@ function assertValid(bot: Bot): void {
 /** The types of events about identities. */
 const IDENTITY_EVENTS = ["impostor", "lookalike", "met", "newcomer"];
 
+/** The types of events about peers whose commands do not name each other. */
+const ONE_SIDED_EVENTS = ["caller", "refused"];
+
 /** The types of the events that a bot has printed, each once. */
 function typesOf(bot: Bot): string[] {
   return [...new Set(allOf(bot).map(({ type }) => type))].sort();
@@ -73,10 +76,41 @@ Deno.test("every event matches the schema, and every type of event occurs", asyn
   assert.deepEqual(alice.all("error").map(({ code }) => code), ["USAGE", "UNAVAILABLE"]);
   assertValid(alice);
   const known = schema.oneOf.map(({ properties }) => properties.type.const).sort();
-  assert.deepEqual([...typesOf(alice), ...IDENTITY_EVENTS].sort(), known);
+  assert.deepEqual(
+    [...typesOf(alice), ...IDENTITY_EVENTS, ...ONE_SIDED_EVENTS].sort(),
+    known,
+  );
   assert.equal(alice.program.err.text, "");
   // Characters that a terminal could act on are escaped.
   assert(alice.program.out.text.includes("\\u202e\\u009b\\u001b[2J 👩‍🚀"));
+});
+
+Deno.test("events about a peer whose command does not name us match the schema", async () => {
+  await using alices = await homeWithKey("Alice");
+  const [a, b, c] = freePorts(3);
+  await using alice = new Bot(["Alice", a, b, "--tls"], alices);
+  await using bob = new Bot(["Bob", b, c, "--tls"]);
+  const [[refused], [caller]] = await Promise.all([
+    alice.until("refused", 1, 45_000),
+    bob.until("caller", 1, 45_000),
+  ]);
+  assert.deepEqual(refused, {
+    type: "refused",
+    name: "Bob",
+    target: `127.0.0.1:${b}`,
+    message: `Bob is at 127.0.0.1:${b}, but Bob's command does not name your port ${a}`,
+    hint: `ask Bob to add ${a}`,
+  });
+  assert.deepEqual(caller, {
+    type: "caller",
+    name: "Alice",
+    fingerprint: alices.fingerprint,
+    known: false,
+    from: `127.0.0.1:${a}`,
+    argument: a,
+  });
+  await Promise.all([alice.kill(), bob.kill()]);
+  for (const bot of [alice, bob]) assertValid(bot);
 });
 
 Deno.test("events about identities match the schema", async () => {
@@ -114,7 +148,7 @@ Deno.test("events about identities match the schema", async () => {
     const [error] = await alice.until("error");
     assert.deepEqual(error, { type: "error", code: "UNAVAILABLE", message, hint });
     await other.say("I am Bob");
-    const [refused] = await other.until("error");
+    const [refused] = await other.until("refused");
     assert.match(`${refused.message}`, /Alice knows Bob by another key/);
     await other.kill();
     assert.deepEqual(other.all("message"), []);

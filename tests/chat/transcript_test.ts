@@ -116,7 +116,8 @@ function waiting(addressee: Addressee, others: Other[]) {
     showPending: (rows) => void (below = rows),
   };
   const held = { ...entry("secret", "2026-11-22"), addressees: [addressee] };
-  const peer = { name: "Alice", others, queue: () => [held] } as Partial<Peer> as Peer;
+  const some: Partial<Peer> = { name: "Alice", others, callers: [], queue: () => [held] };
+  const peer = some as Peer;
   const transcript = new Transcript({ screen: screen as Screen, peer });
   transcript.begin();
   return { peer, transcript, lines, below: () => below };

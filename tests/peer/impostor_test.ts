@@ -262,8 +262,9 @@ attack(
     await using link = new Link({
       address: target.address,
       whereabouts: target,
-      port: 1,
+      introduction: { sender: "Alice", port: 1, instance: "", argument: "1" },
       check: () => {},
+      onMet: () => {},
       admit: () => {
         steps.push("admitted");
         queueMicrotask(() => steps.push("later"));

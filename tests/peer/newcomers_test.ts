@@ -208,11 +208,16 @@ homeTest(
 );
 
 Deno.test("a target with NAME@ in front accepts no other peer", async () => {
-  await using carol = await open({ name: "Carol", targets: ["1"] });
+  const [a] = freePorts();
+  await using carol = await open({ name: "Carol", targets: [a] });
   await using alice = await open({ name: "Alice", targets: [`Bob@${carol.peer.port}`] });
   const [{ reason }] = await alice.witness.until("waiting");
   assert.match(reason, /name is Carol, not Bob$/);
-  await using other = await open({ name: "Alice", targets: [`Carol@${carol.peer.port}`] });
+  await using other = await open({
+    name: "Alice",
+    port: Number(a),
+    targets: [`Carol@${carol.peer.port}`],
+  });
   assert.equal(await other.peer.joined(), "Carol");
 });
 

@@ -1,0 +1,65 @@
+/**
+ * Asks a peer that has answered whether it accepts us, and says why it does not.
+ *
+ * @module
+ */
+import { GreetError } from "../base/errors.ts";
+import type { Channel } from "../rpc/client.ts";
+import { CHAT, type Introduction } from "../rpc/services.ts";
+
+/** How we introduce ourselves to a peer. */
+export interface IntroductionOptions extends Introduction {
+  /** The argument with which the other side's command would name us, such as `55555`. */
+  readonly argument: string;
+}
+
+/** The answer of a peer: it accepts us, says that it does not, or does not know the question. */
+export type Answer = "accepted" | "not implemented" | GreetError;
+
+/**
+ * Asks a peer whether it accepts us.
+ *
+ * @param peer its name, and the address that it answers at
+ * @param timeoutMs how long the answer may take, in milliseconds
+ * @throws {GreetError} if there is no answer
+ */
+export async function requestAcceptance(
+  channel: Channel,
+  peer: { readonly name: string; readonly address: string },
+  { argument, ...introduction }: IntroductionOptions,
+  timeoutMs: number,
+): Promise<Answer> {
+  try {
+    const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs });
+    if (verdict === "ACCEPTED") return "accepted";
+    const { name, address } = peer;
+    const why = verdict === "UNREACHABLE" ? unreachable(name, argument) : unlisted(name, argument);
+    return new GreetError("FAILED_PRECONDITION", `${name} is at ${address}, but ${why.reason}`, {
+      hint: why.hint,
+    });
+  } catch (error) {
+    const failure = GreetError.from(error);
+    if (failure.code === "UNIMPLEMENTED") return "not implemented";
+    if (failure.code === "PERMISSION_DENIED") return failure;
+    throw failure;
+  }
+}
+
+function unlisted(name: string, argument: string) {
+  return {
+    reason: `${name}'s command does not name ${subjectOf(argument)}`,
+    hint: `ask ${name} to add ${argument}`,
+  };
+}
+
+function unreachable(name: string, argument: string) {
+  return {
+    reason: `has not reached ${subjectOf(argument)} yet`,
+    hint: `check that ${name}'s command names ${argument} and that no firewall blocks it`,
+  };
+}
+
+function subjectOf(argument: string): string {
+  if (/^\d+$/.test(argument)) return `your port ${argument}`;
+  return argument.includes(":") ? `your address ${argument}` : "you";
+}
