@@ -33,6 +33,18 @@ export interface GatekeeperOptions {
   readonly events: EventFeed;
 }
 
+/** A target leads to a peer that another target leads to as well. */
+export class SamePeer extends GreetError {
+  /** The peer. */
+  readonly person: Person;
+
+  constructor(person: Person, target: string, other: string) {
+    const message = `${target} and ${other} lead to the same peer, ${person.name}`;
+    super("ALREADY_EXISTS", message, { hint: "one of them is enough" });
+    this.person = person;
+  }
+}
+
 /** Accepts or refuses peers. */
 export class Gatekeeper {
   /** Which name goes with which key. */
@@ -66,7 +78,7 @@ export class Gatekeeper {
   /**
    * Makes sure that a peer may be at a place. Nothing is remembered.
    *
-   * @throws {GreetError} if it may not
+   * @throws {GreetError} if it may not; a {@link SamePeer} if another contact is this peer
    */
   check(peer: Answerer, place: Place, expected: ExpectedPeer): void {
     const problem = nameProblem(peer.name);
@@ -100,8 +112,17 @@ export class Gatekeeper {
     const namesake = this.#options.contacts.find(({ link }) =>
       link.name === name && link.address !== address
     );
+    if (namesake !== undefined && isSame(peer, namesake.link.met)) {
+      throw new SamePeer(personOf(peer), address, namesake.link.address);
+    }
     return namesake && `is ${name}, which is also the name of the peer at ${namesake.link.address}`;
   }
+}
+
+/** Whether two answers under one name come from the same peer: the same key or, without, the same run. */
+function isSame({ fingerprint, instance }: Answerer, other: Answerer | undefined): boolean {
+  if (other === undefined || fingerprint !== other.fingerprint) return false;
+  return fingerprint !== undefined || instance !== undefined && instance === other.instance;
 }
 
 function personOf({ name, fingerprint }: Answerer): Person {

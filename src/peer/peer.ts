@@ -18,7 +18,7 @@ import type { Caller } from "./callers.ts";
 import { ChatService } from "./chat_service.ts";
 import type { Contact } from "./contact.ts";
 import { EventFeed, type PeerEvent } from "./event_feed.ts";
-import { Gatekeeper } from "./gatekeeper.ts";
+import { Gatekeeper, SamePeer } from "./gatekeeper.ts";
 import { type Entry, Journal, type Meeting, type Participants, type Waiting } from "./journal.ts";
 import { Link } from "./link.ts";
 import { type ExpectedPeer, followName, locatePeers, type Reach, reachFrom } from "./locator.ts";
@@ -316,7 +316,11 @@ export class Peer implements AsyncDisposable {
   }
 
   #presenceChanged(address: string, presence: Presence): void {
-    const contact = this.#contacts.find(({ link }) => link.address === address)!;
+    const contact = this.#contacts.find(({ link }) => link.address === address);
+    if (contact === undefined) return;
+    if (presence.state === "away" && presence.error instanceof SamePeer) {
+      return this.#merge(contact, presence.error);
+    }
     if (presence.state === "here") {
       const { name, fingerprint } = presence;
       contact.last = { name, fingerprint };
@@ -327,6 +331,18 @@ export class Peer implements AsyncDisposable {
     }
     this.#roster.change(address, presence);
     contact.outbox.linkChanged();
+  }
+
+  /** Two contacts are one peer: the second one ends, and what waits for it is for the first. */
+  #merge({ link, outbox }: Contact, error: SamePeer): void {
+    const { address } = link;
+    this.#contacts.splice(this.#contacts.findIndex((contact) => contact.link === link), 1);
+    this.#remember({ target: address, ...error.person });
+    this.#events.push({ type: "trouble", error });
+    this.#roster.remove(address);
+    const ended = link[Symbol.asyncDispose]().then(() => outbox[Symbol.asyncDispose]());
+    this.#resources.defer(() => ended);
+    for (const contact of this.#contacts) contact.outbox.wake();
   }
 
   #remember({ target, ...person }: Meeting): void {

@@ -54,7 +54,7 @@ interface Member {
 
 /** Announces peers that join and leave, until it is disposed of. */
 export class Roster implements Disposable {
-  readonly #members: ReadonlyMap<string, Member>;
+  readonly #members: Map<string, Member>;
   readonly #announce: (event: RosterEvent) => void;
   /** All peers that were ever announced. */
   readonly met = new Set<string>();
@@ -80,6 +80,14 @@ export class Roster implements Disposable {
     const member = this.#members.get(target)!;
     if (presence.state === "here") this.#arrive(member, presence.name);
     if (presence.state === "away") this.#depart(member, presence);
+  }
+
+  /** The peer at a target is the same as at another one, so no other peer is expected there. */
+  remove(target: string): void {
+    const { leaving } = this.#members.get(target)!;
+    clearTimeout(leaving);
+    this.#members.delete(target);
+    if (!this.#welcomed && this.names.length === this.#members.size) this.#welcome();
   }
 
   #arrive(member: Member, name: string): void {

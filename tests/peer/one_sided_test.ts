@@ -1,4 +1,4 @@
-/** Peers of which only one names the other. */
+/** Peers of which only one names the other, and peers that are named twice. */
 import assert from "node:assert/strict";
 import net from "node:net";
 import { newIdentity, openNames, serveNames } from "../../mod.ts";
@@ -271,6 +271,31 @@ Deno.test("an argument names a peer in any shell", () => {
     assert.equal(nameArgument(at("127.0.0.1", name)), "55555", name);
   }
 });
+
+// ---------------------------------------------------------------- named twice
+
+for (const tls of [[], ["--tls"]]) {
+  Deno.test(`a peer that is named twice is one peer (${tls[0] ?? "plaintext"})`, async () => {
+    const [a, b] = freePorts();
+    await using home = temporaryHome();
+    await using alice = new Bot(["Alice", a, `localhost:${b}`, `127.0.0.1:${b}`, ...tls], home);
+    await alice.say("before we met");
+    await alice.until("queued");
+    await using bob = new Bot(["Bob", b, a, ...tls]);
+    const [[welcome], [error]] = await Promise.all([alice.until("welcome"), alice.until("error")]);
+    assert.deepEqual(welcome.peers, ["Bob"]);
+    assert.equal(error.code, "ALREADY_EXISTS");
+    assert.match(`${error.message}`, /^(.*) and (?!\1)(.*) lead to the same peer, Bob$/);
+    await alice.say("after we met");
+    const received = await bob.until("message", 2);
+    assert.deepEqual(received.map(({ body }) => body), ["before we met", "after we met"]);
+    // Nothing waits for a second Bob, so the end of the input ends the chat.
+    await alice.program.end();
+    assert.equal(await alice.program.code(), 0);
+    assert.equal(alice.all("error").length, 1, "nothing is kept for the next run");
+    assert.equal(bob.all("message").length, 2);
+  });
+}
 
 Deno.test("a target that is our own address is called that", async () => {
   const [a] = freePorts();
