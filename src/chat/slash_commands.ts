@@ -101,9 +101,12 @@ function who({ peer }: CommandContext): string {
   return [...peer.others.map(whereabouts), ...callers].join("\n");
 }
 
-function whereabouts({ target, presence, lastName }: Other): string {
+function whereabouts({ target, presence, lastName, trouble }: Other): string {
   switch (presence.state) {
     case "here":
+      if (trouble !== undefined) {
+        return `${showable(presence.name)} is here, but takes no messages: ${errorText(trouble)}.`;
+      }
       return `${showable(presence.name)} is here, at ${target}.`;
     case "away": {
       if (presence.refusedBy !== undefined) return `${errorText(presence.error)}.`;

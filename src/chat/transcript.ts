@@ -125,7 +125,10 @@ export class Transcript {
         return this.#say(late ? lateLine(message, new Date()) : messageLine(message));
       }
       case "trouble":
-        return this.#screen.warn(errorText(event.error));
+        this.#screen.warn(errorText(event.error));
+        // Messages may be waiting for a peer that is here.
+        this.#printStuck();
+        break;
       case "met":
       case "lookalike":
       case "impostor":
@@ -147,7 +150,7 @@ export class Transcript {
         break;
       default:
         this.#showPresence(event);
-        for (const pending of this.#pending.values()) this.#print(pending);
+        this.#printStuck();
     }
     this.#updatePending();
   }
@@ -279,21 +282,31 @@ export class Transcript {
     this.#say([...messageLine(pending.message), plain(waitingMark(pending))]);
   }
 
+  #printStuck(): void {
+    for (const pending of this.#pending.values()) this.#print(pending);
+  }
+
   /** Whether a message waits only for peers who are away. A peer that is being dialed is not. */
   #isStuck({ waitingFor }: Pending): boolean {
     return waitingFor.every((addressee) => this.#isAway(addressee));
   }
 
-  /** A peer of the same name but another key does not get the message. */
+  /**
+   * A peer of the same name but another key does not get the message, and for one that takes no
+   * messages now it waits as well.
+   */
   #isAway({ name, fingerprint, target }: Addressee): boolean {
     const { others } = this.#peer;
     const there = others.find((other) => other.target === target)?.presence.state;
     if (there === "connecting") return false;
     if (name === undefined) return there !== "here";
-    const here = others.flatMap(({ presence }) => presence.state === "here" ? presence : []);
+    const here = others.flatMap(({ presence, trouble }) =>
+      presence.state === "here" ? { ...presence, trouble } : []
+    );
     const namesake = here.find((peer) => peer.name === name);
     // A link may drop for a moment: the peer is announced as gone only after that.
     if (namesake === undefined) return !this.#here.has(name);
+    if (namesake.trouble !== undefined) return true;
     return fingerprint !== undefined && fingerprint !== namesake.fingerprint;
   }
 

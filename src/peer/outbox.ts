@@ -40,6 +40,7 @@ export class Outbox implements AsyncDisposable {
   /** The peer that was there last. */
   #recipient: Person = { name: "" };
   #inFlight: readonly Entry[] = [];
+  #trouble: GreetError | undefined;
   /** When the current or last delivery began, and a promise for its end. */
   #delivery = { began: Infinity, ended: Promise.withResolvers<void>() };
   #closed = false;
@@ -56,8 +57,14 @@ export class Outbox implements AsyncDisposable {
 
   /** The peer has come or gone. */
   linkChanged(): void {
+    this.#trouble = undefined;
     this.#linkChanges.beat();
     this.wake();
+  }
+
+  /** Why messages wait although the peer is there; nothing if they do not. */
+  get trouble(): GreetError | undefined {
+    return this.#trouble;
   }
 
   /** Whether a message is being delivered at this moment. */
@@ -95,7 +102,8 @@ export class Outbox implements AsyncDisposable {
         this.#backOff.reset();
       } catch (error) {
         if (this.#closed || this.#options.link.name === undefined) continue;
-        this.#options.onTrouble(GreetError.from(error));
+        this.#trouble = GreetError.from(error);
+        this.#options.onTrouble(this.#trouble);
         await within(this.#backOff.next(), this.#linkChanges.next);
       }
     }
@@ -121,6 +129,7 @@ export class Outbox implements AsyncDisposable {
     try {
       const count = await link.deliver(to, entries.map(({ message }) => message));
       const delivered = entries.slice(0, count);
+      this.#trouble = undefined;
       journal.endDelivery(name, delivered.map(({ place }) => place), "delivered");
       await onDelivered(delivered, name);
     } catch (cause) {

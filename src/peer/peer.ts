@@ -81,6 +81,8 @@ export interface Other {
   readonly presence: Presence;
   /** The name that was last met there, or that is required. */
   readonly lastName?: string;
+  /** Why messages wait although it is there. */
+  readonly trouble?: GreetError;
 }
 
 /** How long leaving waits for peers that we have met to call us, in milliseconds. */
@@ -281,10 +283,11 @@ export class Peer implements AsyncDisposable {
 
   /** The other peers, in the order of {@link PeerOptions.targets}. */
   get others(): Other[] {
-    return this.#contacts.map(({ link: { address, presence }, expected, last }) => ({
+    return this.#contacts.map(({ link: { address, presence }, outbox, expected, last }) => ({
       target: address,
       presence,
       lastName: last?.name ?? expected,
+      trouble: outbox.trouble,
     }));
   }
 

@@ -5,11 +5,15 @@ import { newIdentity, openNames, serveNames } from "../../mod.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { type CallerEvent, Callers } from "../../src/peer/callers.ts";
 import { addressArgument, nameArgument } from "../../src/peer/peer_argument.ts";
+import { GreetError } from "../../src/base/errors.ts";
 import { dial } from "../../src/rpc/client.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { Bot } from "../support/bot.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
+import { Program } from "../support/program.ts";
 import { inTime } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 import { openWitnessed as open } from "../support/witness.ts";
@@ -102,6 +106,28 @@ terminalTest(
 );
 
 // ---------------------------------------------------------------- peers that cannot say so
+
+Deno.test("a message that a peer in another language refuses is shown as waiting", async () => {
+  await using bob = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
+      SendMessage() {
+        throw new GreetError("PERMISSION_DENIED", "Bob is not chatting with you");
+      },
+    })],
+  });
+  await using alice = Program.greet(["chat", "Alice", "0", `${bob.port}`]);
+  await alice.out.until("You are chatting with Bob.");
+  await alice.write("Hello?\n");
+  await alice.out.until("Alice> Hello? (waiting)\n");
+  await alice.err.until(`127.0.0.1:${bob.port}: Bob is not chatting with you\n`);
+  await alice.write("/who\n");
+  await alice.out.until(
+    /^Bob is here, but takes no messages: .*: Bob is not chatting with you\.$/m,
+  );
+});
 
 Deno.test("the sender of a message that we refuse is announced, without a port to add", async () => {
   await using bob = await open({ name: "Bob", targets: ["1"] });
