@@ -7,13 +7,15 @@
  *
  * @module
  */
-import { Arguments, didYouMean, type Option, quote } from "./src/cli/arguments.ts";
+import { Arguments, quote } from "./src/cli/arguments.ts";
 import config from "./deno.json" with { type: "json" };
 import { GreetError } from "./src/base/errors.ts";
 import { exitCode } from "./src/cli/exit_codes.ts";
+import { commandHint } from "./src/cli/command_guesses.ts";
 import { type Command, commandHelp, generalHelp } from "./src/cli/help.ts";
 import type { Io } from "./src/cli/io.ts";
 import { reportError } from "./src/cli/reports.ts";
+import type { Option } from "./src/cli/syntax.ts";
 import { Output } from "./src/base/output.ts";
 import { rendered } from "./src/terminal/rows.ts";
 import { LOOPBACK } from "./src/net/address.ts";
@@ -197,9 +199,9 @@ export async function main(args: readonly string[], io: Io): Promise<number> {
   }
 }
 
-function unknownCommand(typed: string): GreetError {
-  return new GreetError("USAGE", `there is no command ${quote(typed)}`, {
-    hint: didYouMean(typed, COMMANDS.map(({ name }) => name)) ?? "see greet --help",
+function unknownCommand(args: readonly string[]): GreetError {
+  return new GreetError("USAGE", `there is no command ${quote(args[0])}`, {
+    hint: commandHint(args, COMMANDS),
   });
 }
 
@@ -210,13 +212,14 @@ async function dispatch([first, ...rest]: readonly string[], io: Io): Promise<nu
   }
   const wantsHelp = ["help", "--help", "-h"].includes(first);
   const print = (text: string) => (io.stdout.line(text), 0);
-  if (wantsHelp && rest.length === 0) return print(generalHelp(COMMANDS));
-  if (first === "--version") return print(`greet ${config.version}`);
-  const name = wantsHelp ? rest[0] : first;
+  const [name, ...args] = wantsHelp ? rest : [first, ...rest];
+  if (name === undefined || wantsHelp && name === "help") return print(generalHelp(COMMANDS));
+  if (name === "--version") return print(`greet ${config.version}`);
   const command = COMMANDS.find((command) => command.name === name);
-  if (command === undefined) throw unknownCommand(name);
-  if (wantsHelp) return print(commandHelp(command));
-  const input = new Arguments(command, rest);
+  if (command === undefined) throw unknownCommand([name, ...args]);
+  const asksForHelp = args.length === 1 && args[0] === "help";
+  if (wantsHelp || asksForHelp) return print(commandHelp(command));
+  const input = new Arguments(command, args, COMMANDS);
   // Lines for programs are never wrapped.
   if (input.flag("json")) io.stdout.exact();
   if (input.flag("help")) return print(commandHelp(command));

@@ -180,7 +180,8 @@ export type {
   NamingService,
   WatchUpdate,
 } from "./src/naming/naming_service.ts";
-export { NAMES_PORT, serveNames } from "./src/naming/names_server.ts";
+export { serveNames } from "./src/naming/names_server.ts";
+export { NAMES_PORT } from "./src/naming/service_url.ts";
 export type { NameNews, ServeNamesOptions } from "./src/naming/names_server.ts";
 export { type Naming, type NamingOptions, openNames } from "./src/naming/open.ts";
 export type { EtcdOptions } from "./src/naming/etcd_client.ts";

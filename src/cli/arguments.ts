@@ -1,35 +1,23 @@
 /**
  * Parses a command's arguments, with options in GNU style, against its {@link Syntax}.
  *
- * Every usage error says what would be right, and suggests the nearest option for a mistyped one.
+ * Every usage error says what would be right; `option_guesses.ts` suggests an option for a mistyped one.
  * What the arguments mean is left to the command.
  *
  * @module
  */
 import { parseArgs } from "node:util";
 import { GreetError } from "../base/errors.ts";
+import { parseHost } from "../net/address.ts";
+import { optionHint } from "./option_guesses.ts";
+import { COMMON_OPTIONS, type Option, type Syntax } from "./syntax.ts";
 
-/** An option of a command. */
-export interface Option {
-  /** The placeholder of its value in the help; undefined for a flag. */
+/** An option as it was typed. */
+interface OptionToken {
+  readonly rawName: string;
   readonly value?: string;
-  /** One line of help. */
-  readonly help: string;
+  readonly inlineValue?: boolean;
 }
-
-/** A command's name, arguments and options. */
-export interface Syntax {
-  readonly name: string;
-  /** Its arguments besides options, such as `TARGET NAME...`. */
-  readonly usage: string;
-  readonly options: Readonly<Record<string, Option>>;
-}
-
-/** The options of every command. */
-export const COMMON_OPTIONS: Syntax["options"] = {
-  help: { help: "show this help" },
-  version: { help: "show the version" },
-};
 
 /**
  * The parsed arguments of a command.
@@ -38,11 +26,19 @@ export const COMMON_OPTIONS: Syntax["options"] = {
  */
 export class Arguments {
   readonly #syntax: Syntax;
+  /** All commands of the program, for hints. */
+  readonly commands: readonly Syntax[];
   readonly #values: ReadonlyMap<string, string | true>;
   readonly #positionals: readonly string[];
 
-  constructor(syntax: Syntax, args: readonly string[]) {
+  /**
+   * @param syntax the command
+   * @param args what was typed after it
+   * @param commands all commands, for hints
+   */
+  constructor(syntax: Syntax, args: readonly string[], commands: readonly Syntax[] = [syntax]) {
     this.#syntax = syntax;
+    this.commands = commands;
     const options = { ...syntax.options, ...COMMON_OPTIONS };
     const { tokens } = parseArgs({
       args: [...args],
@@ -57,17 +53,52 @@ export class Arguments {
     for (const token of tokens) {
       if (token.kind !== "option") continue;
       const option = Object.hasOwn(options, token.name) ? options[token.name] : undefined;
-      if (option === undefined) throw unknownOption(token.rawName, options, syntax);
-      if (option.value && token.value === undefined) {
-        throw this.usage(`${token.rawName} needs a value: ${token.rawName} ${option.value}`);
+      if (option === undefined) throw this.#unknown(args[token.index].replace(/=.*/s, ""));
+      const value = this.#valueOf(token, option);
+      if ((values.get(token.name) ?? value) !== value) {
+        const message = `${token.rawName} is given twice, with different values`;
+        throw this.usage(message, "leave one of them out");
       }
-      if (!option.value && token.value !== undefined) {
-        throw this.usage(`${token.rawName} takes no value`);
-      }
-      values.set(token.name, token.value ?? true);
+      values.set(token.name, value);
     }
     this.#values = values;
     this.#positionals = tokens.flatMap((token) => token.kind === "positional" ? token.value : []);
+    this.#refuseOtherDashes(args);
+  }
+
+  /** The value of an option, `true` for a flag. */
+  #valueOf({ rawName, value, inlineValue }: OptionToken, option: Option): string | true {
+    if (!option.value) {
+      if (value === undefined) return true;
+      const isOff = /^(false|no|off|0)$/i.test(value);
+      const hint = isOff ? `leave ${rawName} out` : `write ${rawName} alone`;
+      throw this.usage(`${rawName} takes no value`, hint);
+    }
+    if (value !== undefined && (inlineValue || !/^--(\w|$)/.test(value))) return value;
+    throw this.usage(
+      `${rawName} needs a value: ${rawName} ${option.value}`,
+      `${option.value}: ${option.help}`,
+    );
+  }
+
+  #unknown(typed: string): GreetError {
+    const message = `greet ${this.#syntax.name} has no option ${quote(typed)}`;
+    const hint = optionHint(typed, this.#syntax, this.commands);
+    return new GreetError("USAGE", message, { hint });
+  }
+
+  /** Word processors and web pages replace `--` with a single, longer dash. */
+  #refuseOtherDashes(args: readonly string[]): void {
+    const end = args.indexOf("--");
+    for (const word of end === -1 ? args : args.slice(0, end)) {
+      const [, name] = /^[\u2010-\u2015\u2212\uFE58\uFE63\uFF0D]+([a-z][a-z-]*)/.exec(word) ?? [];
+      const known = Object.keys({ ...this.#syntax.options, ...COMMON_OPTIONS });
+      if (name === undefined || !known.includes(name)) continue;
+      throw this.usage(
+        `${quote(word)} does not begin with the - of the keyboard`,
+        `did you mean --${name}?`,
+      );
+    }
   }
 
   /** Whether a flag was given. */
@@ -79,6 +110,18 @@ export class Arguments {
   string(name: string): string | undefined {
     const value = this.#values.get(name);
     return value === true ? undefined : value;
+  }
+
+  /** The value of an option that takes a host, if given. */
+  host(name: string): string | undefined {
+    const text = this.string(name);
+    if (text === undefined) return undefined;
+    try {
+      return parseHost(text);
+    } catch (error) {
+      const { code, message, hint } = GreetError.from(error);
+      throw new GreetError(code, `--${name}: ${message}`, { hint });
+    }
   }
 
   /** The value of a numeric option, if given. The limit below is either `above` or `from`. */
@@ -96,9 +139,11 @@ export class Arguments {
     const number = /^\d*\.?\d+$/.test(text) ? Number(text) : NaN;
     const isEnough = above === undefined ? number >= from! : number > above;
     if (isEnough && number <= max && !(whole && !Number.isInteger(number))) return number;
+    const { value, help } = this.#syntax.options[name];
     const kind = whole ? "a whole number" : "a number";
     const least = above === undefined ? `from ${from} to` : `above ${above} and up to`;
-    throw this.usage(`--${name} takes ${kind} ${least} ${max}, not ${quote(text)}`);
+    const message = `--${name} takes ${kind} ${least} ${max}, not ${quote(text)}`;
+    throw this.usage(message, numberHint(text, whole) ?? `${value}: ${help}`);
   }
 
   /**
@@ -118,11 +163,21 @@ export class Arguments {
     return this.#positionals;
   }
 
-  /** A usage error, with the command's usage as the hint. */
-  usage(message: string): GreetError {
+  /** A usage error; without a better hint, with the command's usage. */
+  usage(message: string, hint?: string): GreetError {
     const { name, usage } = this.#syntax;
-    return new GreetError("USAGE", message, { hint: `usage: greet ${name} ${usage} [OPTION...]` });
+    return new GreetError("USAGE", message, {
+      hint: hint ?? `usage: greet ${name} ${usage} [OPTION...]`,
+    });
   }
+}
+
+/** The hint for a number with a unit, or with a comma. */
+function numberHint(text: string, whole: boolean): string | undefined {
+  const [, typed = ""] = /^(\d+(?:[.,]\d+)?) ?(?:s|secs?|seconds?|,)?$/.exec(text) ?? [];
+  const meant = typed.replace(",", ".");
+  const isBetter = meant !== "" && meant !== text && !(whole && /\D/.test(meant));
+  return isBetter ? `did you mean ${meant}?` : undefined;
 }
 
 function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A) => B) {
@@ -132,39 +187,4 @@ function mapValues<A, B>(record: Readonly<Record<string, A>>, change: (value: A)
 /** Quotes typed text, with control characters escaped. */
 export function quote(text: string): string {
   return JSON.stringify(text);
-}
-
-function unknownOption(
-  typed: string,
-  options: Syntax["options"],
-  { name: command }: Syntax,
-): GreetError {
-  const known = Object.keys(options).map((name) => `--${name}`);
-  return new GreetError("USAGE", `greet ${command} has no option ${quote(typed)}`, {
-    hint: didYouMean(typed, known) ?? `see greet ${command} --help`,
-  });
-}
-
-/** A hint with the candidate nearest to what was typed, if any is near. */
-export function didYouMean(typed: string, candidates: readonly string[]): string | undefined {
-  const ranked = candidates
-    .map((candidate) => ({ candidate, distance: editDistance(typed, candidate) }))
-    .sort((a, b) => a.distance - b.distance);
-  const [nearest] = ranked;
-  if (nearest.distance > Math.max(2, nearest.candidate.length / 3)) return undefined;
-  return `did you mean ${nearest.candidate}?`;
-}
-
-/** The Levenshtein distance. */
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replaced = row[j - 1] + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next[j] = Math.min(replaced, row[j] + 1, next[j - 1] + 1);
-    }
-    row = next;
-  }
-  return row[b.length];
 }

@@ -4,6 +4,7 @@
  * @module
  */
 import { type Arguments, quote } from "./arguments.ts";
+import { chatArguments, refuseSelf, withSwapHint } from "./chat_arguments.ts";
 import { GreetError } from "../base/errors.ts";
 import { homeFolder } from "../base/home.ts";
 import { exitCode } from "./exit_codes.ts";
@@ -14,19 +15,18 @@ import {
   hintAboutHost,
   isServiceLocal,
   openService,
+  parsedService,
   requireService,
-  serviceText,
 } from "./naming_options.ts";
 import type { PeerOptions } from "../peer/peer.ts";
-import { isTarget, LOOPBACK, parsePort, parseTarget, splitName } from "../net/address.ts";
-import { parseName } from "../base/text.ts";
+import { isTarget, LOOPBACK, splitName } from "../net/address.ts";
 import { chatTls, EXPOSED } from "./tls_options.ts";
 
 /** Runs a chat until it ends. */
 export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   const look = lookOf(input, io);
   requireService(input, io);
-  const hasNames = serviceText(input, io) !== undefined;
+  const hasNames = parsedService(input, io) !== undefined;
   const parties = chatArguments(input, hasNames);
   const { isSecure, isBeyond, ...reach } = reachOf(input, parties.targets, hasNames);
   refuseSelf(parties, reach.host, hasNames);
@@ -53,13 +53,16 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   await using screen = await openScreen(parties.name, look, io);
   const { signal } = io;
   const opened = { names, journal, screen };
-  const error = await chat({ ...parties, ...reach, ...trust, ...options, ...opened, signal });
+  const error = await chat({ ...parties, ...reach, ...trust, ...options, ...opened, signal })
+    .catch((error) => {
+      throw withSwapHint(error, parties);
+    });
   return error === undefined ? 0 : exitCode(error.code);
 }
 
 /** Where the chat listens, how far it reaches, and whether it is encrypted. */
 function reachOf(input: Arguments, targets: readonly string[], hasNames: boolean) {
-  const host = input.string("host") ?? LOOPBACK;
+  const host = input.host("host") ?? LOOPBACK;
   const advertise = hasNames ? advertisedHost(input, host) : undefined;
   const known = (hasNames ? targets.filter(isTarget) : targets)
     .map((text) => splitName(text).target);
@@ -112,37 +115,6 @@ async function openScreen(
     columns: json ? () => undefined : io.columns,
     echoes: isTerminal,
   });
-}
-
-/** With a naming service, peers need not know our port, so it may be omitted. */
-function chatArguments(input: Arguments, hasNames: boolean) {
-  const [typedName, ...rest] = hasNames
-    ? input.positionals(2, Infinity, "NAME PEER...")
-    : input.positionals(3, Infinity, "NAME PORT PEER...");
-  const name = parseName(typedName);
-  if (hasNames && !/^\d+$/.test(rest[0])) return { name, port: 0, targets: rest };
-  const [, portText, ...targets] = input.positionals(3, Infinity, "NAME PORT PEER...");
-  return { name, port: parsePort(portText), targets };
-}
-
-/** Refuses a peer that has the chat's own name or address. */
-function refuseSelf(
-  { name, port, targets }: ReturnType<typeof chatArguments>,
-  host: string,
-  hasNames: boolean,
-): void {
-  for (const target of targets) {
-    const isName = hasNames && !isTarget(target);
-    const typed = isName ? { name: target, target: undefined } : splitName(target);
-    const endpoint = typed.target === undefined ? undefined : parseTarget(typed.target).endpoint;
-    const hasOwnName = typed.name !== undefined && parseName(typed.name) === name;
-    const hasOwnAddress = endpoint?.port === port && endpoint.host === host;
-    if (!hasOwnName && !hasOwnAddress) continue;
-    const own = hasOwnName ? "name" : "address";
-    throw new GreetError("USAGE", `the peer ${target} has your own ${own}`, {
-      hint: "NAME and PORT are yours, PEER is someone else's",
-    });
-  }
 }
 
 function bellOf(input: Arguments): "all" | "mention" | undefined {

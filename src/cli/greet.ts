@@ -3,15 +3,16 @@
  *
  * @module
  */
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, quote } from "./arguments.ts";
 import type { GreetError } from "../base/errors.ts";
 import { exitCode } from "./exit_codes.ts";
 import type { Io } from "./io.ts";
-import { reportError, warn } from "./reports.ts";
+import { hintFor, reportError, reportHint, warn } from "./reports.ts";
 import { renounce } from "../base/permissions.ts";
-import { namingOf } from "./naming_options.ts";
+import { commandHint, didYouMean } from "./command_guesses.ts";
+import { isOnlyName, namingOf, noService, parsedService, serviceText } from "./naming_options.ts";
 import { rendered } from "../terminal/rows.ts";
-import { isLocal } from "../net/address.ts";
+import { isLocal, isTarget, parseTarget } from "../net/address.ts";
 import { parseName, showable, toJson } from "../base/text.ts";
 import type { Outcome } from "../greeter/client_threads.ts";
 import { parseDestination } from "../greeter/destination.ts";
@@ -19,9 +20,8 @@ import { clientTls, EXPOSED } from "./tls_options.ts";
 
 /** Greets once for each name; the exit code is that of the first failed name in the order given. */
 export async function greetCommand(input: Arguments, io: Io): Promise<number> {
-  const [targetText, ...typedNames] = input.positionals(2, Infinity);
-  const names = typedNames.map(parseName);
-  const naming = await namingOf(input, io);
+  const { targetText, names } = greetArguments(input, io);
+  const naming = isTarget(targetText) ? undefined : await namingOf(input, io);
   const destination = parseDestination(targetText, naming);
   const target = "target" in destination ? destination.target : undefined;
   const options = {
@@ -45,13 +45,51 @@ export async function greetCommand(input: Arguments, io: Io): Promise<number> {
     else printOutcome(outcome, io);
   }
   if (io.signal.aborted) return exitCode("INTERRUPTED");
-  const first = errors.find((error) => error !== undefined);
+  const failed = errors.filter((error) => error !== undefined);
+  if (!input.flag("json")) reportHints(failed, options.wait, io);
+  const [first] = failed;
   return first === undefined ? 0 : exitCode(first.code);
+}
+
+/** The arguments; TARGET can be a name only if there is a naming service. */
+function greetArguments(input: Arguments, io: Io): { targetText: string; names: string[] } {
+  const typed = input.positionals(0, Infinity);
+  // An invalid service in the environment does no harm to a greeting that needs none.
+  const hasService = !isTarget(typed[0] ?? "") || input.flag("names")
+    ? parsedService(input, io) !== undefined
+    : serviceText(input, io) !== undefined;
+  if (!hasService) refuseMisplaced(typed, input);
+  const [targetText, ...names] = input.positionals(2, Infinity);
+  return { targetText, names: names.map(parseName) };
+}
+
+/** Refuses what cannot be a target, with the order that was probably meant. */
+function refuseMisplaced([target, ...rest]: readonly string[], input: Arguments): void {
+  if (target === undefined) return;
+  const commands = input.commands.map(({ name }) => name);
+  const isCommand = [...commands, "help", "list", "watch", "version"].includes(target);
+  if (isCommand) {
+    const hint = commandHint([target, ...rest], input.commands);
+    throw input.usage(`${quote(target)} is a command, not a target`, hint);
+  }
+  const at = rest.findIndex((word) => /^\d{2,5}$/.test(word) || isTarget(word));
+  if (isOnlyName(target) && at !== -1) {
+    const names = [target, ...rest.toSpliced(at, 1)];
+    throw input.usage("TARGET comes before the names", didYouMean(["greet", rest[at], ...names]));
+  }
+  if (isOnlyName(target)) throw noService(target);
+  if (!isTarget(target) && at === 0) {
+    const hint = didYouMean(["greet", `${target}:${rest[0]}`, ...rest.slice(1)]);
+    throw input.usage(`the target ${quote(target)} has no port`, hint);
+  }
+  if (rest.length === 0) parseTarget(target);
 }
 
 function printOutcome(outcome: Outcome, io: Io): void {
   const { name } = outcome;
-  if ("error" in outcome) return reportError(outcome.error, io, `[${name}] `);
+  if ("error" in outcome) {
+    return reportError({ message: outcome.error.message }, io, `[${name}] `);
+  }
   const { greeting } = outcome;
   const line = [
     { text: `[${name}] Message received from server: "`, look: "plain" },
@@ -59,6 +97,13 @@ function printOutcome(outcome: Outcome, io: Io): void {
     { text: '"', look: "plain" },
   ] as const;
   io.stdout.print(rendered(line, { columns: io.columns }), greeting.length);
+}
+
+/** Reports each hint once, however many greetings have failed for the same reason. */
+function reportHints(errors: readonly GreetError[], hasWaited: boolean, io: Io): void {
+  const advice = hasWaited ? undefined : "is the server running? --wait waits for it to come up";
+  const hints = errors.flatMap((error) => hintFor(error, advice) ?? []);
+  for (const hint of new Set(hints)) reportHint(hint, io);
 }
 
 function outcomeLine(outcome: Outcome): string {

@@ -3,8 +3,9 @@
  *
  * @module
  */
-import { type Arguments, COMMON_OPTIONS, type Syntax } from "./arguments.ts";
+import type { Arguments } from "./arguments.ts";
 import type { Io } from "./io.ts";
+import { COMMON_OPTIONS, type Syntax } from "./syntax.ts";
 
 /** A command of the program. */
 export interface Command extends Syntax {

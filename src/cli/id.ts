@@ -12,11 +12,10 @@ import { parseName, showable, toJson } from "../base/text.ts";
 
 /** Shows one identity, creating it if necessary, or all of them. */
 export async function idCommand(input: Arguments, io: Io): Promise<number> {
-  const [name] = input.positionals(0, 1);
+  const [typed] = input.positionals(0, 1);
+  const name = typed === undefined ? undefined : parseName(typed);
   const home = homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
-  const identities = name === undefined
-    ? identitiesIn(home)
-    : [await openIdentity(home, parseName(name))];
+  const identities = name === undefined ? identitiesIn(home) : [await openIdentity(home, name)];
   if (identities.length === 0) {
     throw new GreetError("FAILED", `there is no identity in ${home} yet`, {
       hint: "greet id NAME creates one; so does the first chat beyond this machine",

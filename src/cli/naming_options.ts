@@ -13,7 +13,9 @@ import { warn } from "./reports.ts";
 import type { Names } from "../naming/names.ts";
 import { isExposed, isNearby, type NamingPlace, parsePlace } from "../naming/service_url.ts";
 import type { Naming } from "../naming/open.ts";
-import { formatEndpoint, isEndpoint, LOOPBACK } from "../net/address.ts";
+import { nameProblem } from "../base/text.ts";
+import { formatEndpoint, isEndpoint, isTarget, LOOPBACK } from "../net/address.ts";
+import { isPlaceholder, likelyPorts } from "../net/mistyped_address.ts";
 
 /** The naming service to use, as it was typed; undefined for none. */
 export function serviceText(input: Arguments, io: Io): string | undefined {
@@ -21,9 +23,42 @@ export function serviceText(input: Arguments, io: Io): string | undefined {
   return (input.string("names") ?? io.env("GREET_NAMES")) || undefined;
 }
 
-function parsedService(input: Arguments, io: Io): NamingPlace | undefined {
+/**
+ * The parsed address of the naming service; undefined for none.
+ *
+ * @throws {GreetError} `USAGE`, with the place where it was set, if it is invalid
+ */
+export function parsedService(input: Arguments, io: Io): NamingPlace | undefined {
   const text = serviceText(input, io);
-  return text === undefined ? undefined : parsePlace(text, input.flag("plaintext"));
+  if (text === undefined) return undefined;
+  try {
+    return parsePlace(text, input.flag("plaintext"));
+  } catch (error) {
+    const { code, message, hint } = GreetError.from(error);
+    const source = input.flag("names") ? "--names" : "GREET_NAMES";
+    throw new GreetError(code, `${source}: ${message}`, { hint });
+  }
+}
+
+/** The error for a name that cannot be looked up, because there is no naming service. */
+export function noService(name: string): GreetError {
+  return new GreetError(
+    "USAGE",
+    `${quote(name)} is a name, and no naming service is set to look it up`,
+    {
+      hint:
+        "set one with --names or GREET_NAMES (greet names runs one), or write a port or host:port",
+    },
+  );
+}
+
+/**
+ * Whether a text can only be meant as a name: it is no target, and does not look like a host whose
+ * port is missing.
+ */
+export function isOnlyName(text: string): boolean {
+  return !isTarget(text) && !/^localhost$|[.,;@/]|^unix$/i.test(text) && !isPlaceholder(text) &&
+    likelyPorts(text).length === 0 && nameProblem(text) === undefined;
 }
 
 /**
@@ -32,12 +67,14 @@ function parsedService(input: Arguments, io: Io): NamingPlace | undefined {
  * @throws {GreetError} `USAGE`
  */
 export function requireService(input: Arguments, io: Io): void {
-  const service = parsedService(input, io);
-  if (input.flag("advertise") && service === undefined) {
-    throw input.usage("--advertise needs --names SERVICE");
+  if (input.flag("advertise") && serviceText(input, io) === undefined) {
+    throw input.usage("--advertise needs --names SERVICE", "it is the host to register there");
   }
-  if (input.flag("cacert") && !service?.isSecure) {
-    throw input.usage("--cacert needs --names tls://HOST:PORT or etcds://HOST:PORT");
+  if (input.flag("cacert") && !parsedService(input, io)?.isSecure) {
+    throw input.usage(
+      "--cacert needs --names tls://HOST:PORT or etcds://HOST:PORT",
+      "it verifies a naming service that is called over TLS",
+    );
   }
 }
 
@@ -76,9 +113,12 @@ export async function openService(input: Arguments, io: Io): Promise<Names> {
  * @throws {GreetError} `USAGE` if no one could call it
  */
 export function advertisedHost(input: Arguments, host: string): string {
-  const given = input.string("advertise");
+  const given = input.host("advertise");
   if (given !== undefined && !isEndpoint(formatEndpoint(given, 1))) {
-    throw input.usage(`--advertise takes a host, not ${quote(given)}`);
+    throw input.usage(
+      `--advertise: others cannot call ${quote(given)}`,
+      "write the name or address of this machine",
+    );
   }
   if (given !== undefined || !["0.0.0.0", "::"].includes(host)) return given ?? host;
   throw new GreetError("USAGE", `${host} is not an address that others can call`, {

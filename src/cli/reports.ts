@@ -9,9 +9,36 @@ import { RateLimit } from "../base/timing.ts";
 import type { Io } from "./io.ts";
 
 /** Reports an error, and its hint if it has one. */
-export function reportError({ message, hint }: GreetError, { stderr }: Io, context = ""): void {
-  stderr.line(`greet: error: ${context}${showable(message)}`);
-  if (hint !== undefined) stderr.line(`greet: hint: ${showable(hint)}`);
+export function reportError(
+  { message, hint }: Pick<GreetError, "message" | "hint">,
+  io: Io,
+  context = "",
+): void {
+  io.stderr.line(`greet: error: ${context}${showable(message)}`);
+  if (hint !== undefined) reportHint(hint, io);
+}
+
+/**
+ * The hint of an error or, if nothing listens where it should, a question.
+ *
+ * Errors from threads are plain data, so a refused connection is known by its message.
+ *
+ * @param advice the question about a server
+ */
+export function hintFor(
+  { message, hint }: Pick<GreetError, "message" | "hint">,
+  advice?: string,
+): string | undefined {
+  if (hint !== undefined || !/: (connection refused|there is no such socket)$/.test(message)) {
+    return hint;
+  }
+  const isNamingService = /\bthe naming service at /.test(message);
+  return isNamingService ? "is it running? greet names starts a naming server" : advice;
+}
+
+/** Reports what the user can do. */
+export function reportHint(hint: string, { stderr }: Io): void {
+  stderr.line(`greet: hint: ${showable(hint)}`);
 }
 
 /** Reports something that is not an error, but that the user should know. */

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import type { Arguments } from "./arguments.ts";
+import { type Arguments, quote } from "./arguments.ts";
+import { commandLine, didYouMean } from "./command_guesses.ts";
 import type { GreetRequest } from "../greeter/server.ts";
 import type { Io } from "./io.ts";
-import { reportError, reportFault, reportSparingly } from "./reports.ts";
+import { hintFor, reportError, reportFault, reportSparingly } from "./reports.ts";
 import { finishStartUp } from "./start_up.ts";
 import { renounce } from "../base/permissions.ts";
 import type { ClaimStatus, Names } from "../naming/names.ts";
@@ -15,6 +16,7 @@ import {
   hintAboutHost,
   isServiceLocal,
   openService,
+  parsedService,
   requireService,
   serviceText,
 } from "./naming_options.ts";
@@ -22,15 +24,15 @@ import { type LogFormat, logLine } from "../greeter/request_log.ts";
 import type { Server } from "../rpc/server.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { formatEndpoint, LOOPBACK, parsePort } from "../net/address.ts";
+import { isPlaceholder } from "../net/mistyped_address.ts";
 import { parseName } from "../base/text.ts";
 import { aborted } from "../base/timing.ts";
 import { serverTls } from "./tls_options.ts";
 
 /** Serves until the program is asked to stop. */
 export async function serveCommand(input: Arguments, io: Io): Promise<number> {
-  const [portText = "0"] = input.positionals(0, 1);
-  const port = parsePort(portText);
-  const host = input.string("host") ?? LOOPBACK;
+  const port = portArgument(input);
+  const host = input.host("host") ?? LOOPBACK;
   const name = nameToRegister(input, io);
   const advertise = name === undefined ? undefined : advertisedHost(input, host);
   const tls = serverTls(input, host);
@@ -88,19 +90,44 @@ function threadCount(input: Arguments): number {
   throw input.usage("--threads needs Linux; other systems do not balance a shared port");
 }
 
+/** PORT; what else is there is refused with what was probably meant. */
+function portArgument(input: Arguments): number {
+  const [first = "0", second] = input.positionals(0, Infinity);
+  const [isPort, isSecondPort] = [first, second ?? ""].map((text) => /^\d+$/.test(text));
+  if (!isPort && isSecondPort) {
+    const host = isPlaceholder(first) ? [] : ["--host", first];
+    throw input.usage(`${quote(first)} is not a port`, didYouMean(["serve", second, ...host]));
+  }
+  if (isPort && second !== undefined && !isSecondPort) {
+    const hint = `to greet the server there: ${commandLine(["greet", first, second])}`;
+    throw input.usage(`unexpected argument ${quote(second)}`, hint);
+  }
+  input.positionals(0, 1);
+  return parsePort(first);
+}
+
 /** The name to register, if any. */
 function nameToRegister(input: Arguments, io: Io): string | undefined {
   requireService(input, io);
   const name = input.string("as");
   if (name === undefined && !input.flag("names")) return undefined;
-  if (name === undefined) throw input.usage("--names needs --as NAME");
-  if (serviceText(input, io) === undefined) throw input.usage("--as needs --names SERVICE");
+  if (name === undefined) {
+    throw input.usage("--names needs --as NAME", "it is the name to register there");
+  }
+  if (parsedService(input, io) === undefined) {
+    throw input.usage(
+      "--as needs --names SERVICE",
+      "set one with --names or GREET_NAMES; greet names runs one",
+    );
+  }
   return parseName(name);
 }
 
 async function register(names: Names, name: string, address: string, io: Io): Promise<void> {
   const onChange = (status: ClaimStatus) => {
-    if (status.state !== "held") reportError(status.error, io, `${name} is not registered: `);
+    if (status.state === "held") return;
+    const { message } = status.error;
+    reportError({ message, hint: hintFor(status.error) }, io, `${name} is not registered: `);
   };
   onChange((await names.register({ name, address, shared: true }, onChange)).status);
 }

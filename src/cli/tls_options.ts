@@ -24,7 +24,9 @@ export function serverTls(input: Arguments, host: string): ServerTls | undefined
   const [cert, key, clientCa] = ["cert", "key", "client-ca"].map((name) => input.string(name));
   checkPair(input);
   exclude(input, "plaintext", "cert");
-  if (clientCa !== undefined && cert === undefined) throw input.usage("--client-ca needs --cert");
+  if (clientCa !== undefined && cert === undefined) {
+    throw input.usage("--client-ca needs --cert", "add --cert and --key, those of the server");
+  }
   if (cert !== undefined) return { cert, key: key!, clientCa };
   if (input.flag("plaintext") || isLoopback(host)) return undefined;
   const message = `other machines can reach ${host}, and connections would not be encrypted`;
@@ -80,13 +82,17 @@ export function chatTls(
 }
 
 function checkPair(input: Arguments): void {
-  if (input.flag("cert") && !input.flag("key")) throw input.usage("--cert needs --key");
-  if (input.flag("key") && !input.flag("cert")) throw input.usage("--key needs --cert");
+  if (input.flag("cert") && !input.flag("key")) {
+    throw input.usage("--cert needs --key", "add --key FILE, the private key of the certificate");
+  }
+  if (input.flag("key") && !input.flag("cert")) {
+    throw input.usage("--key needs --cert", "add --cert FILE, the certificate of the key");
+  }
 }
 
 function exclude(input: Arguments, one: string, other: string): void {
   if (!input.flag(one) || !input.flag(other)) return;
-  throw input.usage(`--${one} and --${other} cannot be combined`);
+  throw input.usage(`--${one} and --${other} cannot be combined`, "leave one of them out");
 }
 
 /** The warning about plaintext that leaves this machine. */

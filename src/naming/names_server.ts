@@ -8,6 +8,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { LIMITS, Registry } from "./registry.ts";
+import { NAMES_PORT } from "./service_url.ts";
 import { serve, type Server } from "../rpc/server.ts";
 import { implement } from "../rpc/service.ts";
 import { health, reflection } from "../rpc/standard_services.ts";
@@ -15,9 +16,6 @@ import type { ServerTls } from "../net/server_tls.ts";
 import { LOOPBACK } from "../net/address.ts";
 import { aborted } from "../base/timing.ts";
 import { NAMES, type WireChange, type WireEntry } from "../rpc/services.ts";
-
-/** The default port of a naming server. */
-export const NAMES_PORT = 55_500;
 
 /**
  * How long a holder may be silent before its names are free, in milliseconds. A connection is pinged

@@ -29,6 +29,9 @@ export interface EtcdPlace {
 /** The address of a naming service. */
 export type NamingPlace = ServerPlace | EtcdPlace;
 
+/** The default port of a naming server. */
+export const NAMES_PORT = 55_500;
+
 /** The default port of etcd. */
 const ETCD_PORT = 2379;
 
@@ -53,10 +56,34 @@ const ETCD_PORT = 2379;
 export function parsePlace(text: string, isPlaintext = false): NamingPlace {
   if (/^etcds?:\/\//.test(text)) return parseEtcdPlace(text);
   const [, scheme, where] = /^(?:(tls|plaintext):\/\/)?(.*)$/s.exec(text)!;
+  refuseMistyped(text, where);
   const target = parseTarget(where);
   const isSecure = scheme === "tls" ||
     scheme === undefined && !isPlaintext && !isLocal(target);
   return { kind: "server", targets: [target], isSecure };
+}
+
+/** Refuses what {@link parseTarget} would refuse with advice that does not fit a naming service. */
+function refuseMistyped(text: string, where: string): void {
+  const meant = meantService(text);
+  // What may contain a password is not quoted.
+  if (meant.startsWith("etcd") && meant.includes("@")) parseEtcdPlace(meant);
+  if (meant !== text) {
+    const message = `${JSON.stringify(text)} is not a naming service`;
+    throw new GreetError("USAGE", message, { hint: `did you mean ${meant}?` });
+  }
+  if (!/^(\[[^\]]*\]|[^\s:/,]*[^\s:/,\d][^\s:/,]*)$/.test(where)) return;
+  throw new GreetError("USAGE", `the naming service ${JSON.stringify(text)} has no port`, {
+    hint: `write ${text}:${NAMES_PORT}` + (text === where ? `, or etcd://${text} for etcd` : ""),
+  });
+}
+
+/** A service with a scheme that exists; several addresses can only be those of etcd. */
+function meantService(text: string): string {
+  const meant = text.replace(/^(etcds?|tls|plaintext):\/*/i, (scheme) => {
+    return `${scheme.replace(/:.*/, "").toLowerCase()}://`;
+  }).replace(/^(https|grpcs):\/+/i, "tls://");
+  return /^[^/]+,[^/]+$/.test(meant) ? `etcd://${meant}` : meant;
 }
 
 /**

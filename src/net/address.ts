@@ -8,6 +8,13 @@
  */
 import { isIP } from "node:net";
 import { GreetError } from "../base/errors.ts";
+import {
+  isPlaceholder,
+  likelyHosts,
+  likelyPorts,
+  likelyTargets,
+  withoutScheme,
+} from "./mistyped_address.ts";
 
 /** The default host. */
 export const LOOPBACK = "127.0.0.1";
@@ -30,10 +37,58 @@ export interface Target {
  * @throws {GreetError} `USAGE` if it is anything else
  */
 export function parsePort(text: string): number {
-  const port = /^\d+$/.test(text) ? Number(text) : NaN;
-  if (port >= 0 && port <= 65535) return port;
-  throw new GreetError("USAGE", `${JSON.stringify(text)} is not a port`, {
-    hint: "a port is a number from 0 to 65535; 0 chooses a free one",
+  if (isPort(text)) return Number(text);
+  const hint = isPlaceholder(text)
+    ? "write a number in its place, such as 55550"
+    : didYouMean(meantPort(text)) ?? "a port is a number from 0 to 65535; 0 chooses a free one";
+  throw new GreetError("USAGE", `${JSON.stringify(text)} is not a port`, { hint });
+}
+
+/** Whether a text is a port to listen on. */
+function isPort(text: string): boolean {
+  return /^\d+$/.test(text) && Number(text) <= 65535;
+}
+
+function meantPort(text: string): string | undefined {
+  const [, host = "", port = ""] = /^\[?(.*?)\]?:(\d+)\/?$/.exec(withoutScheme(text)) ?? [];
+  if (isHost(host) && isPort(port)) return `${port} --host ${host}`;
+  return likelyPorts(text).find(isPort);
+}
+
+function didYouMean(meant: string | undefined): string | undefined {
+  return meant === undefined ? undefined : `did you mean ${meant}?`;
+}
+
+/**
+ * Parses a host to listen on.
+ *
+ * @param text a host name, or an IPv4 or IPv6 address without brackets
+ * @throws {GreetError} `USAGE` if it is anything else
+ */
+export function parseHost(text: string): string {
+  if (isHost(text)) return text;
+  if (isImpossible(text)) throw notIPv4(text);
+  const [, port] = /[^:\]][\]]?:(\d+)$/.exec(text) ?? [];
+  const meant = likelyHosts(text).find(isHost);
+  const all = meant !== undefined && port !== undefined ? `${meant}, and ${port} as PORT` : meant;
+  throw new GreetError("USAGE", `${JSON.stringify(text)} is not a host`, {
+    hint: didYouMean(all) ?? "write 127.0.0.1 for this machine only, or 0.0.0.0 for all networks",
+  });
+}
+
+/** Whether a text can be a host: the name or address of one machine. */
+function isHost(text: string): boolean {
+  return isIP(text) !== 0 || /^[\p{L}\p{N}_][\p{L}\p{N}_.-]*$/u.test(text) && !isImpossible(text);
+}
+
+/** Whether a host looks like an IPv4 address and cannot be one. */
+function isImpossible(host: string): boolean {
+  return /^\d+(\.\d+){3,}$/.test(host) && URL.parse(`http://${host}`) === null;
+}
+
+function notIPv4(host: string): GreetError {
+  return new GreetError("USAGE", `${JSON.stringify(host)} is not an IPv4 address`, {
+    hint: "an IPv4 address is four numbers from 0 to 255, such as 127.0.0.1",
   });
 }
 
@@ -54,51 +109,78 @@ export function parsePort(text: string): number {
  * ```
  */
 export function parseTarget(text: string): Target {
-  if (/^\d+$/.test(text)) return endpointTarget(text, LOOPBACK, text);
+  const target = readTarget(text);
+  if (target !== undefined) return target;
+  throw notATarget(text);
+}
+
+/** @returns undefined for a text that is no target */
+function readTarget(text: string): Target | undefined {
+  if (/^\d+$/.test(text)) return endpointTarget(LOOPBACK, text);
   if (/^unix:./.test(text)) return { address: text };
-  const scheme = /^(dns|ipv4|ipv6):(?!\d+$)/.exec(text)?.[0] ?? "";
-  const [authority] = /^\/\/[^/]*\//.exec(text.slice(scheme.length)) ?? [""];
-  checkNameServer(text, authority.slice(2, -1));
-  const hostAndPort = text.slice(scheme.length + authority.length);
+  const { authority, hostAndPort } = partsOf(text);
+  if (!isNameServer(authority)) return undefined;
   const match = /^(?:\[([0-9A-Fa-f:.%\w]+)\]|([^\s:/[\]]+)):(\d+)$/.exec(hostAndPort);
-  if (match === null) throw notATarget(text, hostAndPort);
-  const [, v6, host, port] = match;
-  return { ...endpointTarget(text, v6 ?? host, port), address: text };
+  const [, v6, host, port] = match ?? [];
+  const target = match === null ? undefined : endpointTarget(v6 ?? host, port);
+  return target && { ...target, address: text };
+}
+
+/** The name server and the `host:port` of a target. */
+function partsOf(text: string): { authority: string; hostAndPort: string } {
+  const scheme = /^(dns|ipv4|ipv6):(?!\d+$)/.exec(text)?.[0] ?? "";
+  const [slashed] = /^\/\/[^/]*\//.exec(text.slice(scheme.length)) ?? [""];
+  const hostAndPort = text.slice(scheme.length + slashed.length);
+  return { authority: slashed.slice(2, -1), hostAndPort };
 }
 
 /** gRPC accepts only an address as the name server between the slashes of `dns://SERVER/host:port`. */
-function checkNameServer(text: string, server: string): void {
+function isNameServer(server: string): boolean {
   const [, v6, v4 = server] = /^\[(.+)\](?::\d+)?$/.exec(server) ?? [];
-  if (server === "" || isIP(v6 ?? v4.replace(/:\d+$/, "")) === (v6 === undefined ? 4 : 6)) return;
-  throw new GreetError(
-    "USAGE",
-    `${JSON.stringify(text)} does not name a DNS server by its address`,
-    {
-      hint: "write dns:///host:port, or dns://10.0.0.1/host:port to ask the DNS server 10.0.0.1",
-    },
-  );
+  return server === "" || isIP(v6 ?? v4.replace(/:\d+$/, "")) === (v6 === undefined ? 4 : 6);
 }
 
-function endpointTarget(text: string, host: string, portText: string): Target {
+function endpointTarget(host: string, portText: string): Target | undefined {
   const port = Number(portText);
-  if (port < 1 || port > 65535) {
-    throw new GreetError("USAGE", `${JSON.stringify(text)} has no valid port`, {
-      hint: "a port to connect to is a number from 1 to 65535",
-    });
-  }
+  if (port < 1 || port > 65535 || isImpossible(host)) return undefined;
   return { address: formatEndpoint(host, port), endpoint: { host, port } };
 }
 
-function notATarget(text: string, hostAndPort: string): GreetError {
+function notATarget(text: string): GreetError {
   const quoted = JSON.stringify(text);
-  if (/^(\[[^\]]*\]|[^\s:/]+)$/.test(hostAndPort)) {
-    return new GreetError("USAGE", `the target ${quoted} has no port`, {
-      hint: `write ${hostAndPort}:PORT, or look it up on a naming service with --names`,
-    });
+  const wrong = (message: string, hint: string) => new GreetError("USAGE", message, { hint });
+  if (!isNameServer(partsOf(text).authority)) {
+    const hint =
+      "write dns:///host:port, or dns://10.0.0.1/host:port to ask the DNS server 10.0.0.1";
+    return wrong(`${quoted} does not name a DNS server by its address`, hint);
   }
-  return new GreetError("USAGE", `${quoted} is not a target`, {
-    hint: "a target is a port, host:port, [v6]:port, dns:///host:port or unix:/path",
-  });
+  if (isPlaceholder(text)) {
+    return wrong(`${quoted} is not a target`, "write a port in its place, such as 55550");
+  }
+  const meant = meantTargets(text);
+  if (meant !== undefined) return wrong(`${quoted} is not a target`, meant);
+  const bare = withoutScheme(partsOf(text).hostAndPort).replace(/\/$/, "");
+  const [, host = "", port] = /^(\[[^\]]*\]|[^\s:/[\]]+)?:?(\S*)$/.exec(bare) ?? [];
+  if (isImpossible(host)) return notIPv4(host);
+  if (port || /^\d+$/.test(host)) {
+    return wrong(`${quoted} has no valid port`, "a port to connect to is a number from 1 to 65535");
+  }
+  if (host === "unix") return wrong(`${quoted} has no path`, "write unix:/path");
+  if (host !== "") return wrong(`the target ${quoted} has no port`, `write ${host}:PORT`);
+  const hint = "a target is a port, host:port, [v6]:port, dns:///host:port or unix:/path";
+  return wrong(`${quoted} is not a target`, hint);
+}
+
+/** The hint for a text that resembles one or more targets. */
+function meantTargets(text: string): string | undefined {
+  const isTarget = (text: string) => readTarget(text) !== undefined;
+  const meant = likelyTargets(text).find(isTarget);
+  const wantsTls = /^(https|tls|grpcs):/i.test(text);
+  if (meant !== undefined) return didYouMean(wantsTls ? `${meant} with --tls` : meant);
+  if (isIP(text) === 6) return `write [${text}]:PORT`;
+  const several = text.split(/[\s,;]+/).filter((part) => part !== "");
+  if (several.length < 2 || !several.every(isTarget)) return undefined;
+  return `separate targets with spaces: ${several.join(" ")}`;
 }
 
 /**

@@ -93,11 +93,13 @@ Deno.test("--quiet leaves out progress messages", async () => {
   assert.equal(out, '[Bob] Message received from server: "Hello, Bob."\n');
 });
 
-Deno.test("an unreachable server is reported for each name, exit 78", async () => {
+Deno.test("an unreachable server is reported for each name, and the remedy once, exit 78", async () => {
   const [free] = freePorts();
   const { code, err } = await run(["greet", free, "Bob", "Alice"]);
   assert.equal(code, 78);
-  assert.deepEqual(err.trimEnd().split("\n").sort(), [
+  const [hint, ...errors] = err.trimEnd().split("\n").toReversed();
+  assert.equal(hint, "greet: hint: is the server running? --wait waits for it to come up");
+  assert.deepEqual(errors.sort(), [
     `greet: error: [Alice] 127.0.0.1:${free}: connection refused`,
     `greet: error: [Bob] 127.0.0.1:${free}: connection refused`,
   ]);
@@ -145,7 +147,8 @@ Deno.test("a Unix socket is a target, and a missing one is reported", async () =
   assert.equal(code, 78);
   assert.equal(
     err,
-    "greet: error: [Bob] unix:/tmp/greet-no-such.sock: there is no such socket\n",
+    "greet: error: [Bob] unix:/tmp/greet-no-such.sock: there is no such socket\n" +
+      "greet: hint: is the server running? --wait waits for it to come up\n",
   );
 });
 
@@ -167,7 +170,10 @@ Deno.test("a port in use is reported in one line with a hint, exit 1", async () 
   );
   const chat = await run(["chat", "Alice", greeter.port, "1"]);
   assert.equal(chat.code, 1);
-  assert.match(chat.err, /already in use/);
+  assert.match(
+    chat.err,
+    /already in use\n.*if the other peer listens there: greet chat Alice 1 \d+/,
+  );
 });
 
 Deno.test("an address of another machine cannot be listened on, exit 1", async () => {
@@ -195,7 +201,7 @@ Deno.test({
 });
 
 const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = [
-  [["srve"], 'there is no command "srve"', "did you mean serve?"],
+  [["srve"], 'there is no command "srve"', "did you mean greet serve?"],
   [["frobnicate"], 'there is no command "frobnicate"', "see greet --help"],
   [["serve", "--jsn"], 'greet serve has no option "--jsn"', "did you mean --json?"],
   [["serve", "-x"], 'greet serve has no option "-x"', "see greet serve --help"],
@@ -215,7 +221,7 @@ const USAGE_ERRORS: readonly [args: string[], error: string, hint?: string][] = 
   [
     ["greet", "localhost", "Bob"],
     'the target "localhost" has no port',
-    "write localhost:PORT, or look it up on a naming service with --names",
+    "write localhost:PORT",
   ],
   [["greet", "1", ""], 'the name "" is empty'],
   [["greet", "1", "Bob", "a/b"], "the name \"a/b\" has a '/'"],
@@ -267,6 +273,18 @@ for (const [args, error, hint] of USAGE_ERRORS) {
   });
 }
 
+Deno.test("an invalid GREET_NAMES harms no command that needs no names", async () => {
+  const env = { GREET_NAMES: "nonsense" };
+  await using server = Program.greet(["serve", "0"], { env });
+  const [, port] = await server.out.until(/listening on (\d+)\n/);
+  const { code, out, err } = await run(["greet", port, "Bob"], { env });
+  assert.equal(err, "");
+  assert.match(out, /Hello, Bob\./);
+  assert.equal(code, 0);
+  await using names = Program.greet(["names", "0"], { env });
+  await names.out.until("listening");
+});
+
 Deno.test("a name that looks like an option can follow --", async () => {
   await using greeter = await serving();
   const { out } = await run(["greet", greeter.port, "--", "--bob"]);
@@ -284,7 +302,12 @@ Deno.test("help and version go to stdout with exit 0; a missing command is a usa
     }
   }
   for (
-    const args of [["serve", "--help"], ["help", "serve"], ["serve", "-h", "nonsense", "more"]]
+    const args of [
+      ["serve", "--help"],
+      ["help", "serve"],
+      ["serve", "help"],
+      ["serve", "-h", "nonsense", "more"],
+    ]
   ) {
     const { code, out } = await run(args);
     assert.equal(code, 0);

@@ -299,7 +299,9 @@ Deno.test("an unregistered name and a wrong naming server are reported in one se
   for (const args of [["names", "list"], ["greet", "greeter", "Bob"]]) {
     const { code, err } = await run([...args, "--names", free]);
     assert.equal(code, 64 + 14);
-    assert.match(err, /^greet: error: (\[Bob\] )?the naming service at \S+: connection refused\n$/);
+    const [error, hint] = err.split("\n");
+    assert.match(error, /^greet: error: (\[Bob\] )?the naming service at \S+: connection refused$/);
+    assert.equal(hint, "greet: hint: is it running? greet names starts a naming server");
   }
 });
 
@@ -419,18 +421,21 @@ Deno.test("a naming server reports its port, logs as JSON, and stops gracefully"
 });
 
 const REFUSED: readonly [string[], RegExp][] = [
-  [["chat", "Alice", "Bob"], /needs PEER\n/],
+  [["chat", "Alice", "Bob"], /"Bob" is a name, .*\n.*--names or GREET_NAMES/],
   [["chat", "Alice", "Alice", "--names", "1"], /the peer Alice has your own name\n/],
   [["chat", "Alice", "5555", "--names", "1"], /needs PEER\n/],
   [["chat", "Alice", "Bob", "Bob", "--names", "1"], /Bob is given twice\n/],
   [["chat", "Alice", "B/b", "--names", "1"], /has a '\/'\n/],
-  [["chat", "Alice", "1", "Bob"], /the target "Bob" has no port\n.*--names\n/],
+  [["chat", "Alice", "1", "Bob"], /"Bob" is a name, .*\n.*--names or GREET_NAMES/],
   [["chat", "Alice", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
   [
     ["chat", "Alice", "Bob", "--names", "1", "--host", "0.0.0.0"],
     /0\.0\.0\.0 is not an address that others can call\n.*--advertise HOST/,
   ],
-  [["chat", "Alice", "Bob", "--names", "1", "--advertise", "a:1"], /--advertise takes a host/],
+  [
+    ["chat", "Alice", "Bob", "--names", "1", "--advertise", "a:1"],
+    /--advertise: "a:1" is not a host/,
+  ],
   [["serve", "--as", "greeter"], /--as needs --names SERVICE\n/],
   [["serve", "--names", "1"], /--names needs --as NAME\n/],
   [["serve", "--names", "1", "--as", ""], /the name/],
@@ -445,7 +450,7 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["names", "lst", "--names", "1"], /greet: error/],
   [["greet", "greeter", "Bob", "--names", "nowhere"], /"nowhere" has no port\n/],
   [["names", "list", "--names", "etcd://"], /the address of etcd has no host\n/],
-  [["greet", "greeter", "Bob"], /has no port\n.*--names\n/],
+  [["greet", "greeter", "Bob"], /"greeter" is a name, .*\n.*--names or GREET_NAMES/],
   [["chat", "Alice", "Bob", "--names", "1", "--cacert", "x"], /--cacert needs --names tls:/],
 ];
 

@@ -1,7 +1,8 @@
 /** How options and addresses together decide what is encrypted and what is refused. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { Arguments, type Option } from "../../src/cli/arguments.ts";
+import { Arguments } from "../../src/cli/arguments.ts";
+import type { Option } from "../../src/cli/syntax.ts";
 import { newIdentity } from "../../src/identity/identity.ts";
 import { isExposed, isNearby, parsePlace } from "../../src/naming/service_url.ts";
 import { isLocal, isLoopback, parseTarget } from "../../src/net/address.ts";
@@ -502,6 +503,10 @@ const INVALID_SERVICES = [
   "etcd://",
   "etcds:///team",
   "etcd://user:secret@10.0.0.1",
+  "ETCD://user:secret@10.0.0.1",
+  "etcd:user:secret@10.0.0.1",
+  "user:secret@10.0.0.1,10.0.0.2",
+  "55500,55501",
   "etcd://127.0.0.1,",
   "etcd://,",
   "etcd://unix:/tmp/socket",

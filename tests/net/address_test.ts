@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import {
   formatEndpoint,
   isTarget,
+  parseHost,
   parsePort,
   parseTarget,
   splitName,
@@ -37,10 +38,10 @@ const INVALID_TARGETS: readonly [typed: string, message: RegExp][] = [
   ["0", /no valid port/],
   ["65536", /no valid port/],
   ["localhost", /no port/],
-  ["localhost:", /not a target/],
+  ["localhost:", /no port/],
   ["localhost:0", /no valid port/],
   ["localhost:99999", /no valid port/],
-  ["localhost:http", /not a target/],
+  ["localhost:http", /no valid port/],
   ["[::1]", /no port/],
   ["::1:80", /not a target/],
   ["dns:///example.org", /no port/],
@@ -49,7 +50,7 @@ const INVALID_TARGETS: readonly [typed: string, message: RegExp][] = [
   ["dns://[1.1.1.1]/localhost:80", /does not name a DNS server by its address/],
   ["http://localhost:80", /not a target/],
   ["a b:80", /not a target/],
-  ["unix:", /not a target/],
+  ["unix:", /has no path/],
   ["-1", /no port/],
 ];
 
@@ -92,4 +93,69 @@ Deno.test("a port to listen on is a number from 0 to 65535", () => {
 Deno.test("IPv6 addresses are formatted with brackets", () => {
   assert.equal(formatEndpoint("127.0.0.1", 80), "127.0.0.1:80");
   assert.equal(formatEndpoint("::1", 80), "[::1]:80");
+});
+
+/** Mistyped targets, ports and hosts, and the hint. */
+const MISTYPED: readonly [
+  parse: (text: string) => unknown,
+  hints: [typed: string, hint: string][],
+][] = [
+  [parseTarget, [
+    ["::1:55550", "did you mean [::1]:55550?"],
+    ["[::1]55550", "did you mean [::1]:55550?"],
+    ["fe80::1%eth0:55550", "did you mean [fe80::1%eth0]:55550?"],
+    ["::1", "write [::1]:PORT"],
+    ["127.0.0.1", "write 127.0.0.1:PORT"],
+    ["http://localhost:55550/path?query", "did you mean localhost:55550?"],
+    ["https://example.org:443/", "did you mean example.org:443 with --tls?"],
+    ["grpc://[::1]:55550", "did you mean [::1]:55550?"],
+    ["localhost 55550", "did you mean localhost:55550?"],
+    ["10.0.0.1.55550", "did you mean 10.0.0.1:55550?"],
+    ["localhost:55550,", "did you mean localhost:55550?"],
+    [":55550", "did you mean 55550?"],
+    ["55,550", "did you mean 55550?"],
+    ["5555O", "did you mean 55550?"],
+    ["55556,55557", "separate targets with spaces: 55556 55557"],
+    ["~/greet.sock", "did you mean unix:~/greet.sock?"],
+    ["999.1.1.1:55550", "an IPv4 address is four numbers from 0 to 255, such as 127.0.0.1"],
+    ["<PORT>", "write a port in its place, such as 55550"],
+  ]],
+  [parsePort, [
+    [":55550", "did you mean 55550?"],
+    ["0.0.0.0:55550", "did you mean 55550 --host 0.0.0.0?"],
+    ["[::1]:55550", "did you mean 55550 --host ::1?"],
+    ["http://localhost:55550", "did you mean 55550 --host localhost?"],
+    ["port=55550", "did you mean 55550?"],
+    ["70000", "a port is a number from 0 to 65535; 0 chooses a free one"],
+  ]],
+  [parseHost, [
+    ["", "write 127.0.0.1 for this machine only, or 0.0.0.0 for all networks"],
+    ["*", "did you mean 0.0.0.0?"],
+    ["[::1]", "did you mean ::1?"],
+    ["10.0.0.1:55550", "did you mean 10.0.0.1, and 55550 as PORT?"],
+    ["http://localhost/", "did you mean localhost?"],
+    ["10.0.0.1/24", "did you mean 10.0.0.1?"],
+    ["256.0.0.1", "an IPv4 address is four numbers from 0 to 255, such as 127.0.0.1"],
+  ]],
+];
+
+for (const [parse, hints] of MISTYPED) {
+  for (const [typed, hint] of hints) {
+    Deno.test(`${parse.name} says what ${JSON.stringify(typed)} was meant to be`, () => {
+      assert.throws(() => parse(typed), { code: "USAGE", hint });
+    });
+  }
+}
+
+Deno.test("a host to listen on is a name or an address", () => {
+  const hosts = [
+    "localhost",
+    "127.1",
+    "0.0.0.0",
+    "::1",
+    "fe80::1%eth0",
+    "müller.example",
+    "my_host",
+  ];
+  for (const host of [...hosts, "localhost.", "0177.0.0.1"]) assert.equal(parseHost(host), host);
 });
