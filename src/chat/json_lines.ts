@@ -133,6 +133,23 @@ export function parseJsonLine(line: string): string {
 }
 
 function parseObject(line: string): { body?: unknown } {
+  const object = anyObject(line);
+  if (Object.hasOwn(object, "body")) return object;
+  throw new GreetError("USAGE", `the object has no "body"`, { hint: bodyHint(object) });
+}
+
+/** How long a body may be, in UTF-16 code units, to be repeated in a hint. */
+const MAX_REPEATED = 40;
+
+function bodyHint(object: Record<string, unknown>): string {
+  const isText = (value: unknown) => typeof value === "string" && value.length <= MAX_REPEATED;
+  const text = Object.values(object).find(isText);
+  if (text === undefined) return `write {"body": "…"} or a plain line`;
+  return `did you mean {"body": ${JSON.stringify(text)}}?`;
+}
+
+/** A text that begins with `{` is an object, if it is valid. */
+function anyObject(line: string): Record<string, unknown> {
   try {
     return JSON.parse(line);
   } catch (cause) {

@@ -51,6 +51,7 @@ class PipedInput {
   readonly #inFlight = new Set<Promise<void>>();
   /** The first line that was too long. */
   #refused: GreetError | undefined;
+  #lineNumber = 0;
 
   constructor(options: PipedInputOptions) {
     this.#options = options;
@@ -65,6 +66,7 @@ class PipedInput {
     const input = lines[Symbol.asyncIterator]();
     for (;;) {
       const { done, value: line } = await input.next();
+      this.#lineNumber++;
       if (signal.aborted) return;
       if (done) break;
       if (line.trim() === "") continue;
@@ -100,7 +102,7 @@ class PipedInput {
     try {
       return parseJsonLine(line);
     } catch (error) {
-      this.#options.view.refuse(GreetError.from(error));
+      this.#refuse(GreetError.from(error));
     }
   }
 
@@ -109,9 +111,16 @@ class PipedInput {
     const text = pipedText(line);
     const problem = lengthProblem(text);
     if (problem === undefined) return text;
-    const refusal = new GreetError("RESOURCE_EXHAUSTED", `not sent: ${problem}`);
+    const refusal = this.#refuse(new GreetError("RESOURCE_EXHAUSTED", `not sent: ${problem}`));
     this.#refused ??= refusal;
-    this.#options.view.refuse(refusal);
+  }
+
+  /** Reports an error together with the number of the line that it is about. */
+  #refuse({ code, message, hint }: GreetError): GreetError {
+    const where = `line ${this.#lineNumber} of the input: `;
+    const error = new GreetError(code, where + message, { hint });
+    this.#options.view.refuse(error);
+    return error;
   }
 
   /** Waits, within the bound, until a peer has joined and everything is delivered. */

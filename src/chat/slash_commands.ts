@@ -10,7 +10,8 @@ import { GreetError } from "../base/errors.ts";
 import { spokenCode } from "../identity/identity.ts";
 import type { Waiting } from "../peer/journal.ts";
 import type { Other, Peer } from "../peer/peer.ts";
-import { clipped, showable, showableName } from "../base/text.ts";
+import { showable, showableName } from "../base/text.ts";
+import { notInQueue, unknownCommand } from "./mistyped_commands.ts";
 import type { Transcript } from "./transcript.ts";
 import { earlierCallerText, errorText, queueLine } from "./wording.ts";
 
@@ -80,9 +81,7 @@ export function isCommand(line: string): boolean {
 export function runCommand(line: string, context: CommandContext): string | "leave" {
   const command = find(line);
   if (command === undefined) {
-    const [word] = line.trim().split(/\s/, 1);
-    return `Unknown command: ${showable(clipped(word))}. /help lists the commands. ` +
-      "To say a line that begins with /, begin it with //.";
+    return unknownCommand(line, COMMAND_NAMES);
   }
   try {
     return command.run(context, line.trim().slice(command.name.length).trim());
@@ -154,7 +153,7 @@ function queue(context: CommandContext): string {
 function cancel(context: CommandContext, argument: string): string {
   const { peer, listed = peer.queue() } = context;
   const waiting = listed[(wholeNumber(argument) ?? 0) - 1];
-  if (waiting === undefined) return "Usage: /cancel N, where N is a number from /queue.";
+  if (waiting === undefined) return notInQueue(argument, listed.length);
   peer.cancel(waiting);
   return "";
 }

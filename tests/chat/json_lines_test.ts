@@ -253,20 +253,26 @@ Deno.test("the schema rejects events that do not match it", () => {
   ) assert.equal(validate(event), false, JSON.stringify(event));
 });
 
-Deno.test("bad lines are answered and do no harm; plain lines and objects are sent", async () => {
+Deno.test("bad lines are answered with their number and do no harm; plain lines and objects are sent", async () => {
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b]);
   await using bob = new Bot(["Bob", b, a]);
   const bad = ["{", '{"body": 1}', '{"text": "hi"}', "{}", '  {"body": null}', '{"body": "a"} b'];
   const good = ["plain", '"quoted"', "[1]", '{"body": "an object"}', '{"body": "/quit"}', "/who"];
-  for (const line of [...bad, "", "   ", ...good]) await alice.program.write(line + "\n");
+  const lines = [...bad, "", "   ", ...good, "{"];
+  for (const line of lines) await alice.program.write(line + "\n");
   const received = await bob.until("message", good.length);
   assert.deepEqual(received.map(({ body }) => body), [
     ...["plain", '"quoted"', "[1]", "an object", "/quit", "/who"],
   ]);
-  const errors = alice.all("error");
-  assert.equal(errors.length, bad.length);
-  for (const { code } of errors) assert.equal(code, "USAGE");
+  const errors = await alice.until("error", bad.length + 1);
+  for (const [i, { code, message }] of errors.entries()) {
+    assert.equal(code, "USAGE");
+    const number = i < bad.length ? i + 1 : lines.length;
+    assert(`${message}`.startsWith(`line ${number} of the input: `), `${message}`);
+  }
+  assert.equal(errors[2].message, 'line 3 of the input: the object has no "body"');
+  assert.equal(errors[2].hint, 'did you mean {"body": "hi"}?');
   assertValid(alice);
   await alice.program.write("/quit\n");
   assert.equal(await alice.program.code(), 0);

@@ -132,7 +132,7 @@ terminalTest("an unknown command is answered, and not sent", async () => {
   await terminal.greet("chat", "Alice", a, b);
   await terminal.until("refused");
   await terminal.type("/qiut", "Enter");
-  await terminal.until("Unknown command: /qiut. /help lists the commands.");
+  await terminal.until("Unknown command: /qiut. Did you mean /quit?");
 });
 
 terminalTest(
