@@ -8,7 +8,7 @@
  * @module
  */
 import { formatDay } from "../base/local_time.ts";
-import { CONTINUATION, showable } from "../base/text.ts";
+import { showable } from "../base/text.ts";
 import type { TrustEvent } from "../identity/trust.ts";
 import type { Addressee, Entry } from "../peer/journal.ts";
 import { LATE_MS, type Message } from "../peer/messages.ts";
@@ -75,8 +75,7 @@ export class Transcript {
   readonly #quiet: boolean;
   readonly #isWorthRinging: (body: string) => boolean;
   readonly #pending = new Map<string, Pending>();
-  /** Why peers are away, by target, in one or two rows. */
-  readonly #reasons = new Map<string, readonly string[]>();
+  readonly #reasons = new Map<string, PendingRow>();
   readonly #here = new Set<string>();
   /** Why the last impostor or newcomer was refused; the reason for waiting repeats it. */
   #refusal: string | undefined;
@@ -205,7 +204,7 @@ export class Transcript {
   #followPresence(event: RosterEvent): void {
     switch (event.type) {
       case "waiting":
-        return void this.#reasons.set(event.target, reasonRows(event));
+        return void this.#reasons.set(event.target, { text: event.reason, hint: event.hint });
       case "welcome":
         return event.names.forEach((name) => this.#here.add(name));
       case "joined":
@@ -330,14 +329,11 @@ export class Transcript {
 
   #reasonRows(): PendingRow[] {
     const absent = this.#peer.others.filter(({ presence }) => presence.state !== "here");
-    const reasons = absent.flatMap(({ target }) => {
-      const rows = this.#reasons.get(target);
-      return rows === undefined ? [] : [rows];
-    });
+    const reasons = absent.flatMap(({ target }) => this.#reasons.get(target) ?? []);
     if (reasons.length > MAX_REASONS) {
       return [{ text: `${reasons.length} peers are away: see /who` }];
     }
-    return reasons.flat().map((text) => ({ text }));
+    return reasons;
   }
 
   #pendingRow(pending: Pending): PendingRow | undefined {
@@ -349,13 +345,6 @@ export class Transcript {
 
 function rowText(message: Message): string {
   return textOf(messageLine({ ...message, body: message.body.slice(0, MAX_ROW_LENGTH) }));
-}
-
-/** What to do about a refusal must not be cut off on a narrow terminal. */
-function reasonRows(event: Extract<RosterEvent, { type: "waiting" }>): string[] {
-  const { reason, hint, refusedBy } = event;
-  if (refusedBy === undefined || hint === undefined) return [reasonText(event)];
-  return [showable(reason), `${CONTINUATION}${showable(hint)}`];
 }
 
 function reasonText({ reason, hint }: Extract<RosterEvent, { type: "waiting" }>): string {

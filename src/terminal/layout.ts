@@ -18,6 +18,8 @@ export interface PendingRow {
   /** Untrusted text, of which only the first line is shown. */
   readonly text: string;
   readonly end?: string;
+  /** What can be done about it: untrusted text in rows of its own. Then nothing is truncated. */
+  readonly hint?: string;
 }
 
 /** The content of a footer. */
@@ -82,14 +84,39 @@ function pendingRows(
   width: number,
 ): (readonly Cell[])[] {
   const rows: (readonly Cell[])[] = [];
-  for (const { text, end = "" } of pending.toReversed()) {
-    const ending = cellsOf(end, "dim");
-    const [line] = text.slice(0, MAX_ROW_LENGTH).split("\n", 1);
-    const first = cellsOf(line.length < text.length ? `${line}…` : line, "dim");
-    rows.unshift(clip([...clip(first, width - columnsOf(ending)), ...ending], width));
-    if (heightOf(rows) > room - 2) return rows.slice(1);
+  for (const one of pending.toReversed()) {
+    const added = one.hint === undefined
+      ? [truncatedRow(one, width)]
+      : [...wordRows(one.text, "", width), ...wordRows(one.hint, "  ", width)];
+    rows.unshift(...added);
+    if (heightOf(rows) > room - 2) return rows.slice(added.length);
   }
   return rows;
+}
+
+function truncatedRow({ text, end = "" }: PendingRow, width: number): readonly Cell[] {
+  const ending = cellsOf(end, "dim");
+  const [line] = text.slice(0, MAX_ROW_LENGTH).split("\n", 1);
+  const first = cellsOf(line.length < text.length ? `${line}…` : line, "dim");
+  return clip([...clip(first, width - columnsOf(ending)), ...ending], width);
+}
+
+/** Indented rows, broken at spaces. */
+function wordRows(text: string, indentation: string, width: number): (readonly Cell[])[] {
+  const indent = cellsOf(indentation, "dim");
+  const room = Math.max(1, width - indent.length);
+  const rows: Cell[][] = [];
+  for (const word of text.slice(0, MAX_ROW_LENGTH).split(/\s+/)) {
+    const cells = cellsOf(word, "dim");
+    const row = rows.at(-1);
+    const isFull = row === undefined || columnsOf(row) + 1 + columnsOf(cells) > room;
+    if (isFull) rows.push(cells);
+    else row.push(...cellsOf(" ", "dim"), ...cells);
+  }
+  return rows.flatMap((row) => {
+    const starts = rowStarts(row, room);
+    return starts.map((start, i) => [...indent, ...row.slice(start, starts[i + 1])]);
+  });
 }
 
 /** The number of rows after rewrapping on a narrow terminal. */

@@ -182,6 +182,17 @@ terminalTest("a paste of 5 MB can be seen, is refused, and stays in the line", a
   assert.deepEqual(await bodies(bob, 1), ["but this"]);
 });
 
+terminalTest(
+  "on a narrow terminal, the remedy for a missing connection is not cut off",
+  async () => {
+    const [a, b] = freePorts();
+    await using terminal = await Terminal.open({ columns: 40, rows: 20 });
+    await using _bob = new Bot(["Bob", b, a]);
+    await terminal.greet("chat", "Alice", a, b, "--tls");
+    await terminal.until(/this side does\n {2}turn it on over there: --tls\n/);
+  },
+);
+
 /** Alice in a terminal, in a chat with a bot called Bob. */
 async function together(args: string[] = [], options?: Parameters<typeof Terminal.open>[0]) {
   const [a, b] = freePorts();

@@ -95,7 +95,7 @@ terminalTest(
     await bobs.until("Waiting for other peer");
     await using alices = await Terminal.open({ columns: 40, rows: 24 });
     await alices.run(`NO_COLOR=1 ${greetIn(["chat", "Alice", a, b])}`);
-    await alices.until(`        ask Bob to add ${a}`);
+    await alices.until(new RegExp(`^ +ask Bob to add ${a}$`, "m"));
     await alices.type("are you there?", "Enter");
     await alices.until("Alice> are you there? (waiting)");
     await bobs.until(`Alice is calling from 127.0.0.1:${a}`);

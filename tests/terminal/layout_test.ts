@@ -65,6 +65,23 @@ const CASES: readonly [what: string, content: Case, rows: readonly string[]][] =
   ["an ending that is too long is truncated", {
     pending: [{ text: "said", end: " (waiting for everybody)" }],
   }, ["s… (waiting for eve…", "Al> |"]],
+  ["a text with a hint is not truncated, and the hint begins a row", {
+    pending: [{
+      text: "Bob does not speak TLS",
+      hint: "turn it on over there: --tls-on-this-side",
+    }],
+  }, [
+    "Bob does not speak",
+    "TLS",
+    "  turn it on over",
+    "  there:",
+    "  --tls-on-this-side",
+    "Al> |",
+  ]],
+  ["a hint is shown whole or not at all", {
+    pending: [{ text: "said" }, { text: "why", hint: "what can be done" }],
+    rows: 6,
+  }, ["why", "  what can be done", "Al> |"]],
   ["of several pending lines only the first is shown", { pending: [{ text: "one\n  two" }] }, [
     "one…",
     "Al> |",
