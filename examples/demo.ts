@@ -1,7 +1,7 @@
 /**
- * Demonstrates the program: a server and two clients on two threads, two peers, and two peers that find
- * each other by name. Starts `greet` seven times on free ports, prints the output of each, and exits:
- * `deno task demo`.
+ * Demonstrates the program: a server and two clients on two threads, a chat in which a message waits for
+ * a peer who is away, and two peers that find each other by name. Starts `greet` eight times on free
+ * ports and with a home of its own, prints the output of each, and exits: `deno task demo`.
  *
  * @module
  */
@@ -10,6 +10,9 @@ import config from "../deno.json" with { type: "json" };
 import { Pulse } from "../src/base/timing.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
+
+/** Where the journals of this demonstration are. */
+const HOME = await Deno.makeTempDir({ prefix: "greet-demo-" });
 
 /** A running `greet` whose output is collected. */
 class Program {
@@ -26,6 +29,7 @@ class Program {
     this.#child = new Deno.Command(Deno.execPath(), {
       args: [...config.tasks.greet.replace(/^.*?deno /, "").split(" "), ...args],
       cwd: ROOT,
+      env: { GREET_HOME: HOME },
       stdin: "piped",
       stdout: "piped",
     }).spawn();
@@ -80,36 +84,74 @@ function freePorts(): string[] {
   });
 }
 
-const server = new Program("serve", "0");
-const [, port] = await server.until(/listening on (\d+)\n/);
-const clients = new Program("greet", port, "Bob", "Alice");
-await clients.end();
-await server.end("SIGTERM");
-server.show();
-clients.show();
+/** Introduces what follows. */
+function explain(text: string): void {
+  console.log(`# ${text}\n`);
+}
 
-/** Lets two peers talk, and shows their output. */
-async function chat(one: Program, name: string, other: Program, otherName: string) {
+/** Shows a server that greets two clients. */
+async function showGreetings(): Promise<void> {
+  const server = new Program("serve", "0");
+  const [, port] = await server.until(/listening on (\d+)\n/);
+  const clients = new Program("greet", port, "Bob", "Alice");
+  await clients.end();
+  await server.end("SIGTERM");
+  explain("A server, and two clients on two threads");
+  server.show();
+  clients.show();
+}
+
+/** Lets two peers say hello to each other. */
+async function greetEachOther(one: Program, name: string, other: Program, otherName: string) {
   await one.until(/Welcome/);
   await one.say(`Hello, ${otherName}!`);
   for (const each of [one, other]) await each.until(new RegExp(`${name}> Hello`));
   await other.say(`Hello, ${name}!`);
   await one.until(new RegExp(`${otherName}> Hello`));
-  await Promise.all([one.end(), other.end()]);
-  one.show();
-  other.show();
 }
 
-const [alicePort, bobPort] = freePorts();
-const alice = new Program("chat", "Alice", alicePort, bobPort, "--no-journal");
-await alice.until(/Waiting/);
-const bob = new Program("chat", "Bob", bobPort, alicePort, "--no-journal");
-await chat(alice, "Alice", bob, "Bob");
+/** Shows a message that waits while Bob is away, and reaches him when he is back. */
+async function showChat(): Promise<void> {
+  const [alicePort, bobPort] = freePorts();
+  const alice = new Program("chat", "Alice", alicePort, bobPort);
+  await alice.until(/Waiting/);
+  const bob = new Program("chat", "Bob", bobPort, alicePort);
+  await greetEachOther(alice, "Alice", bob, "Bob");
+  await bob.end();
+  await alice.until(/Bob has left/);
+  await alice.say("Are you still there?");
+  await alice.until(/there\? \(waiting\)/);
+  const bobAgain = new Program("chat", "Bob", bobPort, alicePort);
+  await bobAgain.until(/there\?/);
+  await bobAgain.say("I am back!");
+  await alice.until(/back!/);
+  await Promise.all([alice.end(), bobAgain.end()]);
+  explain("Alice and Bob chat. Bob leaves, and what Alice says waits in her journal");
+  alice.show();
+  bob.show();
+  explain("Bob comes back, and gets it");
+  bobAgain.show();
+}
 
-const names = new Program("names", "0");
-const [, place] = await names.until(/listening on (\d+)\n/);
-const carol = new Program("chat", "Carol", "Dave", "--names", place, "--no-journal");
-const dave = new Program("chat", "Dave", "Carol", "--names", place, "--no-journal");
-await chat(carol, "Carol", dave, "Dave");
-await names.end("SIGTERM");
-names.show();
+/** Shows two peers that know each other's name, and no ports. */
+async function showNames(): Promise<void> {
+  const names = new Program("names", "0");
+  const [, place] = await names.until(/listening on (\d+)\n/);
+  const carol = new Program("chat", "Carol", "Dave", "--names", place);
+  const dave = new Program("chat", "Dave", "Carol", "--names", place);
+  await greetEachOther(carol, "Carol", dave, "Dave");
+  await Promise.all([carol.end(), dave.end()]);
+  await names.end("SIGTERM");
+  explain("Carol and Dave find each other by name, with a naming server");
+  names.show();
+  carol.show();
+  dave.show();
+}
+
+try {
+  await showGreetings();
+  await showChat();
+  await showNames();
+} finally {
+  await Deno.remove(HOME, { recursive: true });
+}
