@@ -10,18 +10,23 @@ import { join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 import { Authority, hasOpenssl } from "../support/certificates.ts";
 import { Program, ROOT } from "../support/program.ts";
+import { works } from "../support/tools.ts";
 
 const STAND_IN = "/bin/true";
 
-/** The permission flags of a task. */
-function permissions(task: string): string[] {
-  return task.split(" ").filter((word) => /^--(allow|deny|ignore|no-prompt)/.test(word)).sort();
+/** The arguments of `deno compile`, and of `deno run` for the same program. */
+const [, COMPILE] = config.tasks.compile.split(" tools/compile.ts ");
+const [, RUN] = config.tasks.greet.split(" deno run ");
+
+/** The permission flags of a command. */
+function permissions(args: string): string[] {
+  return args.split(" ").filter((word) => /^--(allow|deny|ignore|no-prompt)/.test(word)).sort();
 }
 
 Deno.test("the binary has the permissions that the tests run with, and never all", () => {
-  assert.deepEqual(permissions(config.tasks.compile), permissions(config.tasks.greet));
-  for (const task of [config.tasks.compile, config.tasks.greet]) {
-    assert.doesNotMatch(task, / (-A|--allow-all|--allow-(run|ffi|sys|import)\S*) /);
+  assert.deepEqual(permissions(COMPILE), permissions(RUN));
+  for (const args of [COMPILE, RUN]) {
+    assert.doesNotMatch(args, / (-A|--allow-all|--allow-(run|ffi|sys|import)\S*) /);
   }
 });
 
@@ -41,9 +46,9 @@ Deno.test({
     const folder = await Deno.makeTempDir();
     try {
       const output = join(folder, "greet");
-      const [, ...args] = config.tasks.compile.split(" ");
+      const args = COMPILE.split(" ").map((arg) => arg === "greet" ? output : arg);
       const { stderr, success } = await new Deno.Command(Deno.execPath(), {
-        args: args.map((arg) => arg === "greet" ? output : arg),
+        args: ["compile", ...args],
         cwd: ROOT,
         env: { DENORT_BIN: STAND_IN, NO_COLOR: "1" },
       }).output();
@@ -79,6 +84,33 @@ Deno.test({
     } finally {
       await Deno.remove(folder, { recursive: true });
     }
+  },
+});
+
+Deno.test({
+  name: "compiling without a network says in one sentence what it needs (needs Linux and unshare)",
+  ignore: Deno.build.os !== "linux" || !await works("unshare", "--net", "true"),
+  async fn() {
+    const folder = await Deno.makeTempDir();
+    // The packages are there, and the base runtime is not.
+    const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+    const { npmCache } = JSON.parse(new TextDecoder().decode(info.stdout));
+    await Deno.symlink(npmCache, join(folder, "npm"));
+    const [, ...task] = config.tasks.compile.split(" ");
+    // Types are checked elsewhere, and without a cache that takes long.
+    const args = task.flatMap((arg) =>
+      arg === "greet" ? join(folder, "greet") : arg === "cli.ts" ? ["--no-check", arg] : arg
+    );
+    await using compiler = new Program(["unshare", "--net", Deno.execPath(), ...args], {
+      env: { DENO_DIR: folder, NO_COLOR: "1" },
+    });
+    assert.equal(await compiler.code(), 1);
+    assert.match(
+      compiler.err.text,
+      /\ndeno task compile has to download .* dl\.deno\.land once, .* deno task greet\n$/,
+    );
+    assert.doesNotMatch(compiler.err.text, /error|Stack backtrace/);
+    await Deno.remove(folder, { recursive: true });
   },
 });
 
