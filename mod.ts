@@ -20,7 +20,8 @@
  * assert.deepEqual(names, ["Bob"]);
  * ```
  *
- * Errors are {@link GreetError}s, whose `code` is the gRPC status of a failed call:
+ * Errors are {@link GreetError}s. Their `code` is the gRPC status of a failed call or, for what fails
+ * on this side, `USAGE` (an invalid argument), `FAILED` or `INTERRUPTED`:
  *
  * ```ts
  * import { greet, GreetError, serveGreeter } from "@greet/greet";
