@@ -8,56 +8,22 @@
  * @module
  */
 import { join } from "node:path";
-import type { SQLOutputValue } from "node:sqlite";
 import { fileNameOf } from "../base/home.ts";
 import { JournalDatabase, type Parameters, type Row } from "./journal_database.ts";
+import {
+  type Addressee,
+  COLUMNS,
+  type Entry,
+  type Meeting,
+  type Participants,
+  type Person,
+  toEntry,
+  type Waiting,
+} from "./journal_entries.ts";
+import { JournalHistory } from "./journal_history.ts";
 import type { Message } from "./messages.ts";
 
-export type { Message };
-
-/** A message in a journal. */
-export interface Entry {
-  /** Its position: later messages have higher places. */
-  readonly place: number;
-  /** The message. */
-  readonly message: Message;
-  /** When it was sent or arrived, by our own clock. */
-  readonly taken: Date;
-}
-
-/** A peer that was met. */
-export interface Person {
-  /** Its name. */
-  readonly name: string;
-  /** The fingerprint of its key, if the chat was encrypted. */
-  readonly fingerprint?: string;
-}
-
-/** A peer, and the target where it was met. */
-export interface Meeting extends Person {
-  /** Where it was met. */
-  readonly target: string;
-}
-
-/** A peer that a message is for: its target and, if known, its name and key. */
-export interface Addressee extends Partial<Person> {
-  /** Where it should be. */
-  readonly target: string;
-}
-
-/** A message that has not been delivered to all of its addressees. */
-export interface Waiting extends Entry {
-  /** The addressees that it has not been delivered to. */
-  readonly addressees: readonly Addressee[];
-}
-
-/** The peers in a conversation: those with these names, and those at these targets. */
-export interface Participants {
-  /** Peers with these names, wherever they are. */
-  readonly names: readonly string[];
-  /** The peers at these targets, whatever their names. */
-  readonly targets: readonly string[];
-}
+export type { Addressee, Entry, Meeting, Message, Participants, Person, Waiting };
 
 /** How much to read at once. At least one message is read, whatever its length. */
 export interface ReadLimit {
@@ -72,12 +38,6 @@ const READ_LIMIT: ReadLimit = { messages: 256, characters: 100_000 };
 
 /** How a delivery ended, if it was not cancelled. */
 export type DeliveryOutcome = "delivered" | "failed";
-
-/**
- * The columns that {@link toEntry} reads. Text from others may contain U+0000, where the runtime
- * would cut it off if it were not read as bytes.
- */
-const COLUMNS = "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken";
 
 /** How many messages a journal in memory keeps. */
 const MEMORY_LIMIT = 1_000;
@@ -127,6 +87,7 @@ export class Journal implements Disposable {
   /** A warning for the user about the file that was opened, for example that others could read it. */
   readonly warning: string | undefined;
   readonly #database: JournalDatabase;
+  readonly #history: JournalHistory;
 
   private constructor(database: JournalDatabase) {
     const { file } = database;
@@ -134,6 +95,7 @@ export class Journal implements Disposable {
     this.notice = file?.notice;
     if (file?.wasShared) this.warning = "other users could read the journal until now";
     this.#database = database;
+    this.#history = new JournalHistory(database);
   }
 
   /**
@@ -412,18 +374,8 @@ export class Journal implements Disposable {
    * @param participants the peers
    * @param limit how many at most
    */
-  history({ names, targets }: Participants, limit: number): Entry[] {
-    return this.#database.all(
-      `SELECT ${COLUMNS} FROM message
-       WHERE shown = 1 AND (
-         sender IN (SELECT value FROM json_each(:names))
-         OR EXISTS (
-           SELECT 1 FROM delivery WHERE delivery.place = message.place AND state = 'delivered'
-           AND (recipient IN (SELECT value FROM json_each(:names))
-             OR target IN (SELECT value FROM json_each(:targets)))))
-       ORDER BY place DESC LIMIT :limit`,
-      { names: JSON.stringify(names), targets: JSON.stringify(targets), limit },
-    ).map(toEntry).reverse();
+  history(participants: Participants, limit: number): Entry[] {
+    return this.#history.last(participants, limit);
   }
 
   /**
@@ -432,16 +384,8 @@ export class Journal implements Disposable {
    * @param participants the peers
    * @param limit how many at most
    */
-  said({ names, targets }: Participants, limit: number): Entry[] {
-    return this.#database.all(
-      `SELECT ${COLUMNS} FROM message
-       WHERE EXISTS (
-         SELECT 1 FROM delivery WHERE delivery.place = message.place
-         AND (recipient IN (SELECT value FROM json_each(:names))
-           OR target IN (SELECT value FROM json_each(:targets))))
-       ORDER BY place DESC LIMIT :limit`,
-      { names: JSON.stringify(names), targets: JSON.stringify(targets), limit },
-    ).map(toEntry).reverse();
+  said(participants: Participants, limit: number): Entry[] {
+    return this.#history.said(participants, limit);
   }
 
   // ---------------------------------------------------------------- housekeeping
@@ -472,18 +416,6 @@ export class Journal implements Disposable {
     }
     return entries;
   }
-}
-
-function toEntry({ place, id, sender, body, at, taken }: Row): Entry {
-  return {
-    place: Number(place),
-    message: { id: textOf(id), from: String(sender), body: textOf(body), at: new Date(Number(at)) },
-    taken: new Date(Number(taken)),
-  };
-}
-
-function textOf(blob: SQLOutputValue): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(blob as Uint8Array<ArrayBuffer>);
 }
 
 /** The path of the journal of one name. */
