@@ -8,7 +8,7 @@ import { aborted, within } from "../base/timing.ts";
 import { lengthProblem } from "../peer/messages.ts";
 import type { Peer } from "../peer/peer.ts";
 import { parseJsonLine } from "./json_lines.ts";
-import { isCommand } from "./slash_commands.ts";
+import { isCommand, isQuit } from "./slash_commands.ts";
 import { pipedText } from "./typed_lines.ts";
 import type { View } from "./view.ts";
 import { keptText } from "./wording.ts";
@@ -16,13 +16,16 @@ import { keptText } from "./wording.ts";
 /** How many lines are stored together at most; waiting for the disk is what takes time. */
 const MAX_IN_FLIGHT = 256;
 
+/** How long a command waits for deliveries of the lines before it, in milliseconds. */
+const SETTLING_MS = 5_000;
+
 /** What sending piped input needs. */
 export interface PipedInputOptions {
   readonly lines: AsyncIterable<string>;
   readonly peer: Peer;
   readonly view: View;
-  /** Runs a command, and returns whether it leaves the chat. */
-  readonly run: (command: string) => boolean;
+  /** Runs a command. */
+  readonly run: (command: string) => void;
   /** Resolves when there is room for more output; `undefined` if there already is. */
   readonly ready: () => Promise<void> | undefined;
   /** Ends sending and waiting. */
@@ -62,7 +65,7 @@ class PipedInput {
   }
 
   async send(): Promise<GreetError | undefined> {
-    const { lines, run, ready, signal } = this.#options;
+    const { lines, ready, signal, json } = this.#options;
     const input = lines[Symbol.asyncIterator]();
     for (;;) {
       const { done, value: line } = await input.next();
@@ -70,17 +73,26 @@ class PipedInput {
       if (signal.aborted) return;
       if (done) break;
       if (line.trim() === "") continue;
-      if (!this.#isCommand(line)) await this.#say(line);
-      else if (run(line)) return;
+      if (this.#isQuit(line)) return;
+      if (!json && isCommand(line)) await this.#obey(line);
+      else await this.#say(line);
       await ready();
     }
-    await Promise.all(this.#inFlight);
+    await this.#stored();
     const undelivered = await this.#linger();
     return this.#refused ?? undelivered;
   }
 
-  #isCommand(line: string): boolean {
-    return this.#options.json ? line.trim() === "/quit" : isCommand(line);
+  #isQuit(line: string): boolean {
+    return this.#options.json ? line.trim() === "/quit" : isQuit(line);
+  }
+
+  /** Runs a command after the lines before it, so that its answer does not overtake them. */
+  async #obey(command: string): Promise<void> {
+    const { peer, run } = this.#options;
+    await this.#stored();
+    await within(SETTLING_MS, Promise.race([peer.settled(), this.#aborted]));
+    run(command);
   }
 
   async #say(line: string): Promise<void> {
@@ -93,6 +105,10 @@ class PipedInput {
     const said = peer.send(body).catch(() => {});
     this.#inFlight.add(said);
     if (isDurable && this.#inFlight.size < MAX_IN_FLIGHT) return;
+    await this.#stored();
+  }
+
+  async #stored(): Promise<void> {
     await Promise.all(this.#inFlight);
     this.#inFlight.clear();
   }

@@ -128,7 +128,11 @@ async function sendTyped(
     // Events report the outcome.
     const text = spokenText(line);
     if (text !== undefined) peer.send(text).catch(() => {});
-    else if (run(line)) return;
+    else {
+      // The answer takes account of what was typed before.
+      await peer.stored();
+      if (run(line)) return;
+    }
   }
 }
 

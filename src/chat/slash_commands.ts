@@ -67,6 +67,11 @@ const KEYS: readonly (readonly [key: string, help: string])[] = [
 /** The names of all commands, with their slash. */
 export const COMMAND_NAMES: readonly string[] = COMMANDS.map(({ name }) => name);
 
+/** Whether a line is the command that leaves the chat. */
+export function isQuit(line: string): boolean {
+  return find(line)?.name === "/quit";
+}
+
 /** Whether a line is a command that exists. */
 export function isCommand(line: string): boolean {
   return find(line) !== undefined;
@@ -138,10 +143,10 @@ function verify({ peer }: CommandContext): string {
 
 function history({ peer, transcript }: CommandContext, argument: string): string {
   const limit = argument === "" ? HISTORY_LINES : wholeNumber(argument);
-  if (limit === undefined) return "Usage: /history N, where N is a number of lines.";
+  if (!limit) return "Usage: /history N, where N is a number of lines from 1 to 999999.";
   const entries = peer.history(limit);
   transcript.recall(entries);
-  return entries.length === 0 ? "Nothing has been said yet." : "";
+  return entries.length === 0 ? "No messages have been exchanged yet." : "";
 }
 
 function queue(context: CommandContext): string {

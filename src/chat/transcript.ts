@@ -30,6 +30,7 @@ import {
 } from "./pending.ts";
 import {
   callerText,
+  cancelledMark,
   errorText,
   firstContactText,
   impostorText,
@@ -145,7 +146,7 @@ export class Transcript {
         break;
       case "cancelled":
         this.#pending.delete(event.message.id);
-        this.#screen.note([...messageLine(event.message), plain(" (cancelled)")]);
+        this.#screen.note([...messageLine(event.message), plain(cancelledMark(event))]);
         break;
       default:
         this.#showPresence(event);

@@ -78,6 +78,19 @@ export function waitingForMark(addressees: readonly Addressee[]): string {
   return ` (waiting for ${listOf(shownLabelsOf(addressees))})`;
 }
 
+/** The mark of a message that was cancelled before everyone had it. */
+export function cancelledMark({ waitingFor, deliveredTo }: CancelledEvent): string {
+  if (deliveredTo.length === 0) return " (cancelled)";
+  const verb = deliveredTo.length === 1 ? "has" : "have";
+  const owners = `${listOf(deliveredTo.map(showableName))} ${verb} it`;
+  return ` (cancelled for ${listOf(shownLabelsOf(waitingFor))}; ${owners})`;
+}
+
+type CancelledEvent = Pick<
+  Extract<PeerEvent, { type: "cancelled" }>,
+  "waitingFor" | "deliveredTo"
+>;
+
 /** Why a message will not be delivered, to one peer or to anyone. */
 export function failureText({ to, error }: Pick<FailedEvent, "to" | "error">): string {
   const addressee = to === undefined ? "" : ` to ${showable(to)}`;

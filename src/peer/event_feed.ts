@@ -22,7 +22,7 @@ import type { RosterEvent } from "./roster.ts";
  * - `queued`: a message of our own is safe and on its way to `waitingFor`
  * - `delivered`: it has reached `to`, and not yet `waitingFor`
  * - `failed`: it will not reach `to` or, without `to`, anyone
- * - `cancelled`: it will not be delivered any further
+ * - `cancelled`: it will not reach those that it was still `waitingFor`; `deliveredTo` has it already
  * - `trouble`: something else does not work; other peers do not notice
  */
 export type PeerEvent =
@@ -54,13 +54,19 @@ export type PeerEvent =
     readonly waitingFor: readonly Addressee[];
     readonly error: GreetError;
   }
-  | { readonly type: "cancelled"; readonly message: Message }
+  | {
+    readonly type: "cancelled";
+    readonly message: Message;
+    readonly waitingFor: readonly Addressee[];
+    readonly deliveredTo: readonly string[];
+  }
   | { readonly type: "trouble"; readonly error: GreetError };
 
 /** The events of one peer, for one reader. */
 export class EventFeed implements AsyncIterable<PeerEvent> {
   readonly #queue = new HandoffQueue<PeerEvent>();
   #trouble: string | undefined;
+  #last = Promise.resolve(true);
 
   /**
    * Adds an event.
@@ -68,7 +74,12 @@ export class EventFeed implements AsyncIterable<PeerEvent> {
    * @returns `true` when the reader is done with it, `false` if it stopped before it
    */
   push(event: PeerEvent): Promise<boolean> {
-    return this.#queue.push(event);
+    return this.#last = this.#queue.push(event);
+  }
+
+  /** Resolves when the reader is done with everything pushed so far, or has stopped. */
+  async read(): Promise<void> {
+    await this.#last;
   }
 
   /** Adds a `trouble` event, unless the last one said the same. */

@@ -9,7 +9,7 @@
  */
 import { join } from "node:path";
 import { fileNameOf } from "../base/home.ts";
-import { JournalDatabase, type Parameters, type Row } from "./journal_database.ts";
+import { JournalDatabase, type Parameters } from "./journal_database.ts";
 import {
   type Addressee,
   COLUMNS,
@@ -364,6 +364,14 @@ export class Journal implements Disposable {
       name: recipient === null ? undefined : String(recipient),
       fingerprint: fingerprint === null ? undefined : String(fingerprint),
     }));
+  }
+
+  /** The names of the peers that a message has been delivered to. */
+  deliveredTo(place: number): string[] {
+    return this.#database.all(
+      "SELECT recipient FROM delivery WHERE place = ? AND state = 'delivered'",
+      place,
+    ).map(({ recipient }) => String(recipient));
   }
 
   // ---------------------------------------------------------------- history

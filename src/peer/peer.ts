@@ -377,6 +377,22 @@ export class Peer implements AsyncDisposable {
     return this.#sender.send(text);
   }
 
+  /** Resolves when every message that was sent so far is stored, or could not be. */
+  stored(): Promise<void> {
+    return this.#sender.stored();
+  }
+
+  /**
+   * Resolves when every message that was sent so far is delivered or known to wait, and the reader
+   * of {@link Peer.events} is done with the events that say so.
+   */
+  async settled(): Promise<void> {
+    await this.stored();
+    await Promise.all(this.#contacts.map(({ link }) => link.settled()));
+    await Promise.all(this.#contacts.map(({ outbox }) => outbox.idle()));
+    await this.#events.read();
+  }
+
   /**
    * Whether a message waits for someone in this chat.
    *

@@ -170,14 +170,16 @@ export class Sender {
    */
   cancel({ place, message }: Entry): void {
     const { journal, contacts, events } = this.#options;
-    if (journal.addressees(place).length === 0) {
+    const waitingFor = journal.addressees(place);
+    if (waitingFor.length === 0) {
       throw new GreetError("FAILED", "it is no longer waiting");
     }
     if (contacts.some(({ outbox }) => outbox.isInFlight(place))) {
       throw new GreetError("FAILED", "it is being delivered and cannot be cancelled");
     }
     journal.cancel(place);
-    events.push({ type: "cancelled", message });
+    const deliveredTo = journal.deliveredTo(place);
+    events.push({ type: "cancelled", message, waitingFor, deliveredTo });
     this.#progress.beat();
   }
 
