@@ -11,7 +11,7 @@ export type { TrustEvent } from "./src/identity/trust.ts";
 export type { Caller, CallerEvent } from "./src/peer/callers.ts";
 export type { NewcomerEvent, NewcomerPolicy } from "./src/peer/newcomers.ts";
 export type { Answerer, Presence } from "./src/peer/presence.ts";
-export type { Message } from "./src/peer/messages.ts";
+export type { Draft, Message } from "./src/peer/messages.ts";
 export { Journal } from "./src/peer/journal.ts";
 export type {
   Addressee,

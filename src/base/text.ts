@@ -164,8 +164,8 @@ function escaped(codePoint: number): string {
  * no `/`, no characters that {@link showable} would replace, no other format, private-use or
  * unassigned characters, no white space except single spaces between other characters, and at most
  * four nonspacing marks in a row (Unicode Technical Standard #39, section 5.4). It also has none of
- * the characters that mark a speaker in a transcript: `>`, brackets, a colon before a space, and
- * characters that look like them. Invalid names are refused, never repaired.
+ * the characters that mark a speaker in a transcript: `>`, brackets, a colon before a space, an
+ * asterisk and a space at its start, and characters that look like them. Invalid names are refused, never repaired.
  *
  * @param name the name to check
  * @returns what is wrong, as a phrase that continues "the name", or `undefined` if it is valid
@@ -200,12 +200,12 @@ function markProblem(name: string): string | undefined {
 }
 
 /**
- * Characters that mark the speaker in a line of a transcript, as in `[17:24] Bob (sent 17:20)> …`,
- * and characters that look like `>` (Unicode Technical Standard #39). Compatibility variants are
- * normalized before matching.
+ * Characters that mark the speaker in a line of a transcript, as in `[17:24] Bob (sent 17:20)> …` and
+ * `[17:24] * Bob waves`, and characters that look like `>` and `*` (Unicode Technical Standard #39).
+ * Compatibility variants are normalized before matching.
  */
 const SPEAKER_MARK =
-  /[>\u02C3\u1433\u203A\u00BB\u276F\u{16F3F}]|(?![\u201A\u201E])[\p{Ps}\p{Pe}]|[:\u2236\uA789](?: |$)/u;
+  /^[*\u066D\u204E\u2217\u{1031F}](?= )|[>\u02C3\u1433\u203A\u00BB\u276F\u{16F3F}]|(?![\u201A\u201E])[\p{Ps}\p{Pe}]|[:\u2236\uA789](?: |$)/u;
 
 /**
  * Renders a name for a transcript. Journals of earlier versions can have names with characters that

@@ -9,6 +9,7 @@
 import type { Span } from "../terminal/style.ts";
 import { GreetError } from "../base/errors.ts";
 import type { Message } from "../peer/journal.ts";
+import { type Draft, kindOf } from "../peer/messages.ts";
 import type { PeerEvent } from "../peer/peer.ts";
 import { toJson } from "../base/text.ts";
 import { labelsOf } from "./wording.ts";
@@ -102,37 +103,48 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
   }
 }
 
-function fieldsOf({ id, from, body, at }: Message) {
-  return { id, from, body, at: at.toISOString() };
+function fieldsOf({ id, from, body, at, isAction, to }: Message) {
+  return { id, from, body, at: at.toISOString(), ...(isAction && { action: true }), to };
 }
 
 /**
  * Parses a line of input: an object with a `body`, or plain text.
  *
  * @param line the line, without its line end
- * @returns the body of the message to send
- * @throws {GreetError} `USAGE` if the line begins with `{` but is not an object with a `body`
+ * @returns the message to send
+ * @throws {GreetError} `USAGE` if the line begins with `{` but is not an object with a `body`, or
+ *   `action` or `to` are not what they should be
  *
  * @example
  * ```ts
  * import { parseJsonLine } from "./json_lines.ts";
  * import assert from "node:assert/strict";
  *
- * assert.equal(parseJsonLine('{"body": "Hello,\\nBob!"}'), "Hello,\nBob!");
- * assert.equal(parseJsonLine("Hello, Bob!"), "Hello, Bob!");
+ * assert.deepEqual(parseJsonLine('{"body": "Hello,\\nBob!"}'), { text: "Hello,\nBob!" });
+ * assert.deepEqual(parseJsonLine("Hello, Bob!"), { text: "Hello, Bob!" });
+ * assert.deepEqual(parseJsonLine('{"body": "hi", "to": "Bob"}'), { text: "hi", to: "Bob" });
  * assert.throws(() => parseJsonLine('{"body": 1}'), /"body" is not a string/);
  * ```
  */
-export function parseJsonLine(line: string): string {
-  if (!line.trimStart().startsWith("{")) return line;
-  const { body } = parseObject(line);
-  if (typeof body === "string") return body;
-  throw new GreetError("USAGE", `"body" is not a string`, {
-    hint: `write {"body": "…"} or a plain line`,
-  });
+export function parseJsonLine(line: string): Draft {
+  if (!line.trimStart().startsWith("{")) return { text: line };
+  const { body, action, to } = parseObject(line);
+  if (typeof body !== "string") throw notA("body", "string", `{"body": "…"} or a plain line`);
+  if (action !== undefined && typeof action !== "boolean") {
+    throw notA("action", "boolean", `{"body": "waves", "action": true}`);
+  }
+  // Without a valid name, the message must not go to everyone.
+  if (to !== undefined && typeof to !== "string") {
+    throw notA("to", "string", `{"body": "…", "to": "Bob"}`);
+  }
+  return { text: body, ...kindOf({ isAction: action, to }) };
 }
 
-function parseObject(line: string): { body?: unknown } {
+function notA(field: string, type: string, example: string): GreetError {
+  return new GreetError("USAGE", `"${field}" is not a ${type}`, { hint: `write ${example}` });
+}
+
+function parseObject(line: string): { body?: unknown; action?: unknown; to?: unknown } {
   const object = anyObject(line);
   if (Object.hasOwn(object, "body")) return object;
   throw new GreetError("USAGE", `the object has no "body"`, { hint: bodyHint(object) });

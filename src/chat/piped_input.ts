@@ -5,10 +5,11 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { aborted, within } from "../base/timing.ts";
-import { lengthProblem } from "../peer/messages.ts";
+import { type Draft, lengthProblem } from "../peer/messages.ts";
 import type { Peer } from "../peer/peer.ts";
 import { parseJsonLine } from "./json_lines.ts";
-import { isCommand, isQuit } from "./slash_commands.ts";
+import { requireMember } from "./message_commands.ts";
+import { draftOf, isCommand, isQuit } from "./slash_commands.ts";
 import { pipedText } from "./typed_lines.ts";
 import type { View } from "./view.ts";
 import { keptText } from "./wording.ts";
@@ -25,7 +26,7 @@ export interface PipedInputOptions {
   readonly peer: Peer;
   readonly view: View;
   /** Runs a command. */
-  readonly run: (command: string) => void;
+  readonly run: (command: string) => Promise<unknown>;
   /** Resolves when there is room for more output; `undefined` if there already is. */
   readonly ready: () => Promise<void> | undefined;
   /** Ends sending and waiting. */
@@ -41,7 +42,7 @@ export interface PipedInputOptions {
 /**
  * Sends piped lines, then waits for deliveries.
  *
- * @returns an error if a line was too long, or if messages are still undelivered
+ * @returns an error if a line could not be sent, or if messages are still undelivered
  */
 export async function sendPiped(options: PipedInputOptions): Promise<GreetError | undefined> {
   return await new PipedInput(options).send();
@@ -52,7 +53,7 @@ class PipedInput {
   readonly #met: Promise<string>;
   readonly #aborted: Promise<void>;
   readonly #inFlight = new Set<Promise<void>>();
-  /** The first line that was too long. */
+  /** Why the first line that was refused was. */
   #refused: GreetError | undefined;
   #lineNumber = 0;
 
@@ -92,17 +93,17 @@ class PipedInput {
     const { peer, run } = this.#options;
     await this.#stored();
     await within(SETTLING_MS, Promise.race([peer.settled(), this.#aborted]));
-    run(command);
+    await run(command);
   }
 
   async #say(line: string): Promise<void> {
     const { peer, isDurable, signal } = this.#options;
-    const body = this.#parse(line);
-    if (body === undefined) return;
+    const draft = this.#parse(line);
+    if (draft === undefined) return;
     if (!isDurable) await Promise.race([peer.joined(), this.#aborted]);
     if (signal.aborted) return;
     // Events report the outcome.
-    const said = peer.send(body).catch(() => {});
+    const said = peer.send(draft).catch(() => {});
     this.#inFlight.add(said);
     if (isDurable && this.#inFlight.size < MAX_IN_FLIGHT) return;
     await this.#stored();
@@ -113,22 +114,28 @@ class PipedInput {
     this.#inFlight.clear();
   }
 
-  #parse(line: string): string | undefined {
-    if (!this.#options.json) return this.#plain(line);
+  #parse(line: string): Draft | undefined {
     try {
-      return parseJsonLine(line);
+      return this.#options.json ? this.#jsonDraft(line) : this.#plainDraft(line);
     } catch (error) {
-      this.#refuse(GreetError.from(error));
+      const refusal = this.#refuse(GreetError.from(error));
+      // A program has the answer.
+      if (!this.#options.json) this.#refused ??= refusal;
     }
   }
 
+  #jsonDraft(line: string): Draft {
+    const draft = parseJsonLine(line);
+    if (draft.to !== undefined) requireMember(draft.to, this.#options.peer);
+    return draft;
+  }
+
   /** A line that is too long is refused here, where it is not printed as a failed message. */
-  #plain(line: string): string | undefined {
-    const text = pipedText(line);
-    const problem = lengthProblem(text);
-    if (problem === undefined) return text;
-    const refusal = this.#refuse(new GreetError("RESOURCE_EXHAUSTED", `not sent: ${problem}`));
-    this.#refused ??= refusal;
+  #plainDraft(line: string): Draft {
+    const draft = draftOf(line, this.#options.peer) ?? { text: pipedText(line) };
+    const problem = lengthProblem(draft.text);
+    if (problem === undefined) return draft;
+    throw new GreetError("RESOURCE_EXHAUSTED", `not sent: ${problem}`);
   }
 
   /** Reports an error together with the number of the line that it is about. */

@@ -10,11 +10,13 @@ import { showable, toJson } from "../base/text.ts";
 import { Peer, type PeerOptions } from "../peer/peer.ts";
 import type { EditorContext } from "../terminal/editor.ts";
 import type { Screen } from "../terminal/screen.ts";
+import { commandFor } from "./message_commands.ts";
 import { sendPiped } from "./piped_input.ts";
-import { COMMAND_NAMES, type CommandContext, runCommand } from "./slash_commands.ts";
+import { COMMAND_NAMES, type CommandContext, draftOf, runCommand } from "./slash_commands.ts";
 import { Transcript } from "./transcript.ts";
 import { lineFor, objectionTo, spokenText } from "./typed_lines.ts";
 import { jsonView, textView, type View } from "./view.ts";
+import { errorText } from "./wording.ts";
 
 /** How long claiming a name may take before the user is told what the chat waits for. */
 const UNUSUAL_MS = 1_000;
@@ -110,7 +112,7 @@ async function sendInput(
 ): Promise<GreetError | undefined> {
   const { peer } = context;
   const lines = screen.read(editorContext(peer, screen));
-  const run = (command: string) => runAndShow(command, context, screen);
+  const run = (command: string) => obey(command, context, screen);
   if (screen.interactive) return void await sendTyped(lines, peer, run);
   return await sendPiped({
     ...{ lines, peer, view, run, signal, json, linger },
@@ -122,7 +124,7 @@ async function sendInput(
 async function sendTyped(
   lines: AsyncIterable<string>,
   peer: Peer,
-  run: (command: string) => boolean,
+  run: (command: string) => Promise<boolean>,
 ): Promise<void> {
   for await (const line of lines) {
     // Events report the outcome.
@@ -131,7 +133,7 @@ async function sendTyped(
     else {
       // The answer takes account of what was typed before.
       await peer.stored();
-      if (run(line)) return;
+      if (await run(line)) return;
     }
   }
 }
@@ -145,7 +147,7 @@ function editorContext(peer: Peer, screen: Screen): EditorContext {
     earlier() {
       try {
         const said = peer.said(MAX_RECALLED).filter(({ taken }) => taken < began);
-        return said.map(({ message }) => lineFor(message.body));
+        return said.map(({ message }) => commandFor(message) ?? lineFor(message.body));
       } catch (error) {
         screen.warn(showable(GreetError.from(error).message));
         return [];
@@ -155,9 +157,20 @@ function editorContext(peer: Peer, screen: Screen): EditorContext {
   };
 }
 
-/** Runs a command and shows its answer. Returns whether the command leaves the chat. */
-function runAndShow(command: string, context: CommandContext, screen: Screen): boolean {
-  const answer = runCommand(command, context);
+/** Obeys a command and shows its answer. Returns whether the command leaves the chat. */
+async function obey(command: string, context: CommandContext, screen: Screen): Promise<boolean> {
+  try {
+    const draft = draftOf(command, context.peer);
+    if (draft !== undefined) {
+      // Events report the outcome.
+      context.peer.send(draft).catch(() => {});
+      return false;
+    }
+  } catch (error) {
+    screen.note(errorText(GreetError.from(error)));
+    return false;
+  }
+  const answer = await runCommand(command, context);
   if (answer === "leave") return true;
   if (answer !== "") screen.note(answer);
   return false;

@@ -9,8 +9,10 @@
 import { GreetError } from "../base/errors.ts";
 import { spokenCode } from "../identity/identity.ts";
 import type { Waiting } from "../peer/journal.ts";
+import type { Draft } from "../peer/messages.ts";
 import type { Other, Peer } from "../peer/peer.ts";
 import { showable, showableName } from "../base/text.ts";
+import { action, direct } from "./message_commands.ts";
 import { notInQueue, unknownCommand } from "./mistyped_commands.ts";
 import type { Transcript } from "./transcript.ts";
 import { earlierCallerText, errorText, queueLine } from "./wording.ts";
@@ -31,11 +33,18 @@ interface SlashCommand {
   readonly usage: string;
   /** In few words: a terminal of 40 columns has room for 23 characters. */
   readonly help: string;
-  /** @returns the answer, `""` for none, or `"leave"` */
-  run(context: CommandContext, argument: string): string | "leave";
+  /** Does what the command is for, unless that is to send a message. */
+  readonly run?: (context: CommandContext, argument: string) => Answer | Promise<Answer>;
+  /** The message that the command sends. */
+  readonly draft?: (argument: string, peer: Peer) => Draft;
 }
 
+/** What a command answers: text for the user, `""` for none, or `"leave"`. */
+type Answer = string | "leave";
+
 const COMMANDS: readonly SlashCommand[] = [
+  { name: "/me", usage: "TEXT", help: "do something: /me waves", draft: action },
+  { name: "/msg", usage: "NAME TEXT", help: "say it to one peer only", draft: direct },
   { name: "/who", usage: "", help: "who is here or away", run: who },
   {
     name: "/history",
@@ -72,24 +81,34 @@ export function isQuit(line: string): boolean {
   return find(line)?.name === "/quit";
 }
 
-/** Whether a line is a command that exists. */
+/** Whether a line is a command that exists and sends no message. */
 export function isCommand(line: string): boolean {
-  return find(line) !== undefined;
+  return find(line)?.run !== undefined;
 }
 
 /**
- * Runs a command.
+ * The message that a line is, if it is a command that sends one.
+ *
+ * @throws {GreetError} `USAGE` or `NOT_FOUND` if the command cannot be obeyed
+ */
+export function draftOf(line: string, peer: Peer): Draft | undefined {
+  const command = find(line);
+  return command?.draft?.(argumentOf(line, command), peer);
+}
+
+/**
+ * Runs a command that sends no message.
  *
  * @param line the typed line; it begins with a slash
  * @returns the answer, `""` for none, or `"leave"`
  */
-export function runCommand(line: string, context: CommandContext): string | "leave" {
+export async function runCommand(line: string, context: CommandContext): Promise<Answer> {
   const command = find(line);
-  if (command === undefined) {
+  if (command?.run === undefined) {
     return unknownCommand(line, COMMAND_NAMES);
   }
   try {
-    return command.run(context, line.trim().slice(command.name.length).trim());
+    return await command.run(context, argumentOf(line, command));
   } catch (error) {
     return showable(GreetError.from(error).message);
   }
@@ -98,6 +117,10 @@ export function runCommand(line: string, context: CommandContext): string | "lea
 function find(line: string): SlashCommand | undefined {
   const [word] = line.trim().split(/\s/, 1);
   return COMMANDS.find(({ name }) => name === word);
+}
+
+function argumentOf(line: string, { name }: SlashCommand): string {
+  return line.trim().slice(name.length).trim();
 }
 
 function who({ peer }: CommandContext): string {

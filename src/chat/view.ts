@@ -8,7 +8,7 @@ import type { Peer, PeerEvent } from "../peer/peer.ts";
 import type { Screen } from "../terminal/screen.ts";
 import { errorLine, toJsonLine } from "./json_lines.ts";
 import type { Transcript } from "./transcript.ts";
-import { keptText, shortened } from "./wording.ts";
+import { errorText, keptText, shortened } from "./wording.ts";
 
 /** Shows a chat from its beginning to its end. */
 export interface View {
@@ -48,7 +48,7 @@ export function textView({ screen, peer, transcript, history = 0 }: TextViewOpti
       // The history is that of the peers in this chat, who may only be known now.
       if (event.type === "welcome") recall();
     },
-    refuse: ({ message }) => screen.warn(message),
+    refuse: (error) => screen.warn(errorText(error)),
     end: () => transcript.end(),
   };
 }

@@ -29,7 +29,7 @@ const MAX_EXCERPT_LINES = 5;
  * @param day the day that the conversation is at; a message of another day shows its date
  */
 export function messageLine(message: Message, day: Date = new Date()): Span[] {
-  return lineAt(clock(message.at, day), "", message);
+  return lineAt(clock(message.at, day), [], message);
 }
 
 /**
@@ -38,16 +38,27 @@ export function messageLine(message: Message, day: Date = new Date()): Span[] {
  * @param arrived when it became a line of the conversation
  */
 export function lateLine(message: Message, arrived: Date): Span[] {
-  return lineAt(clock(arrived), ` (sent ${clock(message.at, arrived)})`, message);
+  return lineAt(clock(arrived), [`sent ${clock(message.at, arrived)}`], message);
 }
 
-function lineAt(time: string, remark: string, { from, body }: Message): Span[] {
-  return [
-    plain(`[${time}] `),
-    { text: showableName(from), look: hueOf(from) },
-    plain(`${remark}> `),
-    { text: body, look: "plain", escape: escapeBody },
-  ];
+function lineAt(
+  time: string,
+  remarks: readonly string[],
+  { from, body, isAction, to }: Message,
+): Span[] {
+  const all = to === undefined ? remarks : [`only to ${showableName(to)}`, ...remarks];
+  const remark = all.length === 0 ? "" : ` (${all.join(", ")})`;
+  const text: Span = { text: body, look: "plain", escape: escapeBody };
+  const name = (shown: string): Span => ({ text: shown, look: hueOf(from) });
+  return isAction
+    ? [plain(`[${time}]${remark} * `), name(actorText(from)), plain(" "), text]
+    : [plain(`[${time}] `), name(showableName(from)), plain(`${remark}> `), text];
+}
+
+/** A name that what its owner does cannot seem to be a part of: brackets are not allowed in names. */
+function actorText(from: string): string {
+  const name = showableName(from);
+  return name.includes(" ") ? `[${name}]` : name;
 }
 
 /** A message with no more of its body than leaves room for others on a screen. */

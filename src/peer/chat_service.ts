@@ -175,7 +175,7 @@ export class ChatService {
     }
     const senders = new Set(wires.map(({ sender }) => sender));
     for (const sender of senders) await this.#checkSender(sender, call);
-    await this.#options.take(wires.map(fromWire));
+    await this.#options.take(wires.map((wire) => fromWire(wire, this.#options.name)));
     return {};
   }
 

@@ -172,16 +172,12 @@ export class Journal implements Disposable {
     return Number(place);
   }
 
-  #insert({ id, from, body, at }: Message, shown: 0 | 1): number | undefined {
+  #insert({ id, from, body, at, isAction, to }: Message, shown: 0 | 1): number | undefined {
     const { changes, lastInsertRowid } = this.#database.run(
-      `INSERT INTO message (id, sender, body, at, taken, shown) VALUES (?, ?, ?, ?, ?, ?)
-       ON CONFLICT DO NOTHING`,
-      id,
-      from,
-      body,
-      at.getTime(),
-      Date.now(),
-      shown,
+      `INSERT INTO message (id, sender, body, at, taken, shown, action, direct_to)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      ...[id, from, body, at.getTime(), Date.now(), shown],
+      ...[isAction ? 1 : 0, to ?? null],
     );
     return changes === 0 ? undefined : Number(lastInsertRowid);
   }

@@ -5,7 +5,7 @@
  */
 import type { SQLOutputValue } from "node:sqlite";
 import type { Row } from "./journal_database.ts";
-import type { Message } from "./messages.ts";
+import { kindOf, type Message } from "./messages.ts";
 
 /** A message in a journal. */
 export interface Entry {
@@ -56,13 +56,17 @@ export interface Participants {
  * would cut it off if it were not read as bytes.
  */
 export const COLUMNS =
-  "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken";
+  "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken, action, direct_to";
 
 /** Reads a row with {@link COLUMNS}. */
-export function toEntry({ place, id, sender, body, at, taken }: Row): Entry {
+export function toEntry({ place, id, sender, body, at, taken, action, direct_to }: Row): Entry {
+  const to = direct_to === null ? undefined : String(direct_to);
   return {
     place: Number(place),
-    message: { id: textOf(id), from: String(sender), body: textOf(body), at: new Date(Number(at)) },
+    message: {
+      ...{ id: textOf(id), from: String(sender), body: textOf(body), at: new Date(Number(at)) },
+      ...kindOf({ isAction: action === 1, to }),
+    },
     taken: new Date(Number(taken)),
   };
 }

@@ -5,12 +5,18 @@
  */
 import type { Layout } from "./journal_file.ts";
 
+/** Bodies with U+0000, after which SQLite's own functions see nothing. */
+const NUL_INDEX = "CREATE INDEX message_with_nul ON message (place) WHERE instr(body, char(0)) > 0";
+
 /** The tables of a journal. */
 export const LAYOUT: Layout = {
   applicationId: 0x67726574, // "gret"
-  version: 2,
+  version: 3,
   upgrades: [
     `ALTER TABLE delivery ADD COLUMN fingerprint TEXT; ALTER TABLE met ADD COLUMN fingerprint TEXT;`,
+    `ALTER TABLE message ADD COLUMN action INTEGER NOT NULL DEFAULT 0;
+     ALTER TABLE message ADD COLUMN direct_to TEXT;
+     ${NUL_INDEX};`,
   ],
   sql: `
   CREATE TABLE message (
@@ -20,10 +26,13 @@ export const LAYOUT: Layout = {
     body TEXT NOT NULL,
     at INTEGER NOT NULL,            -- ms since 1970, by the sender's clock
     taken INTEGER NOT NULL,         -- ms since 1970, by our clock
-    shown INTEGER NOT NULL          -- 0 until our reader has it
+    shown INTEGER NOT NULL,         -- 0 until our reader has it
+    action INTEGER NOT NULL DEFAULT 0, -- 1 if the body says what the sender does
+    direct_to TEXT                  -- the only peer that it is for; NULL if it is for everyone
   ) STRICT;
   CREATE UNIQUE INDEX message_once ON message (sender, id) WHERE id <> '';
   CREATE INDEX message_unshown ON message (place) WHERE shown = 0;
+  ${NUL_INDEX};
 
   CREATE TABLE delivery (
     place INTEGER NOT NULL REFERENCES message (place) ON DELETE CASCADE,

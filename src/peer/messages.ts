@@ -16,6 +16,20 @@ export interface Message {
   readonly body: string;
   /** When it was sent, by the sender's clock. */
   readonly at: Date;
+  /** Whether the text says what the sender does, as in `waves`, and not what it says. */
+  readonly isAction?: boolean;
+  /** The only peer that it is for; missing if it is for everyone in the chat. */
+  readonly to?: string;
+}
+
+/** A message that is to be sent. */
+export interface Draft {
+  /** Any text of up to 4,000,000 bytes in UTF-8. */
+  readonly text: string;
+  /** Whether the text says what we do, as in `waves`, and not what we say (default: no). */
+  readonly isAction?: boolean;
+  /** The only peer that it is for (default: all). */
+  readonly to?: string;
 }
 
 /** How long a message may be, in bytes of UTF-8: gRPC takes 4 MiB, its other fields included. */
@@ -25,10 +39,16 @@ export const MAX_BODY_BYTES = 4_000_000;
 export const LATE_MS = 60_000;
 
 /** A message that is sent now. */
-export function newMessage(from: string, text: string): Message {
+export function newMessage(from: string, { text, ...kind }: Draft): Message {
   const at = new Date();
   // Half a surrogate pair is not a character; encoding would turn it into U+FFFD anyway.
-  return { id: messageId(at.getTime()), from, body: text.toWellFormed(), at };
+  const message = { id: messageId(at.getTime()), from, body: text.toWellFormed(), at };
+  return { ...message, ...kindOf(kind) };
+}
+
+/** What sets a message apart from an ordinary one; nothing for an ordinary one. */
+export function kindOf({ isAction, to }: Pick<Message, "isAction" | "to">) {
+  return { ...(isAction && { isAction }), ...(to !== undefined && { to }) };
 }
 
 /**
@@ -51,17 +71,28 @@ export function lengthProblem(text: string): string | undefined {
 }
 
 /** Converts a message for the wire. */
-export function toWire({ id, from, body, at }: Message): ChatMessage {
+export function toWire({ id, from, body, at, isAction = false, to }: Message): ChatMessage {
   const ms = at.getTime();
   const seconds = Math.floor(ms / 1000);
-  return { id, sender: from, body, timestamp: { seconds, nanos: (ms - seconds * 1000) * 1e6 } };
+  const timestamp = { seconds, nanos: (ms - seconds * 1000) * 1e6 };
+  return { id, sender: from, body, timestamp, action: isAction, direct: to !== undefined };
 }
 
-/** Converts a message from the wire. */
-export function fromWire({ id, sender, body, timestamp }: ChatMessage): Message {
+/**
+ * Converts a message from the wire.
+ *
+ * @param wire the message as it arrived
+ * @param receiver our own name
+ */
+export function fromWire(wire: ChatMessage, receiver: string): Message {
+  const { id, sender, body, timestamp, action, direct } = wire;
   const at = new Date(timestamp ? timestamp.seconds * 1000 + timestamp.nanos / 1e6 : NaN);
-  // The timestamp may be missing, or beyond what a Date can hold.
-  return { id, from: sender, body, at: Number.isNaN(at.getTime()) ? new Date() : at };
+  return {
+    ...{ id, from: sender, body },
+    // The timestamp may be missing, or beyond what a Date can hold.
+    at: Number.isNaN(at.getTime()) ? new Date() : at,
+    ...kindOf({ isAction: action, to: direct ? receiver : undefined }),
+  };
 }
 
 /**

@@ -23,6 +23,7 @@ import { type Entry, Journal, type Meeting, type Participants, type Waiting } fr
 import { Link } from "./link.ts";
 import { type ExpectedPeer, followName, locatePeers, type Reach, reachFrom } from "./locator.ts";
 import type { NewcomerPolicy } from "./newcomers.ts";
+import type { Draft } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { addressArgument, nameArgument } from "./peer_argument.ts";
 import type { Presence } from "./presence.ts";
@@ -364,17 +365,30 @@ export class Peer implements AsyncDisposable {
   // ---------------------------------------------------------------- sending
 
   /**
-   * Sends a message to all other peers. Messages arrive in the order in which they were sent.
+   * Sends a message to all other peers, or to one of them. Messages arrive in the order in which they
+   * were sent.
    *
-   * @param text any text of up to 4,000,000 bytes in UTF-8
+   * @param message any text of up to 4,000,000 bytes in UTF-8, or a draft that says more about it
    * @returns when the message is safe: on our own disk or, without a journal, with all peers that are
    *   here, stored by them or taken by their readers. Events report its deliveries, which wait for
    *   the reader of {@link Peer.events}
-   * @throws {GreetError} `RESOURCE_EXHAUSTED` if the text is too long; `FAILED` if it cannot be
-   *   stored; without a journal, the reason why it was not delivered. A `failed` event says the same
+   * @throws {GreetError} `NOT_FOUND` if it is for a name that no peer in this chat is known to have.
+   *   `RESOURCE_EXHAUSTED` if the text is too long; `FAILED` if it cannot be stored; without a
+   *   journal, the reason why it was not delivered; in these cases a `failed` event says the same
+   *
+   * @example
+   * ```ts
+   * import { Peer } from "@greet/greet";
+   * import assert from "node:assert/strict";
+   *
+   * await using alice = await Peer.open({ name: "Alice", targets: ["Bob@1"] }); // Bob is away
+   * const secret = { text: "for Bob alone", to: "Bob" };
+   * await assert.rejects(alice.send(secret), { code: "UNAVAILABLE" }); // and there is no journal
+   * await assert.rejects(alice.send({ ...secret, to: "Carol" }), { code: "NOT_FOUND" });
+   * ```
    */
-  send(text: string): Promise<void> {
-    return this.#sender.send(text);
+  send(message: string | Draft): Promise<void> {
+    return this.#sender.send(typeof message === "string" ? { text: message } : message);
   }
 
   /** Resolves when every message that was sent so far is stored, or could not be. */

@@ -9,7 +9,7 @@ import { Pulse } from "../base/timing.ts";
 import { absence, addresseeOf, type Contact } from "./contact.ts";
 import type { EventFeed } from "./event_feed.ts";
 import type { Addressee, Entry, Journal, Participants, Person, Waiting } from "./journal.ts";
-import { checkLength, type Message, newMessage } from "./messages.ts";
+import { checkLength, type Draft, type Message, newMessage } from "./messages.ts";
 import { leftChat } from "./presence.ts";
 
 /** What sending depends on. */
@@ -41,24 +41,36 @@ export class Sender {
   }
 
   /**
-   * Sends a message to all contacts.
+   * Sends a message to all contacts, or to one of them.
    *
    * @returns when it is stored on disk or, without a durable journal, delivered
-   * @throws {GreetError} if it is neither; a `failed` event says the same
+   * @throws {GreetError} `NOT_FOUND` if no contact has the name that it is for; otherwise, if it is
+   *   neither stored nor delivered, what a `failed` event says as well
    */
-  async send(text: string): Promise<void> {
-    const { name, journal, contacts, events } = this.#options;
-    const message = newMessage(name, text);
+  async send(draft: Draft): Promise<void> {
+    const { name, journal, events } = this.#options;
+    const contacts = this.#contactsFor(draft.to);
+    const message = newMessage(name, draft);
     try {
       checkLength(message);
       if (journal.durable) await this.#queue(message, contacts);
-      else await this.#deliverNow(message);
+      else await this.#deliverNow(message, contacts);
     } catch (error) {
       const failure = GreetError.from(error);
       const isReported = this.#deliveries.delete(message.id);
       if (!isReported) events.push({ type: "failed", message, waitingFor: [], error: failure });
       throw failure;
     }
+  }
+
+  /** The contacts that a message is for: all, or where the peer of this name is, was or must be. */
+  #contactsFor(to: string | undefined): readonly Contact[] {
+    const { contacts } = this.#options;
+    if (to === undefined) return contacts;
+    const contact = contacts.find(({ link }) => link.name === to) ??
+      contacts.find((contact) => addresseeOf(contact).name === to);
+    if (contact !== undefined) return [contact];
+    throw new GreetError("NOT_FOUND", `no peer in this chat is called ${to}`);
   }
 
   async #queue(message: Message, contacts: readonly Contact[]): Promise<void> {
@@ -75,12 +87,12 @@ export class Sender {
     this.#lastStored = stored.catch(() => {});
     const { addressees } = await stored;
     events.push({ type: "queued", message, waitingFor: addressees });
-    for (const { outbox } of contacts) outbox.wake();
+    for (const { outbox } of this.#options.contacts) outbox.wake();
   }
 
-  /** Delivers a message to the contacts that are there; it fails for the others. */
-  async #deliverNow(message: Message): Promise<void> {
-    const { contacts, events } = this.#options;
+  /** Delivers a message to those of its contacts that are there; it fails for the others. */
+  async #deliverNow(message: Message, contacts: readonly Contact[]): Promise<void> {
+    const { events } = this.#options;
     const intended = contacts.map(addresseeOf);
     await Promise.all(contacts.map(({ link }) => link.settled()));
     const here = contacts.filter(({ link: { peer } }, i) =>

@@ -213,6 +213,11 @@ message ChatMessage {
   // Assigned by the sender, different for each message, and the same when a
   // message is sent again (\`greet\` uses UUIDv7). May be empty.
   string id = 4;
+  // The body says what the sender does ("waves"), not what it says. A peer that
+  // does not know this field shows the body as any other message.
+  bool action = 5;
+  // The message is for the receiver alone: the sender's other peers do not get it.
+  bool direct = 6;
   // Only in answers to GetInfo: a random text that is the same as long as this
   // peer runs, so that two targets that lead to one peer can be recognized.
   string instance = 7;

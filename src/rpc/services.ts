@@ -59,6 +59,8 @@ export interface ChatMessage {
   sender: string;
   body: string;
   id: string;
+  action?: boolean;
+  direct?: boolean;
   instance?: string;
 }
 

@@ -113,6 +113,8 @@ const INVALID_NAMES: readonly [name: string, problem: RegExp][] = [
   ["Bob【x】", /has a '【'/],
   ["Bob: yes", /has a ':'/],
   ["Bob:", /has a ':'/],
+  ["* Bob", /has a '\*', which marks a speaker/],
+  ["\u2217 Bob", /has a '∗'/],
   ["Anna  Lena", /two spaces in a row/],
   ["Anna\u00a0Lena", /white space other than plain spaces/],
   ["Anna\u3000Lena", /white space other than plain spaces/],

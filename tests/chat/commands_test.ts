@@ -54,3 +54,68 @@ Deno.test("/cancel says who will not get the message, and who has it", async () 
     "secret (cancelled for Carol and Dave; Bob has it)\nNo messages are waiting.",
   );
 });
+
+Deno.test("/me is shown as an action on both sides, and as a field to programs", async () => {
+  const [a, b, c] = freePorts(3);
+  await using bob = Program.greet(["chat", "Bob", b, a, c]);
+  await using carol = new Bot(["Carol", c, a, b]);
+  await using alice = Program.greet(["chat", "Alice", a, b, c]);
+  await alice.out.until("Welcome, Alice. You are chatting with Bob and Carol.");
+  await alice.write("/me waves\n* Bob waves back\n");
+  for (const { out } of [alice, bob]) {
+    await out.until(/^\[\d\d:\d\d\] \* Alice waves\n\[\d\d:\d\d\] Alice> \* Bob waves back$/m);
+  }
+  const [action, text] = await carol.until("message", 2);
+  assert.deepEqual([action.body, action.action], ["waves", true]);
+  assert(!("action" in text) && !("to" in text));
+  await carol.program.write('{"body": "smiles", "action": true}\n');
+  await alice.out.until("] * Carol smiles\n");
+  assert.equal((await carol.until("queued"))[0].action, true);
+});
+
+Deno.test("/msg reaches one member of a group, waits for it alone, and is shown as such", async () => {
+  const [a, b, c] = freePorts(3);
+  await using carol = Program.greet(["chat", "Carol", c, a, b]);
+  await using alice = Program.greet(["chat", "Alice", a, `Bob@${b}`, c]);
+  await alice.out.until("You are chatting with Carol.");
+  await alice.write("/msg Bob psst\n/queue\n");
+  await alice.out.until(/^1\. \[\d\d:\d\d\] Alice \(only to Bob\)> psst \(waiting for Bob\)$/m);
+  await using bob = new Bot(["Bob", b, a, c]);
+  const [secret] = await bob.until("message");
+  assert.deepEqual([secret.body, secret.to], ["psst", "Bob"]);
+  await alice.out.until(/^\[\d\d:\d\d\] Alice \(only to Bob\)> psst$/m);
+  await bob.program.write('{"body": "psst yourself", "to": "Alice"}\n{"body": "hi all"}\n');
+  await alice.out.until(/^\[\d\d:\d\d\] Bob \(only to Alice\)> psst yourself\n.* Bob> hi all$/m);
+  await carol.out.until("Bob> hi all\n");
+  assert.doesNotMatch(carol.out.text, /psst/);
+});
+
+Deno.test("a line for a name that is not there goes to no one, and the exit code says so", async () => {
+  const [a, b] = freePorts();
+  await using bob = new Bot(["Bob", b, a]);
+  const input = "/msg Carol secret\n/me\nhi\n";
+  const alice = await run(["chat", "Alice", a, `Bob@${b}`], { input });
+  assert.equal(
+    alice.err,
+    "no peer in this chat is called Carol; there is Bob\nUsage: /me TEXT, as in /me waves\n",
+  );
+  assert.equal(alice.code, 69);
+  const messages = await bob.until("message");
+  assert.deepEqual(messages.map(({ body }) => body), ["hi"]);
+});
+
+Deno.test("as JSON, a message whose addressee is not a known name goes to no one", async () => {
+  const [a, b] = freePorts();
+  await using bob = new Bot(["Bob", b, a]);
+  await using alice = new Bot(["Alice", a, `Bob@${b}`]);
+  for (const to of ["Carol", "", null, 1, ["Bob"]]) {
+    await alice.program.write(`${JSON.stringify({ body: "secret", to })}\n`);
+  }
+  await alice.program.write('{"body": "waves", "action": "yes"}\n{"body": "hi", "to": "Bob"}\n');
+  const errors = await alice.until("error", 6);
+  assert.deepEqual(errors.map(({ code }) => code), [
+    ...["NOT_FOUND", "NOT_FOUND", "USAGE", "USAGE", "USAGE", "USAGE"],
+  ]);
+  await alice.until("delivered");
+  assert.deepEqual(bob.all("message").map(({ body }) => body), ["hi"]);
+});

@@ -46,7 +46,7 @@ Deno.test("every event matches the schema, and every type of event occurs", asyn
   const [, b] = freePorts();
   await using alice = new Bot(["Alice", "0", b, "--linger", "0"]);
   const [{ port }] = await alice.until("listening");
-  await alice.say("before you came");
+  await alice.program.write('{"body": "waits", "action": true}\n');
   {
     await using bob = new Bot(["Bob", b, `${port}`]);
     await bob.until("message");
@@ -69,7 +69,7 @@ Deno.test("every event matches the schema, and every type of event occurs", asyn
     await bob.program.code();
   }
   await alice.until("left", 2);
-  await alice.say("after you left");
+  await alice.program.write('{"body": "after you left", "to": "Bob"}\n');
   await alice.until("queued", 2);
   await alice.program.end();
   assert.equal(await alice.program.code(), 78);

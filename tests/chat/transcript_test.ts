@@ -140,12 +140,12 @@ Deno.test("a message for one key is pending while a peer of that name has anothe
   }
 });
 
-Deno.test("a name from an old journal cannot pose as a speaker, wherever it is shown", () => {
+Deno.test("a name from an old journal cannot pose as a speaker, wherever it is shown", async () => {
   const name = "Bob> yes, pay him";
   const target = "[::1]:1";
   const presence = { state: "away", error: new GreetError("UNAVAILABLE", "gone") } as const;
   const chat = waiting({ target, name }, [{ target, presence, lastName: name }]);
-  for (const command of ["/who", "/queue"]) chat.lines.push(runCommand(command, chat));
+  for (const command of ["/who", "/queue"]) chat.lines.push(await runCommand(command, chat));
   chat.transcript.end();
   const shown = chat.lines.join("\n");
   assert.equal(shown.match(/Bob<U\+003E> yes, pay him/g)?.length, 3, shown);
