@@ -15,10 +15,13 @@ import { showable, showableName } from "../base/text.ts";
 import { action, direct } from "./message_commands.ts";
 import { notInQueue, unknownCommand } from "./mistyped_commands.ts";
 import type { Transcript } from "./transcript.ts";
-import { earlierCallerText, errorText, queueLine } from "./wording.ts";
+import { earlierCallerText, errorText, excerpt, queueLine, quoted } from "./wording.ts";
 
 /** How many lines `/history` shows by default. */
 const HISTORY_LINES = 20;
+
+/** How many lines `/find` shows. */
+const FOUND_LINES = 20;
 
 /** What a command acts on. */
 export interface CommandContext {
@@ -52,6 +55,7 @@ const COMMANDS: readonly SlashCommand[] = [
     help: "show the last N lines",
     run: history,
   },
+  { name: "/find", usage: "TEXT", help: "last lines with TEXT", run: findText },
   { name: "/queue", usage: "", help: "undelivered messages", run: queue },
   { name: "/cancel", usage: "N", help: "cancel N of that list", run: cancel },
   {
@@ -170,6 +174,18 @@ function history({ peer, transcript }: CommandContext, argument: string): string
   const entries = peer.history(limit);
   transcript.recall(entries);
   return entries.length === 0 ? "No messages have been exchanged yet." : "";
+}
+
+async function findText({ peer, transcript }: CommandContext, text: string): Promise<Answer> {
+  if (text === "") return "Usage: /find TEXT";
+  const entries = await peer.find(text, FOUND_LINES + 1);
+  const shown = entries.slice(-FOUND_LINES);
+  transcript.recall(shown.map((entry) => excerpt(entry, text)));
+  const lines = shown.length === 1 ? "1 line" : `${shown.length} lines`;
+  if (entries.length > shown.length) {
+    return `The last ${lines} with ${quoted(text)}; there are more.`;
+  }
+  return `${shown.length === 0 ? "No line" : lines} with ${quoted(text)}.`;
 }
 
 function queue(context: CommandContext): string {

@@ -9,13 +9,19 @@ import type { GreetError } from "../base/errors.ts";
 import { formatClock, formatDate } from "../base/local_time.ts";
 import { CONTINUATION, showable, showableName } from "../base/text.ts";
 import type { TrustEvent } from "../identity/trust.ts";
-import type { Addressee, Message, Waiting } from "../peer/journal.ts";
+import type { Addressee, Entry, Message, Waiting } from "../peer/journal.ts";
 import type { Caller, CallerEvent } from "../peer/callers.ts";
 import type { NewcomerEvent } from "../peer/newcomers.ts";
 import type { PeerEvent } from "../peer/peer.ts";
 import { escapeBody } from "../terminal/rows.ts";
 import { boundaryBefore } from "../terminal/slices.ts";
 import { hueOf, paint, type Span } from "../terminal/style.ts";
+
+/** How much of a long message an excerpt has, in UTF-16 code units. */
+const MAX_EXCERPT = 500;
+
+/** How much of a text is repeated in an answer, in UTF-16 code units. */
+const MAX_QUOTED = 40;
 
 // ---------------------------------------------------------------- messages
 
@@ -122,6 +128,21 @@ export function keptText(queue: readonly Waiting[]): string {
 /** An entry in the list of undelivered messages. */
 export function queueLine({ message, addressees }: Waiting, number: number): string {
   return `${number}. ${textOf(messageLine(shortened(message)))}${waitingForMark(addressees)}`;
+}
+
+/** A message that is too long for a list, cut to what surrounds a text that it contains. */
+export function excerpt(entry: Entry, text: string): Entry {
+  const { body } = entry.message;
+  if (body.length <= MAX_EXCERPT) return entry;
+  const at = Math.max(0, body.toLowerCase().indexOf(text.toLowerCase()) - MAX_EXCERPT / 2);
+  const part = body.slice(at, at + MAX_EXCERPT).toWellFormed();
+  const [before, after] = [at > 0 ? "…" : "", at + MAX_EXCERPT < body.length ? "…" : ""];
+  return { ...entry, message: { ...entry.message, body: before + part + after } };
+}
+
+/** Typed text in quotes, shortened if it is long. */
+export function quoted(text: string): string {
+  return `"${showable(text.length <= MAX_QUOTED ? text : `${text.slice(0, MAX_QUOTED)}…`)}"`;
 }
 
 // ---------------------------------------------------------------- identities

@@ -383,6 +383,17 @@ export class Journal implements Disposable {
   }
 
   /**
+   * The last messages of a conversation that contain a text, whatever the case of its letters.
+   *
+   * @param participants the peers
+   * @param text the text
+   * @param limit how many at most
+   */
+  find(participants: Participants, text: string, limit: number): Promise<Entry[]> {
+    return this.#history.find(participants, text, limit);
+  }
+
+  /**
    * The last messages that we sent to these peers, delivered or not.
    *
    * @param participants the peers

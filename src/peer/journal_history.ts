@@ -3,8 +3,29 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import type { JournalDatabase } from "./journal_database.ts";
+import { candidates, HAS_NUL, matcher } from "./text_search.ts";
 import { COLUMNS, type Entry, type Participants, toEntry } from "./journal_entries.ts";
+
+/** How many messages are searched in one turn of the event loop: a few milliseconds of work. */
+const STEP = 20_000;
+
+/** Whether a message was said in a conversation: it came from its peers, or has reached them. */
+const WAS_SAID = `(shown = 1 AND (
+  sender IN (SELECT value FROM json_each(:names))
+  OR EXISTS (
+    SELECT 1 FROM delivery WHERE delivery.place = message.place AND state = 'delivered'
+    AND (recipient IN (SELECT value FROM json_each(:names))
+      OR target IN (SELECT value FROM json_each(:targets))))))`;
+
+function parametersOf({ names, targets }: Participants) {
+  return { names: JSON.stringify(names), targets: JSON.stringify(targets) };
+}
+
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
 
 /** The past of one journal. */
 export class JournalHistory {
@@ -15,22 +36,51 @@ export class JournalHistory {
   }
 
   /** The last messages from these peers, and delivered to them. */
-  last({ names, targets }: Participants, limit: number): Entry[] {
+  last(participants: Participants, limit: number): Entry[] {
     return this.#database.all(
-      `SELECT ${COLUMNS} FROM message
-       WHERE shown = 1 AND (
-         sender IN (SELECT value FROM json_each(:names))
-         OR EXISTS (
-           SELECT 1 FROM delivery WHERE delivery.place = message.place AND state = 'delivered'
-           AND (recipient IN (SELECT value FROM json_each(:names))
-             OR target IN (SELECT value FROM json_each(:targets)))))
-       ORDER BY place DESC LIMIT :limit`,
-      { names: JSON.stringify(names), targets: JSON.stringify(targets), limit },
+      `SELECT ${COLUMNS} FROM message WHERE ${WAS_SAID} ORDER BY place DESC LIMIT :limit`,
+      { ...parametersOf(participants), limit },
     ).map(toEntry).reverse();
   }
 
+  /**
+   * The last of these messages that contain a text. Long journals are read step by step, so that
+   * other work goes on.
+   */
+  async find(participants: Participants, text: string, limit: number): Promise<Entry[]> {
+    const isMatch = matcher(text);
+    const { sql, values } = candidates(text);
+    const parameters = { ...parametersOf(participants), ...values };
+    const condition = this.#hasNul() ? `(${sql} OR ${HAS_NUL})` : sql;
+    const found: Entry[] = [];
+    for (let to = this.#lastPlace(); to > 0 && found.length < limit; to -= STEP) {
+      await nextTurn();
+      const rows = this.#database.each(
+        `SELECT ${COLUMNS} FROM message
+         WHERE place > :from AND place <= :to AND ${condition} AND ${WAS_SAID}
+         ORDER BY place DESC`,
+        { ...parameters, from: to - STEP, to },
+      );
+      for (const row of rows) {
+        const entry = toEntry(row);
+        if (isMatch(entry.message.body)) found.push(entry);
+        if (found.length === limit) break;
+      }
+    }
+    return found.reverse();
+  }
+
+  #hasNul(): boolean {
+    return this.#database.all(`SELECT 1 FROM message WHERE ${HAS_NUL} LIMIT 1`).length > 0;
+  }
+
+  #lastPlace(): number {
+    const [{ place }] = this.#database.all("SELECT coalesce(max(place), 0) AS place FROM message");
+    return Number(place);
+  }
+
   /** The last messages that we sent to these peers, delivered or not. */
-  said({ names, targets }: Participants, limit: number): Entry[] {
+  said(participants: Participants, limit: number): Entry[] {
     return this.#database.all(
       `SELECT ${COLUMNS} FROM message
        WHERE EXISTS (
@@ -38,7 +88,7 @@ export class JournalHistory {
          AND (recipient IN (SELECT value FROM json_each(:names))
            OR target IN (SELECT value FROM json_each(:targets))))
        ORDER BY place DESC LIMIT :limit`,
-      { names: JSON.stringify(names), targets: JSON.stringify(targets), limit },
+      { ...parametersOf(participants), limit },
     ).map(toEntry).reverse();
   }
 }

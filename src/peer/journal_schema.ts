@@ -4,9 +4,10 @@
  * @module
  */
 import type { Layout } from "./journal_file.ts";
+import { HAS_NUL } from "./text_search.ts";
 
 /** Bodies with U+0000, after which SQLite's own functions see nothing. */
-const NUL_INDEX = "CREATE INDEX message_with_nul ON message (place) WHERE instr(body, char(0)) > 0";
+const NUL_INDEX = `CREATE INDEX message_with_nul ON message (place) WHERE ${HAS_NUL}`;
 
 /** The tables of a journal. */
 export const LAYOUT: Layout = {

@@ -481,6 +481,19 @@ export class Peer implements AsyncDisposable {
   }
 
   /**
+   * The last messages from and to the other peers that contain a text, whatever the case of its
+   * letters.
+   *
+   * @param text the text
+   * @param limit how many messages at most
+   * @returns the messages in the order in which they were sent or arrived
+   * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
+   */
+  find(text: string, limit: number): Promise<Entry[]> {
+    return this.#journal.find(this.#participants(), text, limit);
+  }
+
+  /**
    * The last messages that we sent to the other peers, delivered or not, from this run and earlier
    * ones.
    *

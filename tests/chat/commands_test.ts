@@ -119,3 +119,22 @@ Deno.test("as JSON, a message whose addressee is not a known name goes to no one
   await alice.until("delivered");
   assert.deepEqual(bob.all("message").map(({ body }) => body), ["hi"]);
 });
+
+Deno.test("/find shows the last lines with a text, and says when there are more", async () => {
+  const [a, b] = freePorts();
+  await using bob = new Bot(["Bob", b, a]);
+  const long = `${"x".repeat(5_000)} needle ${"y".repeat(5_000)}`;
+  const lines = [...Array(22).keys()].map((i) => `Line ${i}`);
+  const input = [...lines, long, "/find line", "/find NEEDLE", "/find %", "/find", ""].join("\n");
+  const { out } = await run(["chat", "Alice", a, b], { input });
+  await bob.until("message", 23);
+  const answers = linesOf(out).slice(-25);
+  assert.deepEqual(answers.slice(0, 20), lines.slice(2).map((line) => `[17:24] Alice> ${line}`));
+  assert.equal(answers[20], 'The last 20 lines with "line"; there are more.');
+  assert.match(answers[21], /^\[17:24\] Alice> …x{249} needle y{243}…$/);
+  assert.deepEqual(answers.slice(22), [
+    '1 line with "NEEDLE".',
+    'No line with "%".',
+    "Usage: /find TEXT",
+  ]);
+});
