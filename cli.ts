@@ -41,9 +41,13 @@ const HOME: Option = {
   value: "DIR",
   help: "directory of journal, identity and known_peers (default $GREET_HOME)",
 };
+const COLOR: Option = { value: "WHEN", help: "auto (default), always or never" };
 const TLS: Option = { help: "use TLS on this machine, too; beyond it, TLS is the default" };
 const PLAINTEXT: Option = { help: "do not encrypt traffic beyond this machine" };
 const KEY: Option = { value: "FILE", help: "private key (PEM) of --cert" };
+
+const HISTORY_DATES = "DATE is a day such as 2026-11-26, today or yesterday, a time such as\n" +
+  '"2026-11-26 17:00", or an age: 12h, 7d or 2w ago.';
 
 const SERVER_TLS: Command["options"] = {
   cert: {
@@ -146,10 +150,40 @@ const COMMANDS: readonly Command[] = [
       },
       json: { help: "print events and read messages as one JSON object a line" },
       quiet: QUIET,
-      color: { value: "WHEN", help: "auto (default), always or never" },
+      color: COLOR,
       bell: { value: "WHEN", help: "which messages ring: all, or mention (of your name)" },
     },
     run: async (...args) => await (await import("./src/cli/chat.ts")).chatCommand(...args),
+  },
+  {
+    name: "history",
+    usage: "NAME",
+    summary: "print what NAME has said and heard in chats",
+    details: `${HISTORY_DATES}\n` +
+      "Reads the journal of NAME and changes nothing, also while its chat is running.",
+    options: {
+      find: { value: "TEXT", help: "only messages that contain TEXT, in upper or lower case" },
+      since: { value: "DATE", help: "only messages that were sent or arrived since then" },
+      home: HOME,
+      json: JSON_OUTPUT,
+      color: COLOR,
+    },
+    run: async (...args) => await (await import("./src/cli/history.ts")).historyCommand(...args),
+  },
+  {
+    name: "forget",
+    usage: "NAME --before DATE",
+    summary: "delete old messages from a journal",
+    details: `${HISTORY_DATES}\n` +
+      "Asks first. Messages that still wait to be delivered are kept. The chat of NAME\n" +
+      "must not be running. Other people keep their own copies.",
+    options: {
+      before: { value: "DATE", help: "delete messages that were sent or arrived before then" },
+      yes: { help: "do not ask" },
+      home: HOME,
+      json: JSON_OUTPUT,
+    },
+    run: async (...args) => await (await import("./src/cli/forget.ts")).forgetCommand(...args),
   },
   {
     name: "names",

@@ -68,6 +68,11 @@ export function isShared({ mode }: Deno.FileInfo): boolean {
   return hasModes(mode) && (mode & OTHERS_ANYTHING) !== 0;
 }
 
+/** Whether the group or other users can write to a file. */
+export function isWritableByOthers({ mode }: Deno.FileInfo): boolean {
+  return hasModes(mode) && (mode & OTHERS_WRITE) !== 0;
+}
+
 /**
  * Checks that no other user could have changed a file.
  *

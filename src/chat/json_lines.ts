@@ -21,14 +21,14 @@ import { labelsOf } from "./wording.ts";
  */
 export function toJsonLine(event: PeerEvent): Span[] | undefined {
   const object = toObject(event);
-  return object && spansOf(object);
+  return object && jsonSpans(object);
 }
 
 /** Up to this length, in UTF-16 code units, a body is escaped at once. */
 const SHORT_BODY = 1_024;
 
-/** Only the body of a message can be long, so only it is escaped in slices. */
-function spansOf(object: Record<string, unknown>): Span[] {
+/** An object as a line of JSON. Only the body of a message can be long, so only it is escaped in slices. */
+export function jsonSpans(object: Record<string, unknown>): Span[] {
   if (String(object.body ?? "").length <= SHORT_BODY) return [verbatim(toJson(object))];
   const members = Object.entries(object).filter(([, value]) => value !== undefined);
   return members.flatMap(([key, value], i) => [
@@ -68,9 +68,17 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
     case "left":
       return { type: "left", name: event.name };
     case "message":
-      return { type: "message", ...fieldsOf(event.message), ...(event.late ? { late: true } : {}) };
+      return {
+        type: "message",
+        ...messageObject(event.message),
+        ...(event.late ? { late: true } : {}),
+      };
     case "queued":
-      return { type: "queued", ...fieldsOf(event.message), waitingFor: labelsOf(event.waitingFor) };
+      return {
+        type: "queued",
+        ...messageObject(event.message),
+        waitingFor: labelsOf(event.waitingFor),
+      };
     case "delivered": {
       const { message: { id }, to, waitingFor } = event;
       return { type: "delivered", id, to, waitingFor: labelsOf(waitingFor) };
@@ -103,7 +111,8 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
   }
 }
 
-function fieldsOf({ id, from, body, at, isAction, to }: Message) {
+/** The fields of a message. */
+export function messageObject({ id, from, body, at, isAction, to }: Message) {
   return { id, from, body, at: at.toISOString(), ...(isAction && { action: true }), to };
 }
 

@@ -5,6 +5,7 @@
  */
 import { type Arguments, quote } from "./arguments.ts";
 import { chatArguments, refuseSelf, withSwapHint } from "./chat_arguments.ts";
+import { useColor } from "./color.ts";
 import { GreetError } from "../base/errors.ts";
 import { homeFolder } from "../base/home.ts";
 import { exitCode } from "./exit_codes.ts";
@@ -123,17 +124,4 @@ function bellOf(input: Arguments): "all" | "mention" | undefined {
   throw new GreetError("USAGE", `--bell takes all or mention, not ${quote(when)}`, {
     hint: "all rings for every message, mention when it has your name in it",
   });
-}
-
-function useColor(input: Arguments, io: Io): boolean {
-  const when = input.string("color") ?? "auto";
-  if (when === "always") return true;
-  if (when === "never") return false;
-  if (when !== "auto") {
-    throw new GreetError("USAGE", `--color takes auto, always or never, not ${quote(when)}`);
-  }
-  // https://no-color.org and https://force-color.org: set and not empty.
-  if (io.env("NO_COLOR")) return false;
-  if (io.env("FORCE_COLOR")) return true;
-  return io.stdoutIsTerminal && io.env("TERM") !== "dumb";
 }

@@ -7,8 +7,6 @@
  *
  * @module
  */
-import { join } from "node:path";
-import { fileNameOf } from "../base/home.ts";
 import { JournalDatabase, type Parameters } from "./journal_database.ts";
 import {
   type Addressee,
@@ -20,6 +18,7 @@ import {
   toEntry,
   type Waiting,
 } from "./journal_entries.ts";
+import { journalPaths } from "./journal_file.ts";
 import { JournalHistory } from "./journal_history.ts";
 import type { Message } from "./messages.ts";
 
@@ -111,9 +110,7 @@ export class Journal implements Disposable {
    *   untouched
    */
   static open({ home, name }: JournalOptions): Journal {
-    const path = journalFile(home, name);
-    const lockPath = join(home, "locks", `${fileNameOf(name)}.lock`);
-    return new Journal(JournalDatabase.open({ path, lockPath, name }));
+    return new Journal(JournalDatabase.open(journalPaths(home, name)));
   }
 
   /** A journal in memory, which keeps only about a thousand messages and ends with the process. */
@@ -431,9 +428,4 @@ export class Journal implements Disposable {
     }
     return entries;
   }
-}
-
-/** The path of the journal of one name. */
-export function journalFile(home: string, name: string): string {
-  return join(home, "journals", `${fileNameOf(name)}.sqlite`);
 }

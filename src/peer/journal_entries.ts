@@ -58,6 +58,12 @@ export interface Participants {
 export const COLUMNS =
   "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken, action, direct_to";
 
+/** The same for a file of version 1 or 2. */
+export const COLUMNS_BEFORE_3 = COLUMNS.replace(
+  "action, direct_to",
+  "0 AS action, NULL AS direct_to",
+);
+
 /** Reads a row with {@link COLUMNS}. */
 export function toEntry({ place, id, sender, body, at, taken, action, direct_to }: Row): Entry {
   const to = direct_to === null ? undefined : String(direct_to);

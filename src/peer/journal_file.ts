@@ -6,10 +6,11 @@
  *
  * @module
  */
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { GreetError, systemReason } from "../base/errors.ts";
 import { lockFile } from "../base/file_lock.ts";
+import { fileNameOf } from "../base/home.ts";
 import {
   makePrivate,
   requirePrivateFolder,
@@ -55,6 +56,17 @@ export interface OpenFile {
   check(): void;
   /** Closes the database and releases the lock. */
   close(): void;
+}
+
+/** The path of the journal of one name. */
+export function journalFile(home: string, name: string): string {
+  return join(home, "journals", `${fileNameOf(name)}.sqlite`);
+}
+
+/** Where the journal of one name is, and its lock. */
+export function journalPaths(home: string, name: string): JournalPaths {
+  const lockPath = join(home, "locks", `${fileNameOf(name)}.lock`);
+  return { path: journalFile(home, name), lockPath, name };
 }
 
 /**
@@ -208,7 +220,8 @@ function openExisting(path: string): Deno.FsFile | undefined {
   }
 }
 
-function checkVersion(path: string, found: number, { version }: Layout): void {
+/** @throws {GreetError} `FAILED` if a newer version of this program wrote the file */
+export function checkVersion(path: string, found: number, { version }: Layout): void {
   if (found <= version) return;
   throw new GreetError("FAILED", `the journal ${path} was written by a newer version of greet`, {
     hint: "use that version, another --home, or keep nothing: --no-journal",

@@ -1,6 +1,6 @@
 /** A disk that is full or cannot be written: one clear line, and nothing is lost. */
 import assert from "node:assert/strict";
-import { journalFile } from "../../src/peer/journal.ts";
+import { journalFile } from "../../src/peer/journal_file.ts";
 import { Bot } from "../support/bot.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";

@@ -1,7 +1,8 @@
 /** Finding text in a journal. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { Journal, journalFile } from "../../src/peer/journal.ts";
+import { Journal } from "../../src/peer/journal.ts";
+import { journalFile } from "../../src/peer/journal_file.ts";
 import { homeTest } from "../support/home.ts";
 
 const BOB = { names: ["Bob"], targets: [] };

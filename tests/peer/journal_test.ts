@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { Journal, journalFile } from "../../src/peer/journal.ts";
+import { Journal } from "../../src/peer/journal.ts";
+import { journalFile } from "../../src/peer/journal_file.ts";
 import type { Message } from "../../src/peer/messages.ts";
 
 const TARGET = "127.0.0.1:55556";

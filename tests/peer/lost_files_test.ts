@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { dirname, join } from "node:path";
-import { Journal, journalFile } from "../../src/peer/journal.ts";
+import { Journal } from "../../src/peer/journal.ts";
+import { journalFile } from "../../src/peer/journal_file.ts";
 import type { Message } from "../../src/peer/messages.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { openIdentity } from "../../src/identity/identity.ts";

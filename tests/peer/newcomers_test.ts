@@ -1,7 +1,8 @@
 /** Messages for a peer are never delivered to another peer that takes its place. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { Journal, journalFile } from "../../src/peer/journal.ts";
+import { Journal } from "../../src/peer/journal.ts";
+import { journalFile } from "../../src/peer/journal_file.ts";
 import { type NewcomerEvent, Newcomers, type NewcomersOptions } from "../../src/peer/newcomers.ts";
 import { type Identity, KnownPeers, newIdentity } from "../../mod.ts";
 import { Bot } from "../support/bot.ts";
