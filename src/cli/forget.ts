@@ -27,15 +27,13 @@ export async function forgetCommand(input: Arguments, io: Io): Promise<number> {
   using journal = JournalPruning.open(home, name);
   if (journal.notice !== undefined) throw new GreetError("DATA_LOSS", journal.notice);
   const { messages, kept } = journal.count(before);
-  const when = `from before ${formatDateTime(before)}`;
+  const time = formatDateTime(before);
   if (kept > 0) {
-    io.stderr.line(`${counted(kept)} ${when} will be kept: not delivered or not shown yet.`);
+    io.stderr.line(`${counted(kept)} from before ${time} will stay: not delivered or shown yet.`);
   }
   if (messages > 0 && !input.flag("yes")) {
-    const question = `Forget ${
-      counted(messages)
-    } of ${name} ${when}? This cannot be undone. [y/N] `;
-    if (!await agrees(question, io)) {
+    io.stderr.line(`${counted(messages)} of ${name} from before ${time} will be deleted for good.`);
+    if (!await agrees("Forget them? [y/N] ", io)) {
       io.stderr.line("Nothing was forgotten.");
       return 0;
     }
@@ -60,8 +58,8 @@ async function agrees(question: string, { stdin, stderr, signal }: Io): Promise<
   const reader = stdin.pipeThrough(new TextDecoderStream()).getReader();
   const stop = aborted(signal).then(() => undefined);
   const answer = await Promise.race([reader.read(), stop]);
+  // Without an answer, the line of the question is not finished.
+  if (answer?.value === undefined) stderr.line("");
   if (answer === undefined) throw new GreetError("INTERRUPTED", "nothing was forgotten");
-  // At the end of the input, the line of the question is not finished.
-  if (answer.value === undefined) stderr.line("");
   return /^y(es)?$/i.test(answer.value?.trim() ?? "");
 }
