@@ -203,3 +203,25 @@ homeTest("a message that was not shown yet is not forgotten", async (home) => {
   assert.deepEqual([messages, kept], [1, 1]);
   assert.match((await history(home)).out, /Bob> unseen\n$/);
 });
+
+homeTest(
+  "while another program reads an old state of the journal, it cannot be emptied",
+  async (home) => {
+    await fill(home, [["OLDSECRET", 30], ["new", 0]]);
+    const path = journalFile(home, "Alice");
+    const contents = () => new TextDecoder("latin1").decode(Deno.readFileSync(path));
+    {
+      using reader = new DatabaseSync(path);
+      reader.exec("BEGIN");
+      reader.prepare("SELECT count(*) FROM message").get();
+      const { code, err } = await forget(home, "--before", "7d", "--yes");
+      assert.equal(code, 1);
+      assert.match(
+        err,
+        /^greet: error: another program is reading the journal, so its file still has/,
+      );
+    }
+    assert.equal((await forget(home, "--before", "7d", "--yes")).out, "Forgot 0 messages.\n");
+    assert(!contents().includes("OLDSECRET") && contents().includes("new"));
+  },
+);
