@@ -164,7 +164,9 @@ const MAX_REPEATED = 40;
 
 function bodyHint(object: Record<string, unknown>): string {
   const isText = (value: unknown) => typeof value === "string" && value.length <= MAX_REPEATED;
-  const text = Object.values(object).find(isText);
+  // A name is no text: it would be said to everyone.
+  const { to: _, ...others } = object;
+  const text = Object.values(others).find(isText);
   if (text === undefined) return `write {"body": "…"} or a plain line`;
   return `did you mean {"body": ${JSON.stringify(text)}}?`;
 }

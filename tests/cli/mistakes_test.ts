@@ -202,7 +202,10 @@ const MISTAKES: Readonly<Record<string, readonly (readonly [line: string, answer
     ["greet 55550 Bob --client-ca ca.pem", "it is an option of greet serve and greet names"],
     ["greet 55550 Bob --as greeter", "it is an option of greet serve"],
     ["greet 55550 Bob --host localhost", "TARGET needs no option: greet greet TARGET NAME..."],
-    ["greet 55550 Bob --home /tmp", "it is an option of greet chat and greet id"],
+    [
+      "greet 55550 Bob --home /tmp",
+      "it is an option of greet chat, greet history, greet forget and greet id",
+    ],
     ["greet 55550 Bob --names nonsense", "write nonsense:55500, or etcd://nonsense for etcd"],
     ["greet 55550 Bob --names list", "write list:55500, or etcd://list for etcd"],
     ["greet 55550 Bob --names 0", "a port to connect to is a number from 1 to 65535"],
