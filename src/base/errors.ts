@@ -101,11 +101,10 @@ export class GreetError extends Error {
     return new GreetError(code, message, { hint });
   }
 
-  /** Returns a `GreetError` unchanged, and wraps anything else as `FAILED`. */
+  /** Returns a `GreetError` unchanged, and wraps anything else as `FAILED`, with its {@link systemReason}. */
   static from(error: unknown): GreetError {
     if (error instanceof GreetError) return error;
-    const message = error instanceof Error ? error.message : String(error);
-    return new GreetError("FAILED", message, { cause: error });
+    return new GreetError("FAILED", systemReason(error), { cause: error });
   }
 }
 
@@ -117,5 +116,12 @@ export class GreetError extends Error {
  */
 export function systemReason(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message.replace(/(?: \(os error|, run again with).*/s, "");
+  const [, kind, what] = MISSING_PERMISSION.exec(message) ?? [];
+  if (what !== undefined) {
+    return `${kind === "all" ? "" : `${kind} `}access to ${what} is not allowed`;
+  }
+  return message.replace(/ \(os error.*/s, "");
 }
+
+/** The sandbox's words, which end with a flag of the runtime. */
+const MISSING_PERMISSION = /^Requires (\w+) access to (.*), run again with/s;

@@ -21,7 +21,7 @@ Deno.test("the system's reason has no error number, path or advice", () => {
     ["No such file or directory (os error 2): stat '/x'", "No such file or directory"],
     [
       'Requires read access to "/x", run again with the --allow-read flag',
-      'Requires read access to "/x"',
+      'read access to "/x" is not allowed',
     ],
     ["anything else", "anything else"],
   ];

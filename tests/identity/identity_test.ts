@@ -330,7 +330,8 @@ Deno.test({
   async fn() {
     await assert.rejects(openIdentity("/home", "Alice"), {
       code: "FAILED",
-      message: /^the identity of Alice cannot be stored in .*\.key: Requires read access to .*"$/,
+      message:
+        /^the identity of Alice cannot be stored in .*\.key: read access to ".*" is not allowed$/,
     });
   },
 });
