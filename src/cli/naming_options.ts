@@ -90,9 +90,9 @@ export async function namingOf(input: Arguments, io: Io): Promise<Naming | undef
   if (isExposed(service)) {
     warn(`not encrypted: anyone on the network can change the answers of ${place}`, io);
   }
-  const cacert = input.string("cacert");
-  const { readPem } = await import("../net/certificates.ts");
-  const trusted = cacert === undefined ? undefined : readPem(cacert, "certificate");
+  const { readTrusted } = await import("../net/certificates.ts");
+  // Read now, because a server gives up reading once it has started.
+  const trusted = service.isSecure ? readTrusted(input.string("cacert")) : undefined;
   const [user, password] = [io.env("GREET_ETCD_USER"), io.env("GREET_ETCD_PASSWORD")];
   return { place, options: { user, password, trusted, plaintext: input.flag("plaintext") } };
 }

@@ -53,11 +53,12 @@ export async function clientTls(
   if (input.flag("plaintext")) return undefined;
   if (!isTurnedOn && target !== undefined && isLocal(target)) return undefined;
   const [cacert, cert, key] = ["cacert", "cert", "key"].map((name) => input.string(name));
-  const { readKeyPair, readPem } = await import("../net/certificates.ts");
+  const { readKeyPair, readTrusted } = await import("../net/certificates.ts");
+  const trusted = readTrusted(cacert);
   return {
     insecure: input.flag("insecure"),
     beyondLoopback: !isTurnedOn && target === undefined,
-    ...cacert !== undefined && { trusted: readPem(cacert, "certificate") },
+    ...trusted !== undefined && { trusted },
     ...cert !== undefined && { own: readKeyPair(cert, key!) },
   };
 }

@@ -7,7 +7,7 @@
  * @module
  */
 import { createHash, createPrivateKey, X509Certificate } from "node:crypto";
-import { GreetError } from "../base/errors.ts";
+import { GreetError, systemReason } from "../base/errors.ts";
 import { readSmallFile } from "../base/private_files.ts";
 
 /** A certificate and its private key. */
@@ -36,12 +36,37 @@ export function readPem(file: string, what: string): Uint8Array {
   try {
     bytes = readSmallFile(file);
   } catch (cause) {
-    throw new GreetError("FAILED", `the ${what} ${JSON.stringify(file)} cannot be read`, { cause });
+    const message = `the ${what} ${JSON.stringify(file)} cannot be read: ${systemReason(cause)}`;
+    throw new GreetError("FAILED", message, { cause });
   }
   if (new TextDecoder().decode(bytes).includes("-----BEGIN ")) return bytes;
   throw new GreetError("FAILED", `there is no ${what} in ${JSON.stringify(file)}`, {
     hint: "it must be PEM: text that begins with -----BEGIN",
   });
+}
+
+/** Names CA certificates to trust instead of the system's; all gRPC libraries obey it. */
+const DEFAULT_ROOTS = "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH";
+
+/**
+ * Reads the CA certificates to verify servers with.
+ *
+ * @param file their path (PEM, at most 1 MB); if undefined, the one in the environment variable
+ *   `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH`
+ * @returns undefined for those that the system trusts
+ * @throws {GreetError} `FAILED` if the file cannot be read or is not PEM
+ */
+export function readTrusted(file?: string): Uint8Array | undefined {
+  if (file !== undefined) return readPem(file, "certificate");
+  const byDefault = Deno.env.get(DEFAULT_ROOTS);
+  if (!byDefault) return undefined;
+  try {
+    return readPem(byDefault, "certificate");
+  } catch (cause) {
+    const { message } = GreetError.from(cause);
+    const hint = "unset the variable to trust the CAs of the system";
+    throw new GreetError("FAILED", `${DEFAULT_ROOTS}: ${message}`, { hint, cause });
+  }
 }
 
 /**
@@ -149,11 +174,16 @@ export function inspectCertificate(
   const hint = "the other side needs a new certificate";
   try {
     const parsed = fromDer(certificate);
-    const { validFrom, validTo } = parsed;
-    if (now < new Date(validFrom)) return { problem: "a certificate that is not valid yet", hint };
-    if (now > new Date(validTo)) return { problem: "a certificate that has expired", hint };
-    return { fingerprint: fingerprintOf(parsed) };
+    const problem = dateProblem(parsed, now);
+    return problem === undefined
+      ? { fingerprint: fingerprintOf(parsed) }
+      : { problem: `a certificate that ${problem}`, hint };
   } catch {
     return { problem: "a certificate that cannot be read", hint };
   }
+}
+
+function dateProblem({ validFrom, validTo }: X509Certificate, now: Date): string | undefined {
+  if (now < new Date(validFrom)) return "is not valid yet";
+  return now > new Date(validTo) ? "has expired" : undefined;
 }

@@ -9,9 +9,16 @@
  */
 import "./deno_http2_workaround.ts";
 import { isIP, type Socket } from "node:net";
-import { checkServerIdentity, connect, type PeerCertificate } from "node:tls";
+import {
+  checkServerIdentity,
+  connect,
+  createSecureContext,
+  type PeerCertificate,
+  type SecureContext,
+} from "node:tls";
 import * as grpc from "@grpc/grpc-js";
-import { inspectCertificate, type KeyPair, PEER_HOST } from "../net/certificates.ts";
+import { GreetError } from "../base/errors.ts";
+import { inspectCertificate, type KeyPair, PEER_HOST, readTrusted } from "../net/certificates.ts";
 import { isLoopback } from "../net/address.ts";
 import {
   type Connector,
@@ -23,7 +30,10 @@ import {
 
 /** How to use TLS with a server; plain data, so that it can be sent to a thread. */
 export interface ClientTls {
-  /** CA certificates (PEM) to verify the server with (default: those that the system trusts). */
+  /**
+   * CA certificates (PEM) to verify the server with (default: those in the file that
+   * `GRPC_DEFAULT_SSL_ROOTS_FILE_PATH` names, or else those that the system trusts).
+   */
   readonly trusted?: Uint8Array;
   /** Our own certificate and key, for servers that ask for one. */
   readonly own?: KeyPair;
@@ -44,16 +54,46 @@ const HANDSHAKE_MS = 5_000;
  *
  * @param hasName whether the target contains a host name, which gRPC checks the certificate against;
  *   otherwise, each server's certificate must be for the host that was dialled
+ * @throws {GreetError} `FAILED` if the environment names unusable certificates or ciphers
  */
 export function serverCredentials(tls: ClientTls, hasName: boolean): grpc.ChannelCredentials {
-  const secure = hasName ? secureCredentials(tls) : new ByDialledHost(tls);
+  const context = secureContext(tls);
+  const secure = hasName
+    ? secureCredentials(context, tls)
+    : new ByDialledHost((host) => secureCredentials(context, tls, host));
   return tls.beyondLoopback ? new BeyondLoopback(secure) : secure;
 }
 
+const CIPHERS = "GRPC_SSL_CIPHER_SUITES";
+
+/** Obeys the environment variables of gRPC, like gRPC's own credentials. */
+function secureContext({ trusted = readTrusted(), own }: ClientTls): SecureContext {
+  const buffer = (bytes?: Uint8Array) => bytes && Buffer.from(bytes);
+  const ciphers = Deno.env.get(CIPHERS);
+  try {
+    return createSecureContext({
+      ca: buffer(trusted),
+      key: buffer(own?.key),
+      cert: buffer(own?.cert),
+      ciphers,
+    });
+  } catch (cause) {
+    const isCipher = (cause as { code?: string }).code === "ERR_SSL_NO_CIPHER_MATCH";
+    // The runtime's message about an invalid key may quote it.
+    const message = isCipher
+      ? `${CIPHERS}: no cipher suite is called ${JSON.stringify(ciphers)}`
+      : "the certificates for TLS cannot be used";
+    throw new GreetError("FAILED", message, { cause });
+  }
+}
+
 /** gRPC's own credentials; `host` is checked against the certificate if gRPC knows no name. */
-function secureCredentials({ trusted, own, insecure = false }: ClientTls, host?: string) {
-  const buffer = (bytes?: Uint8Array) => bytes === undefined ? null : Buffer.from(bytes);
-  return grpc.credentials.createSsl(buffer(trusted), buffer(own?.key), buffer(own?.cert), {
+function secureCredentials(
+  context: SecureContext,
+  { insecure = false }: ClientTls,
+  host?: string,
+): grpc.ChannelCredentials {
+  return grpc.credentials.createFromSecureContext(context, {
     rejectUnauthorized: !insecure,
     ...host !== undefined && {
       checkServerIdentity: (_: string, certificate: PeerCertificate) =>
@@ -100,23 +140,23 @@ export class WithLimits extends CustomCredentials {
  * proves nothing about another.
  */
 class ByDialledHost extends CustomCredentials {
-  readonly #tls: ClientTls;
+  readonly #credentialsFor: (host: string) => grpc.ChannelCredentials;
 
-  constructor(tls: ClientTls) {
+  /** @param credentialsFor makes the credentials for a host that was dialled */
+  constructor(credentialsFor: (host: string) => grpc.ChannelCredentials) {
     super();
-    this.#tls = tls;
+    this.#credentialsFor = credentialsFor;
   }
 
   override connector(...args: ConnectorArguments): Connector {
     const [target, options, callCredentials] = args;
-    const tls = this.#tls;
     return {
       ...connectorOf(grpc.credentials.createInsecure(), ...args),
-      connect(socket) {
+      connect: (socket) => {
         const host = dialledHost(socket);
         const name = isIP(host) === 0 ? host : NO_NAME;
         return connectorOf(
-          secureCredentials(tls, host),
+          this.#credentialsFor(host),
           target,
           { ...options, "grpc.ssl_target_name_override": name },
           callCredentials,

@@ -7,6 +7,7 @@ import { newIdentity } from "../../src/identity/identity.ts";
 import { isExposed, isNearby, parsePlace } from "../../src/naming/service_url.ts";
 import { isLocal, isLoopback, parseTarget } from "../../src/net/address.ts";
 import { chatTls, clientTls, serverTls } from "../../src/cli/tls_options.ts";
+import "../support/environment.ts";
 
 const OPTIONS: Readonly<Record<string, Option>> = {
   ...Object.fromEntries(
@@ -359,10 +360,10 @@ filesTest("unusable files are refused before anything is sent", async (folder) =
   Deno.writeTextFileSync(join(folder, "text.pem"), "no certificate");
   const files = (options: string) => typed(options.replaceAll(/\w+\.pem/g, join(folder, "$&")));
   const wrong: [options: string, message: RegExp][] = [
-    ["--cacert none.pem", /^the certificate ".*none\.pem" cannot be read$/],
+    ["--cacert none.pem", /^the certificate ".*none\.pem" cannot be read: No such file/],
     ["--cacert text.pem", /^there is no certificate in ".*text\.pem"$/],
-    ["--cert none.pem --key k.pem", /^the certificate ".*none\.pem" cannot be read$/],
-    ["--cert c.pem --key none.pem", /^the private key ".*none\.pem" cannot be read$/],
+    ["--cert none.pem --key k.pem", /^the certificate ".*none\.pem" cannot be read: No such file/],
+    ["--cert c.pem --key none.pem", /^the private key ".*none\.pem" cannot be read: No such file/],
     ["--cert c.pem --key text.pem", /^there is no private key in ".*text\.pem"$/],
     ["--cert k.pem --key c.pem", /are not a certificate and its private key$/],
     ["--cert a.pem --key k.pem", /^the private key in .*k\.pem does not belong to .*a\.pem$/],

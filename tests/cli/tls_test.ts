@@ -430,7 +430,11 @@ tlsTest("each kind of unusable file has its own message, and none quotes a key",
   const half = `${authority.folder}/half`;
   await Deno.writeTextFile(half, (await Deno.readTextFile(one.key)).slice(0, 100));
   const cases: [string, string, RegExp][] = [
-    [`${rubbish}.not`, one.key, /^the certificate ".*rubbish\.not" cannot be read$/],
+    [
+      `${rubbish}.not`,
+      one.key,
+      /^the certificate ".*rubbish\.not" cannot be read: No such file or directory$/,
+    ],
     [rubbish, one.key, /^there is no certificate in ".*rubbish"$/],
     [one.cert, rubbish, /^there is no private key in ".*rubbish"$/],
     [one.cert, half, /not a certificate and its private key$/],
@@ -447,3 +451,64 @@ tlsTest("each kind of unusable file has its own message, and none quotes a key",
     assert.doesNotMatch(err, /secret|BEGIN (EC )?PRIVATE/);
   }
 });
+
+/** Everything that may call a server over TLS. */
+const CALLS: Record<string, string[]> = {
+  "a greeting": ["greet", "localhost:1", "Bob", "--tls"],
+  "two greetings": ["greet", "localhost:1", "Bob", "Alice", "--tls"],
+  "an unverified greeting": ["greet", "1", "Bob", "--insecure"],
+  "a greeting by name": ["greet", "greeter", "Bob", "--names", "tls://localhost:1"],
+  "a list of names": ["names", "list", "--names", "tls://localhost:1"],
+  "a watch": ["names", "watch", "--names", "tls://localhost:1"],
+  "a list on etcd": ["names", "list", "--names", "etcds://localhost:1"],
+  "a server with a name": ["serve", "0", "--as", "greeter", "--names", "tls://localhost:1"],
+  "a chat by name": ["chat", "Bob", "Alice", "--names", "tls://localhost:1"],
+};
+
+for (const [what, args] of Object.entries(CALLS)) {
+  Deno.test(`${what} names the variable whose CA certificates cannot be read, exit 1`, async () => {
+    const { code, out, err } = await run(args, {
+      env: { GRPC_DEFAULT_SSL_ROOTS_FILE_PATH: "/no/such/file" },
+    });
+    assert.deepEqual([code, out], [1, ""]);
+    assert.equal(
+      err,
+      'greet: error: GRPC_DEFAULT_SSL_ROOTS_FILE_PATH: the certificate "/no/such/file" cannot ' +
+        "be read: No such file or directory\n" +
+        "greet: hint: unset the variable to trust the CAs of the system\n",
+    );
+  });
+}
+
+Deno.test("unknown ciphers are an error for each name, on every thread", async () => {
+  const { code, err } = await run(["greet", "localhost:1", "Bob", "Alice", "--tls"], {
+    env: { GRPC_SSL_CIPHER_SUITES: "ROT13" },
+  });
+  assert.equal(code, 1);
+  const reason = 'GRPC_SSL_CIPHER_SUITES: no cipher suite is called "ROT13"';
+  assert.deepEqual(err.trimEnd().split("\n").sort(), [
+    `greet: error: [Alice] ${reason}`,
+    `greet: error: [Bob] ${reason}`,
+  ]);
+});
+
+tlsTest(
+  "CA certificates from the environment are trusted, also by a server with a name",
+  async () => {
+    await using authority = await Authority.create();
+    const { cert, key } = await authority.issue("server");
+    const secure = ["--cert", cert, "--key", key];
+    const env = { GRPC_DEFAULT_SSL_ROOTS_FILE_PATH: authority.cert };
+    await using names = Program.greet(["names", "0", ...secure]);
+    const [, port] = await names.out.until(/listening on (\d+)\n/);
+    const naming = ["--names", `tls://127.0.0.1:${port}`];
+    await using greeter = Program.greet(["serve", "0", ...secure, "--as", "greeter", ...naming], {
+      env,
+    });
+    await names.out.until("greeter is at");
+    const { code, out } = await run(["greet", "greeter", "Bob", "--tls", ...naming], { env });
+    assert.equal(code, 0);
+    assert.match(out, /Hello, Bob\./);
+    assert.equal(greeter.err.text, "");
+  },
+);
