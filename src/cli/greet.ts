@@ -7,14 +7,14 @@ import { type Arguments, quote } from "./arguments.ts";
 import type { GreetError } from "../base/errors.ts";
 import { exitCode } from "./exit_codes.ts";
 import type { Io } from "./io.ts";
-import { hintFor, reportError, reportHint, warn } from "./reports.ts";
+import { hintFor, reportError, reportHint, reportUncaught, warn } from "./reports.ts";
 import { renounce } from "../base/permissions.ts";
 import { commandHint, didYouMean } from "./command_guesses.ts";
 import { isOnlyName, namingOf, noService, parsedService, serviceText } from "./naming_options.ts";
 import { rendered } from "../terminal/rows.ts";
 import { isLocal, isTarget, parseTarget } from "../net/address.ts";
 import { parseName, showable, toJson } from "../base/text.ts";
-import type { Outcome } from "../greeter/client_threads.ts";
+import type { Outcome } from "../greeter/outcomes.ts";
 import { parseDestination } from "../greeter/destination.ts";
 import { clientTls, EXPOSED } from "./tls_options.ts";
 
@@ -38,6 +38,8 @@ export async function greetCommand(input: Arguments, io: Io): Promise<number> {
   if (!input.flag("json") && !input.flag("quiet")) {
     names.forEach((_, index) => io.stdout.line(`Client ${index + 1} started`));
   }
+  // The greetings go on, and end in time whatever has failed.
+  using _reporting = reportUncaught(io);
   const errors: GreetError[] = [];
   for await (const outcome of greetOnThreads(destination, names, options)) {
     if ("error" in outcome) errors[outcome.index] = outcome.error;

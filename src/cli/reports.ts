@@ -64,3 +64,24 @@ export function reportSparingly(io: Io): (error: GreetError) => void {
 export function reportFault(io: Io): (error: unknown) => void {
   return (error) => reportError(GreetError.from(error), io);
 }
+
+/**
+ * Reports errors that no code catches, instead of the runtime, which would print a stack trace and
+ * end the program. Ends when it is disposed of.
+ */
+export function reportUncaught(io: Io): Disposable {
+  const report = (event: Event, error: unknown) => {
+    event.preventDefault();
+    reportError(GreetError.from(error), io, "unexpected: ");
+  };
+  const onError = (event: ErrorEvent) => report(event, event.error);
+  const onRejection = (event: PromiseRejectionEvent) => report(event, event.reason);
+  globalThis.addEventListener("error", onError);
+  globalThis.addEventListener("unhandledrejection", onRejection);
+  return {
+    [Symbol.dispose]() {
+      globalThis.removeEventListener("error", onError);
+      globalThis.removeEventListener("unhandledrejection", onRejection);
+    },
+  };
+}

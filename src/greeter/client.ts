@@ -6,11 +6,13 @@
  *
  * @module
  */
+import type { GreetError } from "../base/errors.ts";
 import type { Names } from "../naming/names.ts";
-import { type Channel, dial, dialAll } from "../rpc/client.ts";
+import { type CallOptions, type Channel, dial, dialAll } from "../rpc/client.ts";
 import type { ClientTls } from "../rpc/credentials.ts";
-import { parseTarget, type Target } from "../net/address.ts";
 import { type Destination, parseDestination } from "./destination.ts";
+import { NamedServers } from "./named_servers.ts";
+import { DEFAULT_MAX_TIME } from "./outcomes.ts";
 import { GREETER } from "../rpc/services.ts";
 
 /** How to greet. */
@@ -26,9 +28,6 @@ export interface GreetOptions {
   /** Uses TLS. */
   tls?: ClientTls;
 }
-
-/** The longest a greeting may take by default, in seconds. */
-const DEFAULT_MAX_TIME = 10;
 
 /**
  * Greets a server once.
@@ -68,12 +67,17 @@ const PROMPT = { firstMs: 100, maxMs: 250 };
 export class GreeterClient implements Disposable {
   readonly #channel: Channel;
   readonly #options: Omit<GreetOptions, "names">;
+  /** The servers, if the destination is a name. */
+  readonly #servers: NamedServers | undefined;
   /** Looks the name up and connects; undefined if the destination is one server. */
-  readonly #find: (() => Promise<void>) | undefined;
+  readonly #find: ((call: CallOptions) => Promise<void>) | undefined;
   #found: Promise<void> | undefined;
-  readonly #closed = new AbortController();
 
-  /** Opens a channel; nothing is sent before the first greeting. */
+  /**
+   * Opens a channel; nothing is sent before the first greeting.
+   *
+   * @throws {GreetError} `FAILED` if TLS cannot be used as it is set up
+   */
   constructor(destination: Destination<Names>, options: Omit<GreetOptions, "names"> = {}) {
     const { wait, tls } = options;
     this.#options = options;
@@ -82,63 +86,38 @@ export class GreeterClient implements Disposable {
       return;
     }
     const { name, service } = destination;
-    this.#find = () => this.#connect(service, name);
-    const servers = followServers(service, name, this.#closed.signal);
-    this.#channel = dialAll(name, servers, { tls, backOff: PROMPT });
+    this.#find = (call) => this.#connect(service, name, call);
+    this.#servers = new NamedServers(service, name);
+    this.#channel = dialAll(name, this.#servers.targets(), { tls, backOff: PROMPT });
   }
 
   /** Without `wait`, fails at once if the name is not registered or the service does not answer. */
-  async #connect(names: Names, name: string): Promise<void> {
-    const { maxTime = DEFAULT_MAX_TIME, wait, signal } = this.#options;
+  async #connect(names: Names, name: string, call: CallOptions): Promise<void> {
+    const { maxTime, wait, signal } = this.#options;
     if (!wait) await names.lookup(name, { maxTime, signal });
-    await this.#channel.connected({ timeoutMs: maxTime * 1000, wait, signal });
+    await this.#channel.connected(call);
   }
 
   /** Like the function {@link greet}, on the open connection. */
   async greet(name: string): Promise<string> {
     const { maxTime = DEFAULT_MAX_TIME, wait, signal } = this.#options;
-    const startMs = Date.now();
-    await (this.#found ??= this.#find?.());
-    const spentMs = this.#find === undefined ? 0 : Date.now() - startMs;
-    const call = { timeoutMs: Math.max(1, maxTime * 1000 - spentMs), wait, signal };
-    const { greeting } = await this.#channel.call(GREETER, "Greet", { name }, call);
-    return greeting;
+    const [startMs, limitMs] = [Date.now(), maxTime * 1_000];
+    const call = () => {
+      const timeoutMs = Math.max(1, startMs + limitMs - Date.now());
+      return { timeoutMs, limitMs, wait, signal };
+    };
+    try {
+      await (this.#found ??= this.#find?.(call()));
+      return (await this.#channel.call(GREETER, "Greet", { name }, call())).greeting;
+    } catch (error) {
+      const isLate = (error as GreetError).code === "DEADLINE_EXCEEDED";
+      throw isLate && this.#servers?.absence(maxTime) || error;
+    }
   }
 
   /** Closes the connection; calls in flight are cancelled. */
   [Symbol.dispose](): void {
-    this.#closed.abort();
+    this.#servers?.end();
     this.#channel[Symbol.dispose]();
   }
-}
-
-/** The most servers of one name that a client connects to. */
-const MAX_SERVERS = 100;
-
-/**
- * The addresses registered under a name, each time they change. If there are more than
- * {@link MAX_SERVERS}, a random choice, which keeps a server for as long as it is registered.
- */
-async function* followServers(
-  names: Names,
-  name: string,
-  signal: AbortSignal,
-): AsyncGenerator<Target[]> {
-  let chosen: string[] | undefined;
-  for await (const { entries } of names.follow(name, signal)) {
-    const next = chooseServers(entries.map(({ address }) => address), chosen ?? []);
-    if (next.join() === chosen?.join()) continue;
-    chosen = next;
-    yield chosen.map(parseTarget);
-  }
-}
-
-function chooseServers(registered: readonly string[], previous: readonly string[]): string[] {
-  if (registered.length <= MAX_SERVERS) return [...registered];
-  const rest = new Set(registered);
-  const kept = previous.filter((address) => rest.delete(address));
-  // Random, or all clients would call the same hundred.
-  const shuffled = [...rest].map((address) => ({ address, order: Math.random() }));
-  shuffled.sort((a, b) => a.order - b.order);
-  return [...kept, ...shuffled.map(({ address }) => address)].slice(0, MAX_SERVERS);
 }

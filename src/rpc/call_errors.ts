@@ -23,13 +23,13 @@ export interface FailedCall {
  * The error that callers get for a failed call.
  *
  * @param target the target of the call
- * @param timeoutMs how long the call was allowed to take, in milliseconds
+ * @param limitMs how long the call was allowed to take, in milliseconds
  * @param protection how the connection is protected
  */
 export async function callError(
   { error: cause, wasConnected }: FailedCall,
   target: Target,
-  timeoutMs: number,
+  limitMs: number,
   protection: Protection,
 ): Promise<GreetError> {
   const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
@@ -44,7 +44,7 @@ export async function callError(
   }
   if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
     const missing = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
-    return new GreetError(status, at(`no ${missing} within ${timeoutMs / 1000} s`), { cause });
+    return new GreetError(status, at(`no ${missing} within ${limitMs / 1000} s`), { cause });
   }
   if (status === "INTERNAL" && details.startsWith("Response message parsing error")) {
     return new GreetError(status, at("the answer cannot be read"), { cause });

@@ -48,6 +48,8 @@ const NO_PAUSES: ReconnectPauses = { firstMs: 1, maxMs: 1 };
 export interface CallOptions {
   /** How many milliseconds the call may take, including the wait for a connection. */
   timeoutMs: number;
+  /** The limit of which `timeoutMs` is what is left, for error messages (default `timeoutMs`). */
+  limitMs?: number;
   /** Cancels the call. */
   signal?: AbortSignal;
   /** Waits for a connection, instead of failing at the first refusal. */
@@ -235,12 +237,12 @@ export class Channel implements Disposable {
       return await this.#unary(definitionOf(type)[name], request, options);
     } catch (failure) {
       options.signal?.throwIfAborted();
-      throw await this.#explain(failure as FailedCall, options.timeoutMs);
+      throw await this.#explain(failure as FailedCall, options.limitMs ?? options.timeoutMs);
     }
   }
 
   /** The error for a failed call, after which a channel without a connection may have to close. */
-  #explain(failure: FailedCall, timeoutMs: number): Promise<GreetError> {
+  #explain(failure: FailedCall, limitMs: number): Promise<GreetError> {
     const { error, wasConnected } = failure;
     const isUnconnected = error.code === grpc.status.UNAVAILABLE && !wasConnected;
     if (isUnconnected && this.#closesOnFailure) this[Symbol.dispose]();
@@ -248,7 +250,7 @@ export class Channel implements Disposable {
       const message = `${this.#target.address}: ${REFUSED_HEADERS}`;
       return Promise.resolve(new GreetError("UNAVAILABLE", message, { cause: error }));
     }
-    return callError(failure, this.#target, timeoutMs, this.#protection);
+    return callError(failure, this.#target, limitMs, this.#protection);
   }
 
   /** Until a call has a connection, gRPC names its target as the peer. */

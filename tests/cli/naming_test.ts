@@ -277,6 +277,29 @@ Deno.test("--wait waits for a server to register, and even for the naming server
   await names.server.out.until("greeter is at");
 });
 
+Deno.test("--wait by name says after --max-time what was missing, exit 68", async () => {
+  await using names = await naming();
+  const wait = ["greet", "Nobody", "Bob", "Alice", "--wait", "--max-time", "2", "--quiet"];
+  const missing = await run(wait, { env: names.env });
+  assert.deepEqual([missing.code, missing.out], [68, ""]);
+  assert.deepEqual(missing.err.trimEnd().split("\n").sort(), [
+    "greet: error: [Alice] nothing is registered as Nobody after 2 s",
+    "greet: error: [Bob] nothing is registered as Nobody after 2 s",
+  ]);
+  const [free] = freePorts(1);
+  const unknown = await run(wait, { env: { GREET_NAMES: free } });
+  assert.equal(unknown.code, 68);
+  assert.match(
+    unknown.err,
+    /^greet: error: \[\w+\] Nobody could not be looked up within 2 s: the naming service at 127\.0\.0\.1:\d+: connection refused\n/,
+  );
+  names.server.kill("SIGSTOP");
+  const silent = await run(wait, { env: names.env });
+  assert.equal(silent.code, 68);
+  assert.match(silent.err, /\[Bob\] Nobody could not be looked up within 2 s\n/);
+  names.server.kill("SIGCONT");
+});
+
 Deno.test("an unregistered name and a wrong naming server are reported in one sentence each", async () => {
   await using names = await naming();
   const nobody = await run(["greet", "greeter", "Bob"], { env: names.env });

@@ -56,24 +56,123 @@ Deno.test("a greeting that fails on a thread is an outcome with its code, and th
   );
 });
 
-Deno.test("a thread that crashes fails only its own clients", async () => {
-  await using server = await serveGreeter();
+/** The error that a client gets whose thread runs a script instead of greeting. */
+const BROKEN_THREADS: Record<string, { script: string; code: string; message: RegExp }> = {
+  "throws at once": {
+    script: "throw new Error('boom')",
+    code: "FAILED",
+    message: /^a thread failed: .*boom$/,
+  },
+  "throws later": {
+    script: "setTimeout(() => { throw new Error('boom') }, 50)",
+    code: "FAILED",
+    message: /^a thread failed: .*boom$/,
+  },
+  "leaves a rejection unhandled": {
+    script: "onmessage = () => void Promise.reject(new Error('boom'))",
+    code: "FAILED",
+    message: /^a thread failed: .*boom$/,
+  },
+  "ends without a word": {
+    script: "close()",
+    code: "DEADLINE_EXCEEDED",
+    message: /^no answer within 1.5 s$/,
+  },
+  "exits": {
+    script: "onmessage = () => Deno.exit(3)",
+    code: "DEADLINE_EXCEEDED",
+    message: /^no answer within 1.5 s$/,
+  },
+  "never ends": {
+    script: "for (;;);",
+    code: "DEADLINE_EXCEEDED",
+    message: /^no answer within 1.5 s$/,
+  },
+  ...Object.fromEntries(
+    [
+      "null",
+      "'Hello, Alice.'",
+      "{}",
+      "{ index: 1 }",
+      "{ index: 1, greeting: 5 }",
+      "{ index: 1, error: null }",
+      "{ index: 0, greeting: 'Hello, Bob.' }",
+      "{ index: 7, greeting: 'Hello, Mallory.' }",
+    ].map((garbage) => [`reports ${garbage}`, {
+      script: `onmessage = () => setTimeout(() => postMessage(${garbage}), 300)`,
+      code: "FAILED",
+      message: /^a thread failed: it reported something unexpected$/,
+    }]),
+  ),
+};
+
+/** Replaces what Workers run until it is disposed of. */
+function workersRun(start: (url: string | URL) => string | URL): Disposable {
   const RealWorker = globalThis.Worker;
-  // The first Worker runs a script that throws.
-  let broken = 0;
   globalThis.Worker = class extends RealWorker {
     constructor(url: string | URL, options?: WorkerOptions) {
-      super(broken++ === 0 ? "data:text/javascript,throw new Error('boom')" : url, options);
+      super(start(url), options);
     }
   };
-  try {
-    const found = await outcomes(greetAll(`${server.port}`, ["Bob", "Alice"], { threads: 2 }));
-    assert("greeting" in found[0]);
-    assert("error" in found[1] && found[1].error.code === "FAILED");
-    assert.match(found[1].error.message, /a thread failed: .*boom/);
-  } finally {
-    globalThis.Worker = RealWorker;
-  }
+  return {
+    [Symbol.dispose]() {
+      globalThis.Worker = RealWorker;
+    },
+  };
+}
+
+for (const [what, { script, code, message }] of Object.entries(BROKEN_THREADS)) {
+  Deno.test(`a thread that ${what} is an error of its own clients, in time`, async () => {
+    await using server = await serveGreeter();
+    using _ = workersRun(() => `data:text/javascript,${encodeURIComponent(script)}`);
+    const startMs = performance.now();
+    const options = { threads: 2, maxTime: 1.5 };
+    const found = await outcomes(greetAll(`${server.port}`, ["Bob", "Alice"], options));
+    assert(performance.now() - startMs < 10_000, "in time");
+    assert.deepEqual(found.map(({ index, name }) => [index, name]), [[0, "Bob"], [1, "Alice"]]);
+    const [bob, alice] = found;
+    assert.equal("greeting" in bob && bob.greeting, "Hello, Bob.");
+    assert("error" in alice);
+    assert.equal(alice.error.code, code);
+    assert.match(alice.error.message, message);
+  });
+}
+
+Deno.test("a thread that cannot be started is an error of its own clients", async () => {
+  await using server = await serveGreeter();
+  using _ = workersRun(() => {
+    throw new Deno.errors.NotCapable('Requires read access to "x", run again with --allow-read');
+  });
+  const found = await outcomes(greetAll(`${server.port}`, ["Bob", "Alice"], { threads: 2 }));
+  assert.deepEqual(
+    found.map((outcome) => "error" in outcome ? outcome.error.message : outcome.greeting),
+    ["Hello, Bob.", 'a thread cannot be started: read access to "x" is not allowed'],
+  );
+});
+
+Deno.test("a thread that crashes leaves the others alone", async () => {
+  await using server = await serveGreeter();
+  let started = 0;
+  using _ = workersRun((url) => started++ === 0 ? "data:text/javascript,throw new Error()" : url);
+  const list = ["Bob", "Alice", "Carol"];
+  const found = await outcomes(greetAll(`${server.port}`, list, { threads: 3 }));
+  assert.deepEqual(found.map((outcome) => "greeting" in outcome), [true, false, true]);
+});
+
+Deno.test("a signal ends the clients at once, although a thread does not stop", async () => {
+  await using server = await serveGreeter();
+  using _ = workersRun(() => "data:text/javascript,for(;;);");
+  const stop = new AbortController();
+  const options = { threads: 2, maxTime: 60, signal: stop.signal };
+  const found: Outcome[] = [];
+  const greeted = async () => {
+    for await (const outcome of greetAll(`${server.port}`, ["Bob", "Alice"], options)) {
+      found.push(outcome);
+      stop.abort();
+    }
+  };
+  await inTime(greeted(), "the end", 5_000);
+  assert.deepEqual(found.map(({ name }) => name), ["Bob"]);
 });
 
 Deno.test("leaving the loop, or aborting, stops the clients", async () => {
