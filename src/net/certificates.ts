@@ -187,3 +187,38 @@ function dateProblem({ validFrom, validTo }: X509Certificate, now: Date): string
   if (now < new Date(validFrom)) return "is not valid yet";
   return now > new Date(validTo) ? "has expired" : undefined;
 }
+
+/**
+ * Explains why servers refuse a client's certificate, whoever issued it.
+ *
+ * @returns a phrase that continues "a certificate, which", and a remedy; if there is a reason
+ */
+export function clientProblem(
+  certificate: X509Certificate,
+): { problem: string; hint: string } | undefined {
+  const dates = dateProblem(certificate, new Date());
+  if (dates !== undefined) return { problem: dates, hint: "a new certificate is needed" };
+  const der = certificate.raw;
+  if (isVersion1(der)) {
+    return {
+      problem: "is X.509 v1",
+      hint: "make it X.509 v3: give openssl x509 -req -extfile FILE, " +
+        "a file with the line extendedKeyUsage=clientAuth",
+    };
+  }
+  // The runtime does not report usages. As this only explains a refusal, looking for their
+  // identifiers is enough.
+  if (!der.includes(EXTENDED_KEY_USAGE) || der.includes(CLIENT_AUTH)) return undefined;
+  return { problem: "is not for clients", hint: "its extendedKeyUsage must include clientAuth" };
+}
+
+/** Object identifiers in DER: 2.5.29.37 and 1.3.6.1.5.5.7.3.2 (RFC 5280, section 4.2.1.12). */
+const EXTENDED_KEY_USAGE = Uint8Array.of(0x06, 3, 0x55, 0x1D, 0x25);
+const CLIENT_AUTH = Uint8Array.of(0x06, 8, 0x2B, 6, 1, 5, 5, 7, 3, 2);
+
+/** Whether a certificate (DER) lacks the field of its version (RFC 5280, section 4.1). */
+function isVersion1(der: Uint8Array): boolean {
+  /** Where the contents of the value at a place begin. */
+  const contents = (at: number) => at + 2 + (der[at + 1] < 0x80 ? 0 : der[at + 1] & 0x7F);
+  return der[contents(contents(0))] !== 0xA0;
+}

@@ -9,7 +9,14 @@
  */
 import type net from "node:net";
 import tls from "node:tls";
-import { inspectCertificate, type KeyPair, readKeyPair, readPem } from "./certificates.ts";
+import {
+  clientProblem,
+  fromDer,
+  inspectCertificate,
+  type KeyPair,
+  readKeyPair,
+  readPem,
+} from "./certificates.ts";
 import { GreetError } from "../base/errors.ts";
 import { type FileStamp, fileStamp } from "../base/file_stamp.ts";
 import { RateLimit } from "../base/timing.ts";
@@ -74,6 +81,41 @@ const REFUSALS: readonly [pattern: RegExp, problem: string, hint: string][] = [
   ],
 ];
 
+/**
+ * Explains why a handshake failed.
+ *
+ * @param message the runtime's message
+ * @param code the runtime's code, if the client has shown a certificate that is not accepted
+ * @param shown that certificate (DER)
+ * @returns a problem, as a phrase that continues "a caller", and a hint; nothing if it is not known
+ */
+function whyRefused(message: string, code: unknown, shown?: Uint8Array): readonly string[] {
+  if (code) {
+    const [reason, hint] = whyUnaccepted(`${code}`, shown);
+    return [`shows a certificate that is not accepted: ${reason}`, hint];
+  }
+  const [, ...refusal] = REFUSALS.find(([pattern]) => pattern.test(message)) ?? [];
+  return refusal;
+}
+
+/** The code alone does not tell: it is the same for most reasons. */
+function whyUnaccepted(code: string, shown: Uint8Array | undefined): [string, string] {
+  const hint = "the other side needs one from a CA in --client-ca";
+  if (shown === undefined) return [code, hint];
+  const found = explained(shown);
+  if (found !== undefined) return [`it ${found.problem}`, found.hint];
+  const isOwn = code === "DEPTH_ZERO_SELF_SIGNED_CERT";
+  return [isOwn ? "it is self-signed" : "it is from a CA not in --client-ca", hint];
+}
+
+function explained(shown: Uint8Array): ReturnType<typeof clientProblem> {
+  try {
+    return clientProblem(fromDer(shown));
+  } catch {
+    return { problem: "cannot be read", hint: "a new certificate is needed" };
+  }
+}
+
 /** How long a handshake may take, in milliseconds. */
 const HANDSHAKE_MS = 10_000;
 
@@ -88,6 +130,8 @@ export class TlsHandshaker {
   readonly #server: tls.Server;
   readonly #handlers: HandshakeHandlers;
   readonly #files: CertificateFiles | undefined;
+  /** The certificates (DER) of clients whose handshake is not over. */
+  readonly #shown = new WeakMap<tls.TLSSocket, Uint8Array>();
 
   /** @throws {GreetError} `FAILED` if the certificate files cannot be used */
   constructor(tlsOptions: ServerTls | PeerTls, handlers: HandshakeHandlers) {
@@ -106,7 +150,8 @@ export class TlsHandshaker {
     );
     this.#server.on("tlsClientError", ({ message }, socket) => {
       socket.destroy();
-      const [, problem, hint] = REFUSALS.find(([pattern]) => pattern.test(message)) ?? [];
+      const { authorizationError: code } = socket;
+      const [problem, hint] = whyRefused(message, code, this.#shown.get(socket));
       // The runtime no longer knows the address of the socket.
       if (problem !== undefined) this.#refuse(`a caller ${problem}`, hint);
     });
@@ -119,6 +164,12 @@ export class TlsHandshaker {
       this.#handlers.onReloadError,
     );
     this.#server.emit("connection", socket);
+    const secure = this.#files?.requiresCertificates ? tlsSocketOn(socket) : undefined;
+    // By the time of its error, the certificate that was refused is gone.
+    secure?.prependOnceListener("secure", () => {
+      const { raw } = secure.getPeerCertificate();
+      if (raw !== undefined) this.#shown.set(secure, raw);
+    });
   }
 
   /** The handshake has proved that the caller has a key; this finds out which. */
@@ -140,6 +191,16 @@ export class TlsHandshaker {
   #refuse(message: string, hint?: string): void {
     this.#handlers.onRefused(new GreetError("UNAUTHENTICATED", message, { hint }));
   }
+}
+
+/**
+ * The TLS socket that the runtime has just put on a connection, which it does not give out before the
+ * handshake is over. If it can no longer be found, refusals are explained less precisely.
+ */
+function tlsSocketOn(socket: net.Socket): tls.TLSSocket | undefined {
+  const { _handle: handle } = socket as unknown as { _handle: Record<symbol, unknown> | null };
+  return Object.getOwnPropertySymbols(handle ?? {}).map((symbol) => handle![symbol])
+    .find((owner) => owner instanceof tls.TLSSocket);
 }
 
 function peerOptions({ own }: PeerTls): tls.TlsOptions {
@@ -184,6 +245,11 @@ class CertificateFiles {
   constructor(files: ServerTls) {
     this.#files = files;
     this.#loaded = this.#stamps();
+  }
+
+  /** Whether clients need a certificate. */
+  get requiresCertificates(): boolean {
+    return this.#files.clientCa !== undefined;
   }
 
   /** Loads the files again if they may have changed. */

@@ -9,8 +9,7 @@
 import "./deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
-import type { Target } from "../net/address.ts";
-import { isRefusal, type Protection, whyBroken, whyUnconnected } from "./connection_errors.ts";
+import { type Attempt, isRefusal, whyBroken, whyUnconnected } from "./connection_errors.ts";
 
 /** A call that failed. */
 export interface FailedCall {
@@ -22,21 +21,19 @@ export interface FailedCall {
 /**
  * The error that callers get for a failed call.
  *
- * @param target the target of the call
+ * @param attempt what was called
  * @param limitMs how long the call was allowed to take, in milliseconds
- * @param protection how the connection is protected
  */
 export async function callError(
   { error: cause, wasConnected }: FailedCall,
-  target: Target,
+  attempt: Attempt,
   limitMs: number,
-  protection: Protection,
 ): Promise<GreetError> {
   const status = STATUS_NAMES[cause.code] ?? "UNKNOWN";
-  const at = (reason: string) => `${target.address}: ${reason}`;
+  const at = (reason: string) => `${attempt.target.address}: ${reason}`;
   const details = cause.details ?? cause.message;
   if (status === "UNAVAILABLE" && !wasConnected) {
-    const { reason, hint } = await whyUnconnected(details, target, protection);
+    const { reason, hint } = await whyUnconnected(details, attempt);
     return new GreetError(status, at(reason), { hint, cause: new Unconnected(details) });
   }
   if (isDisconnect(cause)) {

@@ -21,7 +21,7 @@ import { HeaderLimits } from "../http2/header_limits.ts";
 import type { Target } from "../net/address.ts";
 import type { KeyPair } from "../net/certificates.ts";
 import { callError, type FailedCall, isDisconnect } from "./call_errors.ts";
-import type { Protection } from "./connection_errors.ts";
+import type { Attempt, Protection } from "./connection_errors.ts";
 import {
   type ClientTls,
   PeerCredentials,
@@ -148,8 +148,7 @@ const LIMITS = new HeaderLimits({ side: "client", maxOpenCalls: Infinity });
 
 /** Connections to one target, or to several servers. Disposing closes them and fails open calls. */
 export class Channel implements Disposable {
-  readonly #target: Target;
-  readonly #protection: Protection;
+  readonly #attempt: Attempt;
   readonly #peer: PeerCredentials | undefined;
   /** Whether the channel closes when it cannot connect. */
   readonly #closesOnFailure: boolean;
@@ -164,8 +163,7 @@ export class Channel implements Disposable {
     { backOff, keepalive, tls, own, maxAnswerBytes }: DialOptions,
     servers?: AsyncIterable<readonly Target[]>,
   ) {
-    this.#target = target;
-    this.#protection = protectionOf({ tls, own });
+    this.#attempt = { target, protection: protectionOf({ tls, own }), shown: tls?.own?.cert };
     this.#peer = own && new PeerCredentials(own);
     this.#closesOnFailure = backOff === undefined;
     this.#servers = servers && new ServerList(servers);
@@ -247,10 +245,10 @@ export class Channel implements Disposable {
     const isUnconnected = error.code === grpc.status.UNAVAILABLE && !wasConnected;
     if (isUnconnected && this.#closesOnFailure) this[Symbol.dispose]();
     if (this.#hasRefusedHeaders && isDisconnect(error)) {
-      const message = `${this.#target.address}: ${REFUSED_HEADERS}`;
+      const message = `${this.#attempt.target.address}: ${REFUSED_HEADERS}`;
       return Promise.resolve(new GreetError("UNAVAILABLE", message, { cause: error }));
     }
-    return callError(failure, this.#target, limitMs, this.#protection);
+    return callError(failure, this.#attempt, limitMs);
   }
 
   /** Until a call has a connection, gRPC names its target as the peer. */
@@ -315,7 +313,7 @@ export class Channel implements Disposable {
     } catch (error) {
       signal?.throwIfAborted();
       if (isOverdue) {
-        const message = `${this.#target.address}: no answer within ${timeoutMs / 1000} s`;
+        const message = `${this.#attempt.target.address}: no answer within ${timeoutMs / 1000} s`;
         throw new GreetError("DEADLINE_EXCEEDED", message, { cause: error });
       }
       const failure = this.#failure(error as grpc.ServiceError, call);

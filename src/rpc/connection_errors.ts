@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { clientProblem, fromPem } from "../net/certificates.ts";
 import { protocolOf, speaksTls } from "../net/protocol_probe.ts";
 import type { Target } from "../net/address.ts";
 
@@ -20,6 +21,14 @@ export type Protection =
   /** TLS to a peer that is known by its key. */
   | "peer";
 
+/** What was called, and how. */
+export interface Attempt {
+  readonly target: Target;
+  readonly protection: Protection;
+  /** Our own certificate (PEM), if a server was shown one. */
+  readonly shown?: Uint8Array;
+}
+
 /** Why something failed and, if there is a remedy, what to do about it. */
 export interface Reason {
   readonly reason: string;
@@ -30,6 +39,7 @@ type Hints = Partial<Record<Protection, string>>;
 
 const SHOW_CERTIFICATE = "show one with --cert and --key";
 const TRUST_CA = "--cacert FILE names the CA certificate to trust";
+const NOT_ACCEPTED = "the other side does not accept our certificate";
 const DROP_TLS = "turn TLS on over there, or off here: --plaintext";
 
 /** Reasons for missing connections, by patterns in grpc-js's details. */
@@ -55,7 +65,7 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
     "the other side speaks another version of TLS; peers require 1.3",
     { peer: "a newer TLS library is needed over there" },
   ],
-  [/alert: \w*Certificate|alert: UnknownCA/, "the other side does not accept our certificate"],
+  [/alert: \w*Certificate|alert: UnknownCA/, NOT_ACCEPTED],
   [
     /certificate/,
     "the certificate is not trusted",
@@ -107,21 +117,31 @@ export function whyBroken(details: string): string {
  * Explains why there is no connection.
  *
  * @param details grpc-js's details of the failed attempt
- * @param target the target of the call
- * @param protection how the connection would have been protected
+ * @param attempt what was called
  */
-export async function whyUnconnected(
-  details: string,
-  target: Target,
-  protection: Protection,
-): Promise<Reason> {
+export async function whyUnconnected(details: string, attempt: Attempt): Promise<Reason> {
+  const { target, protection, shown } = attempt;
+  const reason = knownReason(details, protection) ??
+    (protection === "plaintext" ? await whyNoHttp2(target) : await whyNoTls(target, protection));
+  if (reason.reason !== NOT_ACCEPTED || shown === undefined) return reason;
+  return whyNotAccepted(shown);
+}
+
+function knownReason(details: string, protection: Protection): Reason | undefined {
   // Messages of `credentials.ts` are fit for users as they are.
   const [found] = /the other side (?:shows|sent) [^.]+/.exec(details) ?? [];
   if (found !== undefined) return { reason: found };
   const known = UNCONNECTED.find(([pattern]) => pattern.test(details));
   if (known !== undefined) return { reason: known[1], hint: known[2]?.[protection] };
-  if (/Channel closed/.test(details)) return { reason: "connection lost" };
-  return protection === "plaintext" ? await whyNoHttp2(target) : await whyNoTls(target, protection);
+  return /Channel closed/.test(details) ? { reason: "connection lost" } : undefined;
+}
+
+/** Why a server does not accept the certificate that it was shown; it does not say so itself. */
+function whyNotAccepted(shown: Uint8Array): Reason {
+  const found = clientProblem(fromPem(shown));
+  return found === undefined
+    ? { reason: NOT_ACCEPTED, hint: "the other side must trust the CA that issued it" }
+    : { reason: `${NOT_ACCEPTED}, which ${found.problem}`, hint: found.hint };
 }
 
 /** Why a target accepts connections but does not continue with HTTP/2. */
@@ -152,5 +172,5 @@ async function whyNoTls(
       reason: "the other side does not speak gRPC, or requires a certificate",
       hint: SHOW_CERTIFICATE,
     }
-    : { reason: "the other side does not accept our certificate" };
+    : { reason: NOT_ACCEPTED };
 }

@@ -8,7 +8,8 @@ import { isLoopback } from "../../src/net/address.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
 import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
-import { Program, run } from "../support/program.ts";
+import { Program, ROOT, run } from "../support/program.ts";
+import { outputOf } from "../support/tools.ts";
 import { inTime } from "../support/waiting.ts";
 
 function tlsTest(name: string, fn: () => Promise<void>): void {
@@ -40,12 +41,15 @@ const REPORTED = {
   "mutual TLS": [
     "greet: error: a caller does not speak TLS, and this side does",
     "greet: error: a caller does not trust this server's certificate",
+    "greet: error: a caller shows a certificate that is not accepted: it has expired",
+    "greet: error: a caller shows a certificate that is not accepted: it is from a CA not in --client-ca",
     "greet: error: a caller shows no certificate, and this server requires one",
   ],
 };
 const EITHER = /the certificate (has expired|is not trusted)\n/;
 const WANTS_ONE = /requires a certificate\n.*hint: show one with --cert and --key/;
-const NOT_ACCEPTED = /the other side does not accept our certificate\n/;
+const NOT_ACCEPTED = /the other side does not accept our certificate\n.*hint: .* the CA/;
+const EXPIRED_OWN = /the other side does not accept our certificate, which has expired\n/;
 
 tlsTest("every combination of a server and a client has the expected result", async () => {
   await using ours = await Authority.create("ours");
@@ -113,7 +117,7 @@ tlsTest("every combination of a server and a client has the expected result", as
       "trusting others": UNTRUSTED,
       insecure: WANTS_ONE,
       "with a certificate": GREETED,
-      "with an expired one": NOT_ACCEPTED,
+      "with an expired one": EXPIRED_OWN,
       "with a stranger's": NOT_ACCEPTED,
     },
   };
@@ -147,6 +151,66 @@ tlsTest("every combination of a server and a client has the expected result", as
   }
 });
 
+tlsTest(
+  "a client certificate that a server does not accept is explained on both sides",
+  async () => {
+    await using ours = await Authority.create("ours");
+    await using theirs = await Authority.create("theirs");
+    const server = await ours.issue("server");
+    const cases = [
+      [await ours.issue("late", -1), ", which has expired", "it has expired"],
+      [await theirs.issue("stranger"), "", "it is from a CA not in --client-ca"],
+      [
+        await ours.issue("other use", 1, undefined, { usage: "serverAuth" }),
+        ", which is not for clients",
+        "it is not for clients",
+      ],
+      [{ cert: theirs.cert, key: theirs.key }, "", "it is self-signed"],
+    ] as const;
+    for (const [{ cert, key }, told, reported] of cases) {
+      await using target = await serving(
+        ...["--cert", server.cert, "--key", server.key, "--client-ca", ours.cert],
+      );
+      const shown = ["--cacert", ours.cert, "--cert", cert, "--key", key, "--quiet"];
+      const { code, err } = await run(["greet", target.port, "Bob", ...shown]);
+      assert.equal(code, 78);
+      assert(err.includes(`the other side does not accept our certificate${told}\n`), err);
+      assert.match(err, /hint: /);
+      await target.server.err.until(
+        `greet: error: a caller shows a certificate that is not accepted: ${reported}\n`,
+      );
+    }
+  },
+);
+
+tlsTest("X.509 v1 is named, and the recipe in the documentation is accepted", async () => {
+  await using authority = await Authority.create();
+  const { cert, key } = await authority.issue("server");
+  const secure = ["--cert", cert, "--key", key, "--client-ca", authority.cert];
+  await using target = await serving(...secure);
+  const show = (cert: string, key: string) =>
+    run(["greet", target.port, "Bob", "--cacert", authority.cert, "--cert", cert, "--key", key]);
+  const plain = await authority.issue("plain", 1, undefined, { copies: false });
+  const isV1 = (await outputOf("openssl", "x509", "-in", plain.cert, "-noout", "-text"))!
+    .includes("Version: 1 ");
+  if (isV1) {
+    const { err } = await show(plain.cert, plain.key);
+    assert.match(err, /does not accept our certificate, which is X\.509 v1\n.*hint: .*-extfile/);
+    await target.server.err.until("shows a certificate that is not accepted: it is X.509 v1\n");
+  }
+  const guide = await Deno.readTextFile(`${ROOT}docs/security.md`);
+  const [, recipe] = /## Client certificates\n[^]*?```sh\n([^]*?)```/.exec(guide)!;
+  await Deno.copyFile(authority.cert, `${authority.folder}/ca.pem`);
+  await Deno.copyFile(authority.key, `${authority.folder}/ca.key`);
+  await new Deno.Command("sh", { args: ["-ec", recipe], cwd: authority.folder }).output();
+  const { code, out } = await show(
+    `${authority.folder}/client.pem`,
+    `${authority.folder}/client.key`,
+  );
+  assert.equal(code, 0);
+  assert.match(out, /Hello, Bob\./);
+});
+
 tlsTest("a chat that uses TLS accepts only callers with a valid certificate", async () => {
   await using authority = await Authority.create();
   const [good, late] = await Promise.all([
@@ -171,7 +235,7 @@ tlsTest("a chat that uses TLS accepts only callers with a valid certificate", as
     "one that has expired": {
       args: ["--insecure", ...show(late)],
       plain: TLS_TO_PLAIN,
-      secure: NOT_ACCEPTED,
+      secure: EXPIRED_OWN,
     },
     "TLS, and trust in others": {
       args: ["--cacert", authority.cert],

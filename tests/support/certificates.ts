@@ -39,22 +39,31 @@ export class Authority implements AsyncDisposable {
     return this.#files(this.#name).cert;
   }
 
+  /** The file of its key. */
+  get key(): string {
+    return this.#files(this.#name).key;
+  }
+
   /**
    * Issues a certificate.
    *
    * @param days how long it is valid; -1 for one that expired yesterday
    * @param hosts the hosts it is for, as openssl writes them
+   * @param usage its extended key usage, if it has one
+   * @param copies whether it has these extensions; without any, openssl up to 3.3 makes X.509 v1
    */
   async issue(
     name: string,
     days: 1 | -1 = 1,
     hosts = "DNS:localhost,IP:127.0.0.1",
+    { usage, copies = true }: { usage?: "serverAuth" | "clientAuth"; copies?: boolean } = {},
   ): Promise<CertificateFiles> {
     const { cert, key } = this.#files(name);
     const request = `${this.folder}/${name}.csr`;
     await openssl(
       ...["req", "-new", ...NEW_KEY, "-keyout", key, "-out", request, "-subj", `/CN=${name}`],
       ...["-addext", `subjectAltName=${hosts}`],
+      ...usage === undefined ? [] : ["-addext", `extendedKeyUsage=${usage}`],
     );
     await openssl(
       ...["x509", "-req", "-in", request, "-out", cert, "-days", `${days}`],
@@ -62,11 +71,11 @@ export class Authority implements AsyncDisposable {
         "-CA",
         this.cert,
         "-CAkey",
-        this.#files(this.#name).key,
+        this.key,
         "-set_serial",
         `${this.#issued++}`,
       ],
-      ...["-copy_extensions", "copy"],
+      ...["-copy_extensions", copies ? "copy" : "none"],
     );
     return { cert, key };
   }
