@@ -24,14 +24,20 @@ export interface KeyPair {
  */
 export const PEER_HOST = "peer.greet.invalid";
 
+/** How the contents of a PEM file begin (RFC 7468). */
+const LABELS = {
+  "certificate": /^-----BEGIN (X509 |TRUSTED )?CERTIFICATE-----/m,
+  "private key": /^-----BEGIN ([A-Z]+ )*PRIVATE KEY-----/m,
+};
+
 /**
  * Reads a PEM file of at most 1 MB.
  *
  * @param file the path of the file
- * @param what what the file should contain, such as "certificate"
- * @throws {GreetError} `FAILED` if it cannot be read or is not PEM; its contents are not quoted
+ * @param what what the file should contain
+ * @throws {GreetError} `FAILED` if it cannot be read or contains no such thing; it is not quoted
  */
-export function readPem(file: string, what: string): Uint8Array {
+export function readPem(file: string, what: keyof typeof LABELS): Uint8Array {
   let bytes: Uint8Array;
   try {
     bytes = readSmallFile(file);
@@ -39,9 +45,9 @@ export function readPem(file: string, what: string): Uint8Array {
     const message = `the ${what} ${JSON.stringify(file)} cannot be read: ${systemReason(cause)}`;
     throw new GreetError("FAILED", message, { cause });
   }
-  if (new TextDecoder().decode(bytes).includes("-----BEGIN ")) return bytes;
+  if (LABELS[what].test(new TextDecoder().decode(bytes))) return bytes;
   throw new GreetError("FAILED", `there is no ${what} in ${JSON.stringify(file)}`, {
-    hint: "it must be PEM: text that begins with -----BEGIN",
+    hint: `it must be PEM: text with a line from -----BEGIN to ${what.toUpperCase()}-----`,
   });
 }
 

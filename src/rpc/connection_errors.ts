@@ -47,7 +47,7 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
   [/ECONNREFUSED/, "connection refused"],
   [/Name resolution failed/, "host not found"],
   [/ENOENT/, "there is no such socket"],
-  [/EACCES|EPERM/, "permission denied"],
+  [/EACCES|EPERM|Requires \w+ access/, "permission denied"],
   [/EHOSTUNREACH|ENETUNREACH|EADDRNOTAVAIL/, "no route to host"],
   [/ETIMEDOUT/, "connection timed out"],
   [

@@ -365,7 +365,7 @@ filesTest("unusable files are refused before anything is sent", async (folder) =
     ["--cert none.pem --key k.pem", /^the certificate ".*none\.pem" cannot be read: No such file/],
     ["--cert c.pem --key none.pem", /^the private key ".*none\.pem" cannot be read: No such file/],
     ["--cert c.pem --key text.pem", /^there is no private key in ".*text\.pem"$/],
-    ["--cert k.pem --key c.pem", /are not a certificate and its private key$/],
+    ["--cert k.pem --key c.pem", /^there is no certificate in ".*k\.pem"$/],
     ["--cert a.pem --key k.pem", /^the private key in .*k\.pem does not belong to .*a\.pem$/],
   ];
   for (const [options, message] of wrong) {

@@ -501,6 +501,8 @@ tlsTest("each kind of unusable file has its own message, and none quotes a key",
     ],
     [rubbish, one.key, /^there is no certificate in ".*rubbish"$/],
     [one.cert, rubbish, /^there is no private key in ".*rubbish"$/],
+    [one.key, one.cert, /^there is no certificate in ".*one\.key"$/],
+    [one.cert, one.cert, /^there is no private key in ".*one\.pem"$/],
     [one.cert, half, /not a certificate and its private key$/],
     [one.cert, other.key, /^the private key in .*other\.key does not belong to .*one\.pem$/],
   ];
