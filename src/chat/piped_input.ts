@@ -4,11 +4,12 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { aborted, within } from "../base/timing.ts";
+import { aborted, pause, within } from "../base/timing.ts";
 import { type Draft, lengthProblem } from "../peer/messages.ts";
 import type { Peer } from "../peer/peer.ts";
 import { parseJsonLine } from "./json_lines.ts";
 import { requireMember } from "./message_commands.ts";
+import { ReadAhead } from "./read_ahead.ts";
 import { draftOf, isCommand, isQuit } from "./slash_commands.ts";
 import { pipedText } from "./typed_lines.ts";
 import type { View } from "./view.ts";
@@ -52,6 +53,10 @@ class PipedInput {
   readonly #options: PipedInputOptions;
   readonly #met: Promise<string>;
   readonly #aborted: Promise<void>;
+  readonly #lines: AsyncIterable<string>;
+  /** Settles when lines that are not durable have waited long enough after the end of the input. */
+  readonly #overdue: Promise<void>;
+  #isOverdue = false;
   readonly #inFlight = new Set<Promise<void>>();
   /** Why the first line that was refused was. */
   #refused: GreetError | undefined;
@@ -63,11 +68,24 @@ class PipedInput {
     // A peer that is disposed of before anyone has joined is no error here.
     this.#met.catch(() => {});
     this.#aborted = aborted(options.signal);
+    const { lines, isDurable, linger } = options;
+    // Otherwise the end of the input would be noticed only after the last delivery.
+    const ahead = isDurable || linger === undefined ? undefined : new ReadAhead(lines);
+    this.#lines = ahead ?? lines;
+    this.#overdue = this.#becomeOverdue(ahead);
+  }
+
+  async #becomeOverdue(ahead: ReadAhead | undefined): Promise<void> {
+    const { linger, signal } = this.#options;
+    if (ahead === undefined) return await new Promise(() => {});
+    await ahead.ended;
+    await pause(linger! * 1_000, signal);
+    this.#isOverdue = true;
   }
 
   async send(): Promise<GreetError | undefined> {
-    const { lines, ready, signal, json } = this.#options;
-    const input = lines[Symbol.asyncIterator]();
+    const { ready, signal, json } = this.#options;
+    const input = this.#lines[Symbol.asyncIterator]();
     for (;;) {
       const { done, value: line } = await input.next();
       this.#lineNumber++;
@@ -77,6 +95,8 @@ class PipedInput {
       if (this.#isQuit(line)) return;
       if (!json && isCommand(line)) await this.#obey(line);
       else await this.#say(line);
+      if (signal.aborted) return;
+      if (this.#isOverdue) return this.#giveUp();
       await ready();
     }
     await this.#stored();
@@ -100,8 +120,9 @@ class PipedInput {
     const { peer, isDurable, signal } = this.#options;
     const draft = this.#parse(line);
     if (draft === undefined) return;
-    if (!isDurable) await Promise.race([peer.joined(), this.#aborted]);
-    if (signal.aborted) return;
+    const ended = Promise.race([this.#aborted, this.#overdue]);
+    if (!isDurable) await Promise.race([peer.joined(), ended]);
+    if (signal.aborted || this.#isOverdue) return;
     // Events report the outcome.
     const said = peer.send(draft).catch(() => {});
     this.#inFlight.add(said);
@@ -110,7 +131,7 @@ class PipedInput {
   }
 
   async #stored(): Promise<void> {
-    await Promise.all(this.#inFlight);
+    await Promise.race([Promise.all(this.#inFlight), this.#overdue]);
     this.#inFlight.clear();
   }
 
@@ -143,6 +164,14 @@ class PipedInput {
     const where = `line ${this.#lineNumber} of the input: `;
     const error = new GreetError(code, where + message, { hint });
     this.#options.view.refuse(error);
+    return error;
+  }
+
+  #giveUp(): GreetError {
+    const { linger, view } = this.#options;
+    const message = `not everything was delivered within ${linger} s after the end of the input`;
+    const error = new GreetError("UNAVAILABLE", message);
+    view.refuse(error);
     return error;
   }
 
