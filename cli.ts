@@ -261,13 +261,25 @@ async function dispatch([first, ...rest]: readonly string[], io: Io): Promise<nu
   return await command.run(input, io);
 }
 
+/**
+ * Signals that come so soon after the first one are copies of it: `deno task` and npm pass on those
+ * that the terminal has already sent to the program. In milliseconds.
+ */
+const COPIES_MS = 500;
+
 /** The first signal stops the program gracefully, the second one at once. */
 function stopSignal(): AbortController {
   const stop = new AbortController();
+  let stoppedAt = 0;
   const signals: Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT", "SIGBREAK"]
     : ["SIGINT", "SIGTERM", "SIGHUP"];
-  const onSignal = () => stop.signal.aborted ? Deno.exit(130) : stop.abort();
+  const onSignal = () => {
+    if (!stop.signal.aborted) {
+      stoppedAt = performance.now();
+      stop.abort();
+    } else if (performance.now() - stoppedAt > COPIES_MS) Deno.exit(130);
+  };
   for (const signal of signals) Deno.addSignalListener(signal, onSignal);
   return stop;
 }

@@ -1,8 +1,12 @@
 /** The output and exit codes of the commands. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import http2 from "node:http2";
+import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
 import { hasCommand, isLinux, works } from "../support/tools.ts";
+import { inTime } from "../support/waiting.ts";
 
 Deno.test("a server and two clients print exactly the expected transcript", async () => {
   await using greeter = await serving();
@@ -53,6 +57,35 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
     idle.close();
   });
 }
+
+Deno.test("serve stops gracefully, exit 0, although deno task repeats the SIGINT of a terminal", async () => {
+  await using greeter = await serving();
+  const session = http2.connect(`http://127.0.0.1:${greeter.port}`);
+  // Keeps the server waiting for its end.
+  session.request({ ":method": "POST", ":path": "/greet.v1.Greeter/Greet" }).on("error", () => {});
+  await inTime(once(session, "remoteSettings"), "a connection");
+  const stopping = once(session, "goaway");
+  greeter.server.kill("SIGINT");
+  await inTime(stopping, "the server to stop");
+  greeter.server.kill("SIGINT");
+  assert.equal(await greeter.server.code(), 0);
+  session.destroy();
+});
+
+Deno.test("a second SIGINT ends the program at once, exit 130", async () => {
+  const [a, b] = freePorts();
+  await using bob = new Bot(["Bob", b, a]);
+  await using alice = new Bot(["Alice", a, b]);
+  await alice.until("welcome");
+  bob.program.kill("SIGSTOP");
+  await alice.say("Hello?");
+  await alice.until("queued");
+  const ended = alice.program.code();
+  const timer = setInterval(() => alice.program.kill("SIGINT"), 100);
+  assert.equal(await ended, 130);
+  clearInterval(timer);
+  bob.program.kill("SIGCONT");
+});
 
 Deno.test("serve --json logs one object a line and nothing else", async () => {
   await using server = Program.greet(["serve", "0", "--json"]);
