@@ -89,7 +89,8 @@ async function runNamingServer(
   // All modules have been loaded; certificates are read again when they change.
   const readsFiles = tls !== undefined;
   const isSecure = tls !== undefined;
-  const started = { title: "Naming server", host, port: server.port, isSecure, readsFiles };
+  const listening = { host, port: server.port, isPortChosen: port === 0 };
+  const started = { title: "Naming server", ...listening, isSecure, readsFiles };
   finishStartUp(started, input, io);
   await aborted(io.signal);
   return 0;

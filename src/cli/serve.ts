@@ -45,7 +45,8 @@ export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const readsFiles = tls !== undefined || input.flag("cacert");
   const isSecure = tls !== undefined;
   const service = serviceText(input, io);
-  const started = { title: "Server", host, port: server.port, isSecure, readsFiles, service };
+  const listening = { host, port: server.port, isPortChosen: port === 0 };
+  const started = { title: "Server", ...listening, isSecure, readsFiles, service };
   finishStartUp(started, input, io);
   if (names !== undefined) {
     if (!isServiceLocal(input, io)) hintAboutHost(input, host, io);

@@ -17,6 +17,8 @@ export interface Started {
   readonly title: string;
   readonly host: string;
   readonly port: number;
+  /** Whether the system chose the port. */
+  readonly isPortChosen: boolean;
   /** Whether connections are encrypted. */
   readonly isSecure: boolean;
   /** Whether files are read from now on. */
@@ -27,9 +29,12 @@ export interface Started {
 
 /** Gives up unneeded permissions, warns if others can read the traffic, and announces the port. */
 export function finishStartUp(server: Started, input: Arguments, io: Io): void {
-  const { title, host, port, isSecure, readsFiles, service } = server;
+  const { title, host, port, isPortChosen, isSecure, readsFiles, service } = server;
   if (!readsFiles) renounce(["read"], [service]);
   if (!isSecure && !isLoopback(host)) warn(EXPOSED, io);
   if (input.flag("json")) io.stdout.line(toJson({ type: "listening", host, port }));
-  else if (!input.flag("quiet")) io.stdout.line(`${title} started, listening on ${port}`);
+  // A port that was chosen is a result rather than progress.
+  else if (isPortChosen || !input.flag("quiet")) {
+    io.stdout.line(`${title} started, listening on ${port}`);
+  }
 }

@@ -118,7 +118,14 @@ Deno.test("greet --json prints one object a name", async () => {
   });
 });
 
-Deno.test("--quiet leaves out progress messages", async () => {
+for (const args of [["serve", "0"], ["serve"], ["names", "0"]]) {
+  Deno.test(`a port that was chosen is reported even with --quiet: greet ${args.join(" ")}`, async () => {
+    await using server = Program.greet([...args, "--quiet"]);
+    await server.out.until(/^(Server|Naming server) started, listening on \d+\n$/);
+  });
+}
+
+Deno.test("--quiet leaves out the port that was asked for, and other progress", async () => {
   await using server = Program.greet(["serve", "0", "--quiet", "--json"]);
   await server.out.until("listening");
   await using greeter = await serving();
