@@ -23,14 +23,15 @@ export function formatDay(at: Date): string {
   return `${WEEKDAYS[at.getDay()]}, ${formatDate(at)}`;
 }
 
-/** Formats a date and a time with seconds, such as `2026-11-23 17:24:09`. */
-export function formatDateTime(at: Date): string {
-  return `${formatDate(at)} ${formatClock(at)}:${twoDigits(at.getSeconds())}`;
-}
-
-/** A date and a time with seconds, in UTC, such as `2026-11-23 16:24:09`. */
-export function formatUtc(at: Date): string {
-  return at.toISOString().replace("T", " ").slice(0, 19);
+/**
+ * Formats a date, a time with seconds, and how far it is from UTC: `2026-11-23 17:24:09 +01:00`.
+ * Unambiguous for readers elsewhere, and when clocks are set back.
+ */
+export function formatMoment(at: Date): string {
+  const minutes = -at.getTimezoneOffset();
+  const offset = [Math.floor(Math.abs(minutes) / 60), Math.abs(minutes) % 60].map(twoDigits);
+  const time = `${formatDate(at)} ${formatClock(at)}:${twoDigits(at.getSeconds())}`;
+  return `${time} ${minutes < 0 ? "-" : "+"}${offset.join(":")}`;
 }
 
 function twoDigits(n: number): string {

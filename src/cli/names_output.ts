@@ -11,7 +11,7 @@ import type { Names } from "../naming/names.ts";
 import { checkCount, type NamedEntry, type NamesEvent } from "../naming/naming_service.ts";
 import type { NameNews } from "../naming/names_server.ts";
 import type { Output } from "../base/output.ts";
-import { formatClock, formatDateTime } from "../base/local_time.ts";
+import { formatClock, formatMoment } from "../base/local_time.ts";
 import { showable, toJson } from "../base/text.ts";
 
 /** Where and how to print. */
@@ -35,13 +35,13 @@ export async function printNames(names: Names, options: PrintOptions): Promise<v
   const { stdout, stderr, signal, json, quiet } = options;
   const entries = await names.list({ signal });
   if (json) {
-    for (const entry of entries) stdout.line(toJson(jsonOf(entry)));
+    for (const entry of entries) stdout.line(toJson({ type: "name", ...jsonOf(entry) }));
     return;
   }
   const rows = entries.map((entry) => ({ ...entry, name: showable(entry.name) }));
   const [nameWidth, addressWidth] = [widest(rows, "name"), widest(rows, "address")];
   for (const { name, address, since } of rows) {
-    const when = since === undefined ? "" : `since ${formatDateTime(since)}`;
+    const when = since === undefined ? "" : `since ${formatMoment(since)}`;
     stdout.line(`${name.padEnd(nameWidth)}  ${address.padEnd(addressWidth)}  ${when}`.trimEnd());
   }
   if (entries.length === 0 && !quiet) stderr.line(`No names are registered at ${names.address}.`);

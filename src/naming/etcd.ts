@@ -18,7 +18,7 @@ import type {
   WatchUpdate,
 } from "./naming_service.ts";
 import { parseEtcdPlace } from "./service_url.ts";
-import { formatUtc } from "../base/local_time.ts";
+import { formatMoment } from "../base/local_time.ts";
 import { aborted, within } from "../base/timing.ts";
 import {
   ETCD_KV,
@@ -205,7 +205,7 @@ export class Etcd implements NamingService {
     const since = sinceOf(lease);
     const what = since === undefined
       ? `holds ${name}`
-      : `has held ${name} since ${formatUtc(since)} UTC`;
+      : `has held ${name} since ${formatMoment(since)}`;
     return new GreetError("ALREADY_EXISTS", `${this.address}: someone else ${what}`);
   }
 

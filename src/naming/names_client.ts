@@ -7,6 +7,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
+import { formatMoment } from "../base/local_time.ts";
 import { checkCount, checkTime, notRegistered, STATE_MS } from "./naming_service.ts";
 import type {
   NameClaim,
@@ -77,7 +78,11 @@ export class NamesClient implements NamingService {
     const holding = this.#using((channel) =>
       channel.stream(NAMES, "Register", request, { timeoutMs: ANSWER_TIMEOUT_MS, signal })
     );
-    for await (const { sinceMs } of holding) held(new Date(sinceMs));
+    try {
+      for await (const { sinceMs } of holding) held(new Date(sinceMs));
+    } catch (error) {
+      throw GreetError.from(error).code === "ALREADY_EXISTS" ? inLocalTime(error) : error;
+    }
   }
 
   /** Each claim has its own secret: two claims of one name must not take it from each other. */
@@ -135,6 +140,16 @@ export class NamesClient implements NamingService {
     this.#channel?.[Symbol.dispose]();
     return Promise.resolve();
   }
+}
+
+/** Servers say in UTC (ISO 8601) since when a name has been held; people read local time. */
+function inLocalTime(error: unknown): GreetError {
+  const { code, message } = GreetError.from(error);
+  const local = message.replace(
+    /\b\d{4}-\d\d-\d\dT[\d:.]+Z$/,
+    (time) => formatMoment(new Date(time)),
+  );
+  return new GreetError(code, local, { cause: error });
 }
 
 /**

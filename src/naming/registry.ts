@@ -7,7 +7,6 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { formatUtc } from "../base/local_time.ts";
 import { nameProblem } from "../base/text.ts";
 import { pause, Pulse } from "../base/timing.ts";
 import { claimProblem } from "./claim_rules.ts";
@@ -129,9 +128,9 @@ export class Registry {
       hold !== former && (!shared || !hold.entry.shared || hold.entry.address === address)
     );
     if (other === undefined) return former;
-    const since = formatUtc(new Date(other.entry.sinceMs));
+    const since = new Date(other.entry.sinceMs).toISOString();
     const what = shared && other.entry.shared ? `${name} at ${address}` : name;
-    throw new GreetError("ALREADY_EXISTS", `someone else has held ${what} since ${since} UTC`);
+    throw new GreetError("ALREADY_EXISTS", `someone else has held ${what} since ${since}`);
   }
 
   #checkNameLimits(name: string, owner: string): void {

@@ -129,9 +129,28 @@ Deno.test("a name that is taken ends the second chat with one sentence", async (
   assert.equal(code, 64 + 6);
   assert.match(
     err,
-    /^greet: error: 127\.0\.0\.1:\d+: someone else has held Alice since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n$/,
+    /^greet: error: 127\.0\.0\.1:\d+: someone else has held Alice since \d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d\n$/,
   );
 });
+
+for (const [zone, offset] of [["Asia/Kathmandu", "\\+05:45"], ["America/St_Johns", "-0[23]:30"]]) {
+  Deno.test(`people read the times of names in their own zone, here ${zone}`, async () => {
+    await using names = await naming();
+    await using _alice = Program.greet(["chat", "Alice", "Bob"], { env: names.env });
+    await names.server.out.until("Alice is at");
+    const env = { ...names.env, TZ: zone };
+    const [{ since }] = (await run(["names", "list", "--json"], { env })).out.trimEnd().split("\n")
+      .map((line) => JSON.parse(line));
+    const taken = await run(["chat", "Alice", "Bob"], { env });
+    const listed = await run(["names", "list"], { env });
+    const pattern = `since (\\d{4}-\\d\\d-\\d\\d) (\\d\\d:\\d\\d:\\d\\d) (${offset})\n$`;
+    for (const text of [taken.err, listed.out]) {
+      const [, date, time, offset] = text.match(new RegExp(pattern)) ?? assert.fail(text);
+      const shown = Date.parse(`${date}T${time}${offset}`);
+      assert.equal(shown, Math.floor(Date.parse(since) / 1_000) * 1_000, text);
+    }
+  });
+}
 
 Deno.test("a peer at the registered address with another name is refused", async () => {
   await using server = await serveNames({ port: 0 });
@@ -394,7 +413,9 @@ Deno.test("names list and watch print registered names, as text and as JSON", as
   assert.match(out, new RegExp(`^Alice  ${at}  since \\d{4}-\\d\\d-\\d\\d .*\nBob    .*\n$`));
   const json = await run(["names", "list", "--json"], { env });
   const [first] = json.out.trimEnd().split("\n").map((line) => JSON.parse(line));
+  assert.match(first.since, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
   assert.deepEqual({ ...first, since: "" }, {
+    type: "name",
     name: "Alice",
     address: at,
     shared: false,

@@ -151,7 +151,7 @@ onBoth(
     await using _carol = await others.register({ ...BOB, name: "Carol" });
     await assert.rejects(others.register({ ...BOB, address: "127.0.0.1:1" }), {
       code: "ALREADY_EXISTS",
-      message: /: someone else has held Bob since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d UTC$/,
+      message: /: someone else has held Bob since 20\d\d-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d\d:\d\d$/,
     });
     assert.equal((await others.lookup("Bob"))[0].address, BOB.address);
   },
