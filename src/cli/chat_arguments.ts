@@ -11,6 +11,7 @@ import { isTarget, parsePort, parseTarget, splitName } from "../net/address.ts";
 import { type Arguments, quote } from "./arguments.ts";
 import { commandLine, didYouMean } from "./command_guesses.ts";
 import { isOnlyName, noService } from "./naming_options.ts";
+import { parseOwnName } from "../naming/claim_rules.ts";
 
 /** Who chats, and with whom. */
 export interface Parties {
@@ -34,7 +35,7 @@ export function chatArguments(input: Arguments, hasNames: boolean): Parties {
   const [typedName, ...rest] = hasNames
     ? input.positionals(2, Infinity, "NAME PEER...")
     : input.positionals(3, Infinity, "NAME PORT PEER...");
-  const name = parseName(typedName);
+  const name = parseOwnName(typedName);
   if (hasNames && !/^\d+$/.test(rest[0])) return { name, port: 0, targets: rest };
   const [, portText, ...targets] = input.positionals(3, Infinity, "NAME PORT PEER...");
   return { name, port: parsePort(portText), targets };

@@ -25,7 +25,7 @@ import type { Server } from "../rpc/server.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { formatEndpoint, LOOPBACK, parsePort } from "../net/address.ts";
 import { isPlaceholder } from "../net/mistyped_address.ts";
-import { parseName } from "../base/text.ts";
+import { parseOwnName } from "../naming/claim_rules.ts";
 import { aborted } from "../base/timing.ts";
 import { serverTls } from "./tls_options.ts";
 
@@ -121,7 +121,7 @@ function nameToRegister(input: Arguments, io: Io): string | undefined {
       "set one with --names or GREET_NAMES; greet names runs one",
     );
   }
-  return parseName(name);
+  return parseOwnName(name);
 }
 
 async function register(names: Names, name: string, address: string, io: Io): Promise<void> {

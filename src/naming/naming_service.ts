@@ -24,7 +24,7 @@ export interface NamedEntry {
 
 /** A claim to hold a name. */
 export interface NameClaim {
-  /** The name: 1 to 64 visible characters, no `/`, `>` or brackets. */
+  /** The name: 1 to 64 visible characters, no `/`, `>` or brackets; not a port or an address. */
   readonly name: string;
   /** Where the holder listens: `host:port` or `[v6]:port`. */
   readonly address: string;

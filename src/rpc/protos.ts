@@ -322,7 +322,8 @@ package greet.v1;
 
 // A name that is held.
 message Entry {
-  // 1 to 64 visible characters, no '/', '>' or brackets.
+  // 1 to 64 visible characters, no '/', '>' or brackets. Not a number, no ':', and no '@' before a
+  // number at the end: callers would take it for a port or an address.
   string name = 1;
   // host:port or [v6]:port.
   string address = 2;

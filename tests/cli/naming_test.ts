@@ -483,6 +483,17 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["serve", "--as", "greeter"], /--as needs --names SERVICE\n/],
   [["serve", "--names", "1"], /--names needs --as NAME\n/],
   [["serve", "--names", "1", "--as", ""], /the name/],
+  ...["55", "a:b", "a@5", "::1"].flatMap((name): [string[], RegExp][] =>
+    [["serve", "0", "--as", name, "--names", "1"], ["chat", name, "Bob", "--names", "1"], [
+      "chat",
+      name,
+      "1",
+      "2",
+    ]].map((args) => [
+      args,
+      /^greet: error: the name "\S+" would be taken for (a port|an address)\n/,
+    ])
+  ),
   [["names", "list"], /needs --names SERVICE\n/],
   [["names", "list", "Bob", "--names", "1"], /unexpected argument "Bob"\n/],
   [["names", "0", "--names", "1"], /--names is only for list and watch\n/],

@@ -188,6 +188,12 @@ Deno.test("bad names and addresses are refused, in one sentence each", () => {
     assert.throws(() => claim(name), { code: "INVALID_ARGUMENT", message });
     assert.throws(() => names.lookup(name), { code: "INVALID_ARGUMENT", message });
   }
+  for (
+    const [name, what] of [["55", "a port"], ["a:b", "an address"], ["a@5", "an address"]] as const
+  ) {
+    const message = `the name would be taken for ${what}`;
+    assert.throws(() => claim(name), { code: "INVALID_ARGUMENT", message });
+  }
   for (const address of ["", "55555", "unix:/tmp/socket", "host:0", "host:65536", "a b:1"]) {
     assert.throws(() => claim("Bob", { address }), {
       code: "INVALID_ARGUMENT",
@@ -435,9 +441,10 @@ Deno.test("a slow watcher gets the whole state again, and every change after it"
 Deno.test("all parts of a state are from one moment; later changes follow", async () => {
   const { names, claim } = registry();
   const count = 2 * LIMITS.changes + 1;
+  const nth = (i: number) => `name ${`${i}`.padStart(4, "0")}`;
   const holds = Array.from(
     { length: count },
-    (_, i) => claim(`${i}`.padStart(5, "0"), { owner: `${i}` }),
+    (_, i) => claim(nth(i), { owner: `${i}` }),
   );
   await using all = watcher(names);
   const first = await all.read();
@@ -449,11 +456,11 @@ Deno.test("all parts of a state are from one moment; later changes follow", asyn
   for (const { revision } of [first, ...rest]) assert.equal(revision, count);
   assert.deepEqual(
     [first, ...rest].flatMap(namesOf),
-    Array.from({ length: count }, (_, i) => `${i}`.padStart(5, "0")),
+    Array.from({ length: count }, (_, i) => nth(i)),
   );
   const changes = await all.read();
   assert.deepEqual(changes.changes.map(({ kind, entry }) => `${kind} ${entry!.name}`), [
-    `FREED 0${count - 1}`,
+    `FREED ${nth(count - 1)}`,
     "HELD new",
   ]);
   assert.deepEqual(revisionsOf(changes), [count + 1, count + 2]);
