@@ -186,7 +186,7 @@ export class EtcdClient implements Disposable {
   async *#answers(
     channel: Channel,
     request: { createRequest: EtcdRange & { startRevision: string } },
-    { timeoutMs, signal, headers }: CallOptions,
+    { headers, ...bounds }: CallOptions,
   ): AsyncGenerator<EtcdWatched> {
     const ended = new AbortController();
     async function* requests() {
@@ -194,7 +194,7 @@ export class EtcdClient implements Disposable {
       // Some proxies would take the end of the requests for the end of the watch.
       await aborted(ended.signal);
     }
-    const options = { timeoutMs, signal, headers: { ...headers, ...HAS_LEADER } };
+    const options = { ...bounds, headers: { ...headers, ...HAS_LEADER } };
     try {
       for await (const answer of channel.stream(ETCD_WATCH, "Watch", requests(), options)) {
         const isCompacted = answer.compactRevision !== "0";
@@ -232,6 +232,7 @@ export class EtcdClient implements Disposable {
           (headers) =>
             run(channel, {
               timeoutMs: Math.min(attemptMs, timeoutMs / 2, leftMs),
+              limitMs: Math.min(attemptMs, timeoutMs),
               signal,
               headers,
             }),

@@ -48,7 +48,7 @@ const NO_PAUSES: ReconnectPauses = { firstMs: 1, maxMs: 1 };
 export interface CallOptions {
   /** How many milliseconds the call may take, including the wait for a connection. */
   timeoutMs: number;
-  /** The limit of which `timeoutMs` is what is left, for error messages (default `timeoutMs`). */
+  /** The limit of which `timeoutMs` is a part, for error messages (default `timeoutMs`). */
   limitMs?: number;
   /** Cancels the call. */
   signal?: AbortSignal;
@@ -62,6 +62,8 @@ export interface CallOptions {
 export interface StreamOptions {
   /** How many milliseconds the first answer may take; the stream as a whole has no deadline. */
   timeoutMs: number;
+  /** The limit of which `timeoutMs` is a part, for error messages (default `timeoutMs`). */
+  limitMs?: number;
   /** Cancels the call. */
   signal?: AbortSignal;
   /** Headers to send with the request. */
@@ -294,7 +296,7 @@ export class Channel implements Disposable {
     name: Name,
     request: C[Name]["streams"] extends "both" ? AsyncIterable<C[Name]["request"]>
       : C[Name]["request"],
-    { timeoutMs, signal, headers }: StreamOptions,
+    { timeoutMs, limitMs = timeoutMs, signal, headers }: StreamOptions,
   ): AsyncGenerator<C[Name]["response"]> {
     signal?.throwIfAborted();
     const call = this.#open(definitionOf(type)[name], request, metadata(headers));
@@ -313,11 +315,11 @@ export class Channel implements Disposable {
     } catch (error) {
       signal?.throwIfAborted();
       if (isOverdue) {
-        const message = `${this.#attempt.target.address}: no answer within ${timeoutMs / 1000} s`;
+        const message = `${this.#attempt.target.address}: no answer within ${limitMs / 1000} s`;
         throw new GreetError("DEADLINE_EXCEEDED", message, { cause: error });
       }
       const failure = this.#failure(error as grpc.ServiceError, call);
-      throw await this.#explain(failure, timeoutMs);
+      throw await this.#explain(failure, limitMs);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", cancel);

@@ -319,6 +319,18 @@ Deno.test("--wait by name says after --max-time what was missing, exit 68", asyn
   names.server.kill("SIGCONT");
 });
 
+for (const scheme of ["", "etcd://"]) {
+  Deno.test(`a silent naming service is reported with the time that was asked for: ${scheme}host:port`, async () => {
+    using silent = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const place = `${scheme}127.0.0.1:${silent.addr.port}`;
+    const { code, err } = await run(
+      ["greet", "Nobody", "Bob", "Alice", "--max-time", "0.7", "--names", place, "--quiet"],
+    );
+    assert.equal(code, 68);
+    assert.equal(err.match(/no (connection|answer) within 0\.7 s\n/g)?.length, 2, err);
+  });
+}
+
 Deno.test("an unregistered name and a wrong naming server are reported in one sentence each", async () => {
   await using names = await naming();
   const nobody = await run(["greet", "greeter", "Bob"], { env: names.env });
