@@ -503,7 +503,7 @@ const REFUSED: readonly [string[], RegExp][] = [
       "2",
     ]].map((args) => [
       args,
-      /^greet: error: the name "\S+" would be taken for (a port|an address)\n/,
+      /^greet: error: (the name "\S+" would be taken for (a port|an address)|NAME comes first)\n/,
     ])
   ),
   [["names", "list"], /needs --names SERVICE\n/],
