@@ -7,7 +7,7 @@ import type { Arguments } from "./arguments.ts";
 import { dateOption } from "./dates.ts";
 import { GreetError } from "../base/errors.ts";
 import { homeFolder } from "../base/home.ts";
-import { formatDateTime } from "../base/local_time.ts";
+import { formatMoment } from "../base/local_time.ts";
 import { parseName, toJson } from "../base/text.ts";
 import { aborted } from "../base/timing.ts";
 import type { Io } from "./io.ts";
@@ -27,7 +27,7 @@ export async function forgetCommand(input: Arguments, io: Io): Promise<number> {
   using journal = JournalPruning.open(home, name);
   if (journal.notice !== undefined) throw new GreetError("DATA_LOSS", journal.notice);
   const { messages, kept } = journal.count(before);
-  const time = formatDateTime(before);
+  const time = formatMoment(before);
   if (kept > 0) {
     io.stderr.line(`${counted(kept)} from before ${time} will stay: not delivered or shown yet.`);
   }

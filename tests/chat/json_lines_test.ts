@@ -257,7 +257,14 @@ Deno.test("bad lines are answered with their number and do no harm; plain lines 
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b]);
   await using bob = new Bot(["Bob", b, a]);
-  const bad = ["{", '{"body": 1}', '{"to": "Bob", "text": "hi"}', "{}", '  {"body": null}', '{"body": "a"} b'];
+  const bad = [
+    "{",
+    '{"body": 1}',
+    '{"to": "Bob", "text": "hi"}',
+    "{}",
+    '  {"body": null}',
+    '{"body": "a"} b',
+  ];
   const good = ["plain", '"quoted"', "[1]", '{"body": "an object"}', '{"body": "/quit"}', "/who"];
   const lines = [...bad, "", "   ", ...good, "{"];
   for (const line of lines) await alice.program.write(line + "\n");

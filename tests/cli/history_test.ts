@@ -182,7 +182,7 @@ homeTest("what is forgotten is no longer in the file, and what is needed stays",
   assert.deepEqual([out, code], ["Forgot 300 messages.\n", 0]);
   assert.match(
     err,
-    /^1 message from before \d{4}-\d\d-\d\d [\d:]+ will stay: not delivered or shown yet\.\n$/,
+    /^1 message from before \d{4}-\d\d-\d\d [\d:]+ [+-]\d\d:\d\d will stay: not delivered or shown yet\.\n$/,
   );
   assert.deepEqual(filesIn(home), [path.slice(dirname(path).length + 1)]);
   assert(Deno.statSync(path).size < 100_000);
