@@ -5,7 +5,8 @@
 import { globSync } from "node:fs";
 import { ROOT } from "./program.ts";
 
-const STARTS_PROCESSES = /"[./]*(support\/(program|bot|terminal|etcd|certificates)\.ts|bench\/.*)"/;
+const STARTS_PROCESSES =
+  /"[./]*(support\/(program|bot|terminal|etcd|certificates)\.ts|(bench|release)\/.*)"/;
 
 for (const file of globSync("tests/*/*_test.ts", { cwd: ROOT }).toSorted()) {
   const source = await Deno.readTextFile(ROOT + file);
