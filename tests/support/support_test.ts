@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { freePorts } from "./ports.ts";
 import * as other from "./ports.ts?as-in-another-test-file";
+import { wronglySkipped } from "./skipped.ts";
 import { hasCommand, outputOf, works } from "./tools.ts";
 
 Deno.test("a missing command is reported as missing, and running it does not throw", async () => {
@@ -20,4 +21,17 @@ Deno.test("a port in use is not free", () => {
   const [port] = freePorts(1);
   using _listener = Deno.listen({ hostname: "127.0.0.1", port: Number(port) + 1 });
   assert(!freePorts(45).includes(`${Number(port) + 1}`));
+});
+
+Deno.test("a test that is skipped although its system can run it is reported", () => {
+  const output = `one (needs tmux) ... ignored (0ms)
+two (needs Linux, root and setpriv) ... ignored (0ms)
+three ... ignored (0ms)
+four (needs openssl) ... ok (1ms)
+`;
+  assert.deepEqual(wronglySkipped(output, "linux"), ["one (needs tmux)", "three"]);
+  assert.deepEqual(wronglySkipped(output, "darwin"), ["three"]);
+  const openssl = "five (needs a shell and openssl) ... ignored (0ms)";
+  assert.deepEqual(wronglySkipped(openssl, "windows"), []);
+  assert.deepEqual(wronglySkipped(openssl, "darwin"), ["five (needs a shell and openssl)"]);
 });
