@@ -31,6 +31,11 @@ export const EMPTY_FOOTER: Footer = { rows: [], cursor: { row: 0, cell: 0 } };
 const CLEAR_BELOW = "\x1b[J";
 const CLEAR_RIGHT = "\x1b[K";
 const CLEAR_ROW = "\x1b[2K";
+/**
+ * Clears a row and those below it. `CLEAR_BELOW` in the first cell of the screen would make tmux keep
+ * a copy in its history, so that one starts in the second column.
+ */
+const CLEAR_ROWS = `${CLEAR_ROW}\x1b[C${CLEAR_BELOW}\r`;
 export const AUTOWRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
 const CLEAR_SCREEN = "\x1b[H\x1b[2J";
 
@@ -78,7 +83,7 @@ export class Canvas {
     const { rows } = this.#drawn;
     const up = this.#rowsAbove(columns, column);
     this.forget();
-    return rows.length === 0 ? "" : `\r${vertically(-up)}${CLEAR_BELOW}`;
+    return rows.length === 0 ? "" : `\r${vertically(-up)}${CLEAR_ROWS}`;
   }
 
   /** Clears the whole screen. */
@@ -124,10 +129,12 @@ export class Canvas {
       return this.erase(this.#columns) + this.#place(footer);
     }
     const pen = this.#pen(this.#drawn.cursor);
+    const lastBefore = old.length - 1;
     for (const [i, row] of rows.entries()) {
-      const isShorter = i < old.length && columnsOf(old[i]) > columnsOf(row);
-      if (i >= old.length) pen.append(i, row);
-      else if (isShorter && i < rows.length - 1) pen.replace(i, row);
+      const mayBeFollowedByBlanks = i === lastBefore ||
+        i < lastBefore && columnsOf(old[i]) > columnsOf(row);
+      if (i > lastBefore) pen.append(i, row);
+      else if (mayBeFollowedByBlanks && i < rows.length - 1) pen.replace(i, row);
       else pen.rewrite(i, old[i], row);
     }
     if (rows.length < old.length) pen.clearFrom(rows.length);
@@ -151,8 +158,13 @@ function wrapsBefore(cells: readonly Cell[], columns: number, column?: number): 
   const breaks = rowStarts(cells, columns);
   const wraps = breaks.length - 1;
   const rewrapped = columnsOf(cells.slice(breaks.at(-1)));
-  if (column === undefined || column === Math.min(rewrapped, columns - 1)) return wraps;
+  if (column === undefined || isSameColumn(column, rewrapped, columns)) return wraps;
   return column === 0 ? wraps + 1 : 0;
+}
+
+/** Whether two columns are the same to a terminal that has no place for a cursor after a full row. */
+function isSameColumn(a: number, b: number, columns: number): boolean {
+  return Math.min(a, columns - 1) === Math.min(b, columns - 1);
 }
 
 /** Writes rows and moves between them, keeping track of its position. */
@@ -188,8 +200,8 @@ class Pen {
   }
 
   /**
-   * Replaces a row by a shorter one. When tmux rewraps a row whose end was cleared, the cleared
-   * blanks take up space and push the following rows down; clearing the whole row avoids that.
+   * Replaces a whole row. When tmux rewraps a row whose end was cleared, the cleared blanks take up
+   * space and push the following rows down; clearing the whole row avoids that.
    */
   replace(row: number, cells: readonly Cell[]): void {
     this.#toRow(row);

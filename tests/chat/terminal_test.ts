@@ -243,6 +243,50 @@ terminalTest("deleted text leaves no trace when the terminal becomes narrower", 
   );
 });
 
+terminalTest("a row that deleted text was in leaves no trace below a new row", async () => {
+  const [a, b] = freePorts();
+  await using alice = await Terminal.open();
+  await alice.greet("chat", "Alice", a, b);
+  await alice.until("refused");
+  await alice.write("x".repeat(70));
+  await alice.until("xxx");
+  await alice.type("C-u");
+  await alice.write("hi");
+  await alice.until("Alice> hi");
+  await alice.type("Enter");
+  await alice.until(/hi \(waiting\)\n.* refused\nAlice>$/);
+  await alice.resize(60, 20);
+  await alice.write("there");
+  const rows = untimed(await alice.until("Alice> there"));
+  assert.equal(rows.filter((row) => row.includes("(waiting)")).length, 1, rows.join("\n"));
+  assert.match(rows.join("|"), /hi \(waiting\)\|[^|]* refused\|Alice> there$/);
+});
+
+terminalTest("a typed line that fills its rows exactly leaves no trace when narrowed", async () => {
+  await using chat = await together();
+  const { alice } = chat;
+  const line = "x".repeat(2 * 50 - "Alice> ".length - "ends".length) + "ends";
+  await alice.resize(120, 20);
+  await alice.write(line);
+  await alice.until("ends");
+  await alice.resize(50, 20);
+  await alice.write("!");
+  const screen = await alice.until("!");
+  assert.equal(screen.match(/Alice> x/g)?.length, 1, screen);
+});
+
+terminalTest("a typed line that fills the whole screen when narrowed leaves no copy", async () => {
+  await using chat = await together([], { columns: 80, rows: 6 });
+  const { alice } = chat;
+  await alice.write("x".repeat(95) + "ends");
+  await alice.until("ends");
+  await alice.resize(20, 6);
+  await alice.write("!");
+  await alice.until("!");
+  const all = await alice.screen("-S", "-");
+  assert.equal(all.match(/ends/g)?.length, 1, all);
+});
+
 for (const columns of [40, 80, 200]) {
   terminalTest(
     `a line of 5,000 characters can be typed, edited and read, ${columns} columns wide`,
