@@ -16,6 +16,12 @@ export interface Size {
   readonly rows: number;
 }
 
+/** A position on the screen, counted from 0. */
+export interface Position {
+  readonly row: number;
+  readonly column: number;
+}
+
 /** The rows below the conversation. */
 export interface Footer {
   /** Each row leaves at least one column free. */
@@ -36,6 +42,8 @@ const CLEAR_ROW = "\x1b[2K";
  * a copy in its history, so that one starts in the second column.
  */
 const CLEAR_ROWS = `${CLEAR_ROW}\x1b[C${CLEAR_BELOW}\r`;
+/** A new row at the bottom of the screen. */
+const NEW_ROW = "\r\x1b[999B\n";
 export const AUTOWRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
 const CLEAR_SCREEN = "\x1b[H\x1b[2J";
 
@@ -76,14 +84,16 @@ export class Canvas {
    * Removes the footer.
    *
    * @param columns the terminal's width
-   * @param column the cursor's column, if the terminal has reported it since its width changed
-   * @returns what to write; it leaves the cursor at the start of the footer's first row
+   * @param reported the cursor's position, if the terminal has reported it since its size changed
+   * @returns what to write; it leaves the cursor where the next row of the conversation belongs
    */
-  erase(columns: number, column?: number): string {
+  erase(columns: number, reported?: Position): string {
     const { rows } = this.#drawn;
-    const up = this.#rowsAbove(columns, column);
+    const up = this.#rowsAbove(columns, reported?.column);
+    const isLost = this.#isLost(reported);
     this.forget();
-    return rows.length === 0 ? "" : `\r${vertically(-up)}${CLEAR_ROWS}`;
+    if (rows.length === 0) return "";
+    return isLost ? NEW_ROW : `\r${vertically(-up)}${CLEAR_ROWS}`;
   }
 
   /** Clears the whole screen. */
@@ -108,6 +118,16 @@ export class Canvas {
     return rows.slice(0, cursor.row)
       .map((row) => rowStarts(row, columns).length)
       .reduce((sum, count) => sum + count, wrapsBefore(cells, columns, column));
+  }
+
+  /**
+   * Whether the cursor is no longer in the footer: tmux puts it into the corner when rewrapping has
+   * pushed its row off the screen. Then the footer stays, because clearing might remove something
+   * that was said.
+   */
+  #isLost(reported?: Position): boolean {
+    const { row, cell } = this.#drawn.cursor;
+    return reported?.row === 0 && reported.column === 0 && (row > 0 || cell > 0);
   }
 
   /** Draws the whole footer, starting at the cursor. */

@@ -16,8 +16,8 @@ export type Key =
   | { readonly type: "paste"; readonly text: string }
   /** A key such as `enter`, `left`, `ctrl-left`, `ctrl-a` or `alt-b`. */
   | { readonly type: "press"; readonly name: string }
-  /** The answer to {@link QUERY_CURSOR}; columns are counted from 0. */
-  | { readonly type: "cursor"; readonly column: number };
+  /** The answer to {@link QUERY_CURSOR}; rows and columns are counted from 0. */
+  | { readonly type: "cursor"; readonly row: number; readonly column: number };
 
 /** Switches the marking of pastes on and off (xterm's bracketed paste mode). */
 export const BRACKETED_PASTE = { on: "\x1b[?2004h", off: "\x1b[?2004l" } as const;
@@ -148,8 +148,10 @@ export class KeyReader {
 
 function keyOf({ sequence, alt, control, text }: Record<string, string | undefined>): Key[] {
   if (text !== undefined) return [{ type: "text", text }];
-  const column = /^.\[\d+;(\d+)R$/.exec(sequence ?? "")?.[1];
-  if (column !== undefined) return [{ type: "cursor", column: Number(column) - 1 }];
+  const cursor = /^.\[(\d+);(\d+)R$/.exec(sequence ?? "");
+  if (cursor) {
+    return [{ type: "cursor", row: Number(cursor[1]) - 1, column: Number(cursor[2]) - 1 }];
+  }
   const name = sequence === undefined ? characterName(alt, control) : sequenceName(sequence);
   return name === undefined ? [] : [{ type: "press", name }];
 }

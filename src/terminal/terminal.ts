@@ -16,6 +16,7 @@ import { press } from "./line_editor.ts";
 import { BRACKETED_PASTE, type Key, KeyReader, QUERY_CURSOR } from "./keys.ts";
 import { composeFooter, type PendingRow } from "./layout.ts";
 import type { Piece } from "./row_breaker.ts";
+import { Resizing } from "./resizing.ts";
 import { RowQueue } from "./rows.ts";
 import type { Screen } from "./screen.ts";
 import { pause, within } from "../base/timing.ts";
@@ -36,15 +37,6 @@ export interface TerminalOptions {
 
 /** How long Escape may be the start of a sequence before it counts as a key of its own. */
 const ESCAPE_MS = 500;
-
-/**
- * How long drawing pauses after a change of size, in case more changes follow. tmux reports a
- * change up to 250 ms after it has rewrapped the screen.
- */
-const SETTLE_MS = 300;
-
-/** How long to wait for the terminal to report its cursor. */
-const ANSWER_MS = 200;
 
 /** How long closing waits for the last frame; a suspended terminal never takes it. */
 const LAST_FRAME_MS = 1_000;
@@ -86,11 +78,7 @@ class Terminal implements Screen {
   /** Sequences to write in front of the next frame. */
   #prefix = BRACKETED_PASTE.on as string;
   readonly #conversation: RowQueue;
-  #size = currentSize();
-  /** Set while the size is changing. */
-  #settling: ReturnType<typeof setTimeout> | undefined;
-  /** Called with the cursor's column when the terminal reports it. */
-  #onCursor: (column?: number) => void = () => {};
+  readonly #resizing: Resizing;
   #isSuspended = false;
   #isOpen = true;
   /** The terminal can no longer be written to. */
@@ -102,7 +90,13 @@ class Terminal implements Screen {
   constructor(options: TerminalOptions) {
     this.#options = options;
     this.#canvas = new Canvas(options.color);
-    const columns = () => this.#size.columns;
+    this.#resizing = new Resizing({
+      measure: currentSize,
+      drawn: async () => await this.#painting,
+      ask: () => void writeAll(new TextEncoder().encode(QUERY_CURSOR)).catch(() => {}),
+      draw: () => this.#repaint(),
+    });
+    const columns = () => this.#resizing.size.columns;
     this.#conversation = new RowQueue({ color: options.color, columns, measure: piecesOf });
     setRaw(true);
     this.#cleanup.defer(() => this.#restore());
@@ -111,7 +105,9 @@ class Terminal implements Screen {
       globalThis.addEventListener(event, restore);
       this.#cleanup.defer(() => globalThis.removeEventListener(event, restore));
     }
-    this.#onSignal("SIGWINCH", () => this.#settle());
+    this.#onSignal("SIGWINCH", () => {
+      if (this.#isOpen && !this.#isSuspended) this.#resizing.start();
+    });
     this.#onSignal("SIGCONT", () => this.#resume());
     void this.#readKeys();
     this.#repaint();
@@ -173,7 +169,7 @@ class Terminal implements Screen {
   close(): void {
     if (!this.#isOpen) return;
     this.#isOpen = false;
-    clearTimeout(this.#settling);
+    this.#resizing.stop();
     this.#prefix += BRACKETED_PASTE.off;
     // Outside raw mode, Ctrl-C is a signal again.
     setRaw(false);
@@ -206,7 +202,7 @@ class Terminal implements Screen {
   }
 
   #press(key: Key): void {
-    if (key.type === "cursor") this.#onCursor(key.column);
+    if (key.type === "cursor") this.#resizing.answer(key);
     if (!this.#isOpen) return;
     const { editor, line, objection, action } = press(this.#editor, key, this.#editorContext);
     this.#editor = editor;
@@ -253,23 +249,21 @@ class Terminal implements Screen {
     }
   }
 
-  /** Whether drawing must wait. Checks the size each time, because its signal may come late. */
   #isPaused(): boolean {
-    if (!this.#isOpen) return false;
-    const { columns, rows } = currentSize();
-    if (columns !== this.#size.columns || rows !== this.#size.rows) this.#settle();
-    return this.#isSuspended || this.#settling !== undefined;
+    return this.#isOpen && (this.#isSuspended || this.#resizing.isUnderWay());
   }
 
   #frame(rows: string): string {
-    const { columns } = this.#size;
+    const { size } = this.#resizing;
+    const settled = this.#resizing.takeSettled();
+    if (settled) this.#prefix = this.#canvas.erase(size.columns, settled.cursor) + this.#prefix;
     const footer = this.#isOpen
       ? composeFooter(
         { pending: this.#pending, prompt: this.#options.prompt, editor: this.#editor },
-        this.#size,
+        size,
       )
       : EMPTY_FOOTER;
-    return this.#canvas.draw(this.#withPrefix(rows), footer, columns);
+    return this.#canvas.draw(this.#withPrefix(rows), footer, size.columns);
   }
 
   /**
@@ -282,30 +276,6 @@ class Terminal implements Screen {
     return added;
   }
 
-  /** Pauses drawing until the size has stopped changing. */
-  #settle(): void {
-    if (!this.#isOpen || this.#isSuspended) return;
-    this.#size = currentSize();
-    this.#onCursor = () => {};
-    clearTimeout(this.#settling);
-    this.#settling = setTimeout(() => this.#askForCursor(), SETTLE_MS);
-  }
-
-  async #askForCursor(): Promise<void> {
-    const settling = this.#settling;
-    await this.#painting;
-    if (!this.#isOpen || this.#settling !== settling) return;
-    this.#onCursor = (column) => {
-      this.#onCursor = () => {};
-      clearTimeout(this.#settling);
-      this.#settling = undefined;
-      this.#prefix = this.#canvas.erase(this.#size.columns, column) + this.#prefix;
-      this.#repaint();
-    };
-    this.#settling = setTimeout(() => this.#onCursor(), ANSWER_MS);
-    await writeAll(new TextEncoder().encode(QUERY_CURSOR)).catch(() => {});
-  }
-
   // ---------------------------------------------------------------- suspend, resume, restore
 
   async #suspend(): Promise<void> {
@@ -314,6 +284,7 @@ class Terminal implements Screen {
     }
     if (this.#isSuspended) return;
     this.#isSuspended = true;
+    this.#resizing.stop();
     await this.#painting;
     this.#restore();
     Deno.kill(Deno.pid, "SIGTSTP");
@@ -334,7 +305,7 @@ class Terminal implements Screen {
     }
     this.#isSuspended = false;
     this.#prefix = BRACKETED_PASTE.on + this.#prefix;
-    this.#size = currentSize();
+    this.#resizing.stop();
     this.#repaint();
   }
 
@@ -344,7 +315,7 @@ class Terminal implements Screen {
     // Writing would block on a terminal that takes nothing.
     if (this.#isGone || this.#painting !== undefined) return;
     const added = this.#withPrefix(this.#conversation.rest());
-    const rest = this.#canvas.draw(added, EMPTY_FOOTER, this.#size.columns);
+    const rest = this.#canvas.draw(added, EMPTY_FOOTER, this.#resizing.size.columns);
     const text = this.#isOpen ? rest + BRACKETED_PASTE.off : rest;
     try {
       if (text !== "") Deno.stdout.writeSync(new TextEncoder().encode(text));

@@ -73,7 +73,14 @@ class Drawing {
     this.columns = columns;
     this.rows = rows;
     this.#terminal.resize(columns, rows);
-    await this.#write(this.#canvas.erase(columns, this.#terminal.buffer.active.cursorX));
+    const { cursorX, cursorY } = this.#terminal.buffer.active;
+    await this.#write(this.#canvas.erase(columns, { row: cursorY, column: cursorX }));
+    await this.draw();
+  }
+
+  /** Moves the cursor into the corner, as tmux does when it has pushed the cursor's row away. */
+  async loseCursor(): Promise<void> {
+    await this.#write("\x1b[H" + this.#canvas.erase(this.columns, { row: 0, column: 0 }));
     await this.draw();
   }
 
@@ -161,6 +168,21 @@ Deno.test("a row that is wider than expected is cut off and leaves no trace", as
   await drawing.draw("two");
   await drawing.leave();
   assert.deepEqual(drawing.lines, drawing.conversation);
+});
+
+Deno.test("when the terminal has lost the cursor, nothing that was said is removed", async () => {
+  const drawing = new Drawing(40, 10);
+  await drawing.draw("one", "two");
+  drawing.type("a line that is longer than the terminal is wide, and goes on");
+  await drawing.draw();
+  await drawing.loseCursor();
+  await drawing.draw("three");
+  assert.deepEqual(drawing.lines.slice(0, 2), ["one", "two"]);
+  assert.deepEqual(drawing.lines.slice(-3), [
+    "three",
+    "Alice> a line that is longer than the t",
+    "erminal is wide, and goes on",
+  ]);
 });
 
 const PIECES = [

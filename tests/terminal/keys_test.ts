@@ -31,7 +31,7 @@ const KEYS: readonly [what: string, sent: string, keys: readonly Key[]][] = [
     text("a"),
     text("b"),
   ]],
-  ["a cursor position report", "\x1b[5;10R", [{ type: "cursor", column: 9 }]],
+  ["a cursor position report", "\x1b[5;10R", [{ type: "cursor", row: 4, column: 9 }]],
   ["a paste", "\x1b[200~one\rtwo\r\nthree\nfour\x1b[201~!", [
     paste("one\ntwo\nthree\nfour"),
     text("!"),
