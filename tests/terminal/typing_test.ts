@@ -14,7 +14,7 @@ const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 2);
 
 /** How many keys or texts are typed in a run, and how often Bob says something meanwhile. */
 const STEPS = 400;
-const EVERY_MS = 20;
+const MESSAGES = 1 / 2;
 
 const PROMPT = [{ text: "Alice> ", look: "plain" }] as const;
 const CONTEXT: EditorContext = {
@@ -85,31 +85,6 @@ class Typing {
   }
 }
 
-/** Says something at regular intervals. */
-class Chatter {
-  readonly #bot: Bot;
-  readonly #text: () => string;
-  readonly said: string[] = [];
-  #timer: ReturnType<typeof setInterval> | undefined;
-
-  constructor(bot: Bot, text: () => string) {
-    this.#bot = bot;
-    this.#text = text;
-  }
-
-  start(): void {
-    this.#timer = setInterval(() => {
-      const body = `${this.said.length}: ${this.#text()}.`;
-      this.said.push(body);
-      void this.#bot.say(body);
-    }, EVERY_MS);
-  }
-
-  stop(): void {
-    clearInterval(this.#timer);
-  }
-}
-
 for (let seed = 1; seed <= SEEDS; seed++) {
   terminalTest(`typing while messages arrive garbles nothing: seed ${seed}`, () => {
     return randomSteps(seed, WIDE, 0);
@@ -140,24 +115,28 @@ async function randomSteps(
   await bob.until("welcome");
   await terminal.until("Welcome");
   const typing = new Typing(terminal);
-  const chatter = new Chatter(bob, () => text(20).trim());
+  const said: string[] = [];
+  const say = () => {
+    said.push(`${said.length}: ${text(20).trim()}.`);
+    void bob.say(said.at(-1)!);
+  };
   const quiet = async () => {
-    chatter.stop();
-    await bob.until("delivered", chatter.said.length);
+    await bob.until("delivered", said.length);
     await bob.until("message", typing.lines.length);
     const all = () => terminal.screen("-e", "-S", "-");
-    await inTime(shows(all, chatter.said.length + typing.lines.length), "all is shown");
+    await inTime(shows(all, said.length + typing.lines.length), "all is shown");
     await typing.isShown();
   };
 
-  chatter.start();
   for (let step = 0; step < STEPS; step++) {
+    if (random() < MESSAGES) say();
     if (random() < resizes) {
       // A frame drawn at the very moment of a change of size may leave a trace, as with any program
       // that does not use the alternate screen.
       await quiet();
       await terminal.resize(40 + randomBelow(160), 20 + randomBelow(20));
-      chatter.start();
+      // The next `quiet` waits for this message, and so until the new size has been drawn.
+      say();
     } else if (random() < 0.6) {
       await typing.text(text(3));
     } else {
@@ -177,7 +156,7 @@ async function randomSteps(
     .filter((line) => line !== "");
   const of = (name: string) =>
     conversation.flatMap((line) => line.split(`] ${name}> `, 2).slice(1)).map(withoutBlanks);
-  assert.deepEqual(of("Bob"), chatter.said.map(withoutBlanks));
+  assert.deepEqual(of("Bob"), said.map(withoutBlanks));
   assert.deepEqual(of("Alice"), typing.lines.map(withoutBlanks));
   assert.deepEqual(conversation.filter((line) => !MESSAGE.test(line)), ["Alice>"]);
   assert.equal(conversation.at(-1), "Alice>");
