@@ -16,6 +16,7 @@ import { commandHelp, generalHelp } from "./src/cli/help.ts";
 import type { Io } from "./src/cli/io.ts";
 import { reportError } from "./src/cli/reports.ts";
 import { Output } from "./src/base/output.ts";
+import { versionText } from "./src/cli/version.ts";
 import { rendered } from "./src/terminal/rows.ts";
 
 /**
@@ -51,7 +52,7 @@ async function dispatch([first, ...rest]: readonly string[], io: Io): Promise<nu
   const print = (text: string) => (io.stdout.line(text), 0);
   const [name, ...args] = wantsHelp ? rest : [first, ...rest];
   if (name === undefined || wantsHelp && name === "help") return print(generalHelp(COMMANDS));
-  if (name === "--version") return print(`greet ${config.version}`);
+  if (name === "--version") return printVersion(args.includes("--json"), io);
   const command = COMMANDS.find((command) => command.name === name);
   if (command === undefined) throw unknownCommand([name, ...args]);
   const asksForHelp = args.length === 1 && args[0] === "help";
@@ -60,8 +61,14 @@ async function dispatch([first, ...rest]: readonly string[], io: Io): Promise<nu
   // Lines for programs are never wrapped.
   if (input.flag("json")) io.stdout.exact();
   if (input.flag("help")) return print(commandHelp(command));
-  if (input.flag("version")) return print(`greet ${config.version}`);
+  if (input.flag("version")) return printVersion(input.flag("json"), io);
   return await command.run(input, io);
+}
+
+function printVersion(isJson: boolean, { stdout }: Io): number {
+  if (isJson) stdout.exact();
+  stdout.line(versionText(config.version, isJson));
+  return 0;
 }
 
 /**

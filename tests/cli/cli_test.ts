@@ -331,9 +331,7 @@ Deno.test("a name that looks like an option can follow --", async () => {
   assert.match(out, /Hello, --bob\./);
 });
 
-Deno.test("help and version go to stdout with exit 0; a missing command is a usage error", async () => {
-  const version = await run(["--version"]);
-  assert.match(version.out, /^greet \d+\.\d+\.\d+\n$/);
+Deno.test("help goes to stdout with exit 0; a missing command is a usage error", async () => {
   for (const args of [["--help"], ["-h"], ["help"]]) {
     const { code, out } = await run(args);
     assert.equal(code, 0);
