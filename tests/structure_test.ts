@@ -144,9 +144,8 @@ function loadedWith(file: string, found = new Set<string>()): Set<string> {
   return found;
 }
 
-const COMMANDS = ["chat", "forget", "greet", "history", "id", "names", "serve"].map((name) =>
-  `src/cli/${name}.ts`
-);
+const COMMANDS = ["chat", "completions", "forget", "greet", "history", "id", "names", "serve"]
+  .map((name) => `src/cli/${name}.ts`);
 
 Deno.test("help and usage errors load neither gRPC nor other packages", () => {
   for (const file of ["cli.ts", ...COMMANDS]) {

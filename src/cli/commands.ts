@@ -1,5 +1,5 @@
 /**
- * The table of commands: what help and hints know about them.
+ * The table of commands: what help, completions and hints know about them.
  *
  * A command's file is loaded when it runs, so `--help` does not wait for gRPC.
  *
@@ -13,7 +13,11 @@ import type { Option } from "./syntax.ts";
 
 const QUIET: Option = { help: "leave out progress messages" };
 const JSON_OUTPUT: Option = { help: "print one JSON object a line" };
-const HOST: Option = { value: "ADDRESS", help: `address to listen on (default ${LOOPBACK})` };
+const HOST: Option = {
+  value: "ADDRESS",
+  help: `address to listen on (default ${LOOPBACK})`,
+  values: [LOOPBACK, "0.0.0.0", "::1", "::"],
+};
 const NAMES: Option = {
   value: "SERVICE",
   help: "naming service: host:port, or etcd://host:port,... (default $GREET_NAMES)",
@@ -30,10 +34,16 @@ const HOME: Option = {
   value: "DIR",
   help: "directory of journal, identity and known_peers (default $GREET_HOME)",
 };
-const COLOR: Option = { value: "WHEN", help: "auto (default), always or never" };
+const COLOR: Option = {
+  value: "WHEN",
+  help: "auto (default), always or never",
+  values: ["auto", "always", "never"],
+};
 const TLS: Option = { help: "use TLS on this machine, too; beyond it, TLS is the default" };
 const PLAINTEXT: Option = { help: "do not encrypt traffic beyond this machine" };
 const KEY: Option = { value: "FILE", help: "private key (PEM) of --cert" };
+
+const DAYS = ["today", "yesterday", "7d"];
 
 const HISTORY_DATES = "DATE is a day such as 2026-11-26, today or yesterday, a time such as\n" +
   '"2026-11-26 17:00", or an age: 12h, 7d or 2w ago.';
@@ -89,6 +99,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "greet",
     usage: "TARGET NAME...",
+    names: { TARGET: "registered names" },
     summary: "greet a server, each name on its own thread",
     details: "TARGET is a port on this machine, host:port, [v6]:port, dns:///host:port or\n" +
       "unix:/path; with --names (or $GREET_NAMES), it can also be a name. Servers that\n" +
@@ -110,6 +121,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "chat",
     usage: "NAME [PORT] PEER...",
+    names: { NAME: "own names", PEER: "registered names" },
     summary: "chat with the peers at PEER, and listen on PORT",
     details: "PEER is a port on this machine, host:port, [v6]:port, dns:///host:port or\n" +
       "unix:/path; with --names (or $GREET_NAMES), it can also be a name. PORT, the\n" +
@@ -141,19 +153,28 @@ export const COMMANDS: readonly Command[] = [
       json: { help: "print events and read messages as one JSON object a line" },
       quiet: QUIET,
       color: COLOR,
-      bell: { value: "WHEN", help: "which messages ring: all, or mention (of your name)" },
+      bell: {
+        value: "WHEN",
+        help: "which messages ring: all, or mention (of your name)",
+        values: ["all", "mention"],
+      },
     },
     run: async (...args) => await (await import("./chat.ts")).chatCommand(...args),
   },
   {
     name: "history",
     usage: "NAME",
+    names: { NAME: "own names" },
     summary: "print what NAME has said and heard in chats",
     details: `${HISTORY_DATES}\n` +
       "Reads the journal of NAME and changes nothing, also while its chat is running.",
     options: {
       find: { value: "TEXT", help: "only messages that contain TEXT, in upper or lower case" },
-      since: { value: "DATE", help: "only messages that were sent or arrived since then" },
+      since: {
+        value: "DATE",
+        help: "only messages that were sent or arrived since then",
+        values: DAYS,
+      },
       home: HOME,
       json: JSON_OUTPUT,
       color: COLOR,
@@ -163,12 +184,17 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "forget",
     usage: "NAME --before DATE",
+    names: { NAME: "own names" },
     summary: "delete old messages from a journal",
     details: `${HISTORY_DATES}\n` +
       "Asks first. Messages that still wait to be delivered are kept. The chat of NAME\n" +
       "must not be running. Other people keep their own copies.",
     options: {
-      before: { value: "DATE", help: "delete messages that were sent or arrived before then" },
+      before: {
+        value: "DATE",
+        help: "delete messages that were sent or arrived before then",
+        values: DAYS,
+      },
       yes: { help: "do not ask" },
       home: HOME,
       json: JSON_OUTPUT,
@@ -178,6 +204,7 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "names",
     usage: "[PORT] | list | watch [NAME]",
+    names: { NAME: "registered names" },
     summary: "run a naming server, or show registered names",
     details: "Without list or watch, runs a naming server on PORT (default 55500; 0 picks a\n" +
       "free port and reports it). list prints the names registered at --names (or\n" +
@@ -195,10 +222,21 @@ export const COMMANDS: readonly Command[] = [
   {
     name: "id",
     usage: "[NAME]",
+    names: { NAME: "own names" },
     summary: "show identities: fingerprints, and codes to read aloud",
     details: "Creates the identity if NAME has none yet; without NAME, lists all identities.\n" +
       "Chats beyond this machine show the identity to peers, which remember it.",
     options: { home: HOME, json: JSON_OUTPUT },
     run: async (...args) => await (await import("./id.ts")).idCommand(...args),
+  },
+  {
+    name: "completions",
+    usage: "bash | zsh | fish",
+    summary: "print the completions for a shell",
+    details: "Tab then completes commands, options, files and names: your own and, with\n" +
+      "--names (or $GREET_NAMES), those of a naming service that answers within 0.2 s.\n" +
+      "greet must be in PATH.",
+    options: {},
+    run: async (...args) => await (await import("./completions.ts")).completionsCommand(...args),
   },
 ];

@@ -9,7 +9,6 @@ import { COMMON_OPTIONS, type Syntax } from "./syntax.ts";
 
 /** A command of the program. */
 export interface Command extends Syntax {
-  /** What it does, in one line. */
   readonly summary: string;
   /** More about its arguments, in lines that fit a terminal. */
   readonly details: string;

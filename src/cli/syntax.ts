@@ -10,13 +10,22 @@ export interface Option {
   readonly value?: string;
   /** One line of help. */
   readonly help: string;
+  /** Values that completions offer: all that there are, or usual ones. */
+  readonly values?: readonly string[];
 }
+
+/** Names that completions can offer: of our own identities and journals, or of a naming service. */
+export type NameSource = "own names" | "registered names";
 
 /** A command's name, arguments and options. */
 export interface Syntax {
   readonly name: string;
-  /** Its arguments besides options, such as `TARGET NAME...`. */
+  /** What it does, in one line. */
+  readonly summary?: string;
+  /** Its arguments besides options, such as `TARGET NAME...`; alternatives stand between ` | `. */
   readonly usage: string;
+  /** Which placeholders in the usage completions offer names for. */
+  readonly names?: Readonly<Record<string, NameSource>>;
   readonly options: Readonly<Record<string, Option>>;
 }
 

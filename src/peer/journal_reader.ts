@@ -116,7 +116,7 @@ export class JournalReader implements Disposable {
  * Opens a database in a way that leaves no other files behind: the last connection to a database
  * removes them, but only if it may write.
  */
-function openToRead(path: string): DatabaseSync {
+export function openToRead(path: string): DatabaseSync {
   let database: DatabaseSync | undefined;
   try {
     database = new DatabaseSync(path);
