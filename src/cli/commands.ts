@@ -83,6 +83,14 @@ export const COMMANDS: readonly Command[] = [
     summary: "run a greeting server",
     details: "PORT 0, the default, picks a free port and reports it. SIGINT and SIGTERM stop\n" +
       "the server; calls in flight get 5 s to finish.",
+    examples: [
+      ["on a port of this machine", "greet serve 55550"],
+      ["on any free port, found by name", "greet serve --as hello --names 55500"],
+      [
+        "for other machines, over TLS",
+        "greet serve 55550 --host 0.0.0.0 --cert server.pem --key server.key",
+      ],
+    ],
     options: {
       host: HOST,
       as: { value: "NAME", help: "register under this name, alone or with other servers" },
@@ -104,6 +112,14 @@ export const COMMANDS: readonly Command[] = [
     details: "TARGET is a port on this machine, host:port, [v6]:port, dns:///host:port or\n" +
       "unix:/path; with --names (or $GREET_NAMES), it can also be a name. Servers that\n" +
       "share a name are greeted in turn.",
+    examples: [
+      ["two names, on two threads", "greet greet 55550 Bob Alice"],
+      [
+        "a server that is found by name, when it is up",
+        "greet greet hello Bob --names 55500 --wait",
+      ],
+      ["a server on another machine", "greet greet server.example:55550 Bob --cacert ca.pem"],
+    ],
     options: {
       names: NAMES,
       ...CLIENT_TLS,
@@ -136,6 +152,18 @@ export const COMMANDS: readonly Command[] = [
       "that is away is kept in the journal and sent when you meet again. /help lists\n" +
       "the commands of a chat; /quit, Ctrl-D and the end of the input leave it, and so\n" +
       "does Ctrl-C on an empty line.",
+    examples: [
+      [
+        "Alice listens on 55555 and calls Bob on 55556; Bob does the reverse",
+        "greet chat Alice 55555 55556",
+      ],
+      ["", "greet chat Bob 55556 55555"],
+      ["find each other by name", "greet chat Alice Bob --names 55500"],
+      [
+        "send one message, and wait up to a minute until Bob has it",
+        "echo 'backup done' | greet chat Alice 55555 55556 --linger 60",
+      ],
+    ],
     options: {
       names: NAMES,
       cacert: NAMES_CACERT,
@@ -168,6 +196,10 @@ export const COMMANDS: readonly Command[] = [
     summary: "print what NAME has said and heard in chats",
     details: `${HISTORY_DATES}\n` +
       "Reads the journal of NAME and changes nothing, also while its chat is running.",
+    examples: [
+      ["what Alice has said and heard since yesterday", "greet history Alice --since yesterday"],
+      ["every message about lunch", "greet history Alice --find lunch"],
+    ],
     options: {
       find: { value: "TEXT", help: "only messages that contain TEXT, in upper or lower case" },
       since: {
@@ -189,6 +221,10 @@ export const COMMANDS: readonly Command[] = [
     details: `${HISTORY_DATES}\n` +
       "Asks first. Messages that still wait to be delivered are kept. The chat of NAME\n" +
       "must not be running. Other people keep their own copies.",
+    examples: [
+      ["what is older than four weeks", "greet forget Alice --before 4w"],
+      ["the same from a script, without being asked", "greet forget Alice --before 4w --yes"],
+    ],
     options: {
       before: {
         value: "DATE",
@@ -209,6 +245,11 @@ export const COMMANDS: readonly Command[] = [
     details: "Without list or watch, runs a naming server on PORT (default 55500; 0 picks a\n" +
       "free port and reports it). list prints the names registered at --names (or\n" +
       "$GREET_NAMES); watch also prints every change.",
+    examples: [
+      ["run a naming server on port 55500", "greet names"],
+      ["show what is registered there, and then every change", "greet names watch --names 55500"],
+      ["show what is registered in an etcd", "greet names list --names etcd://127.0.0.1:2379"],
+    ],
     options: {
       names: NAMES,
       cacert: NAMES_CACERT,
@@ -226,6 +267,10 @@ export const COMMANDS: readonly Command[] = [
     summary: "show identities: fingerprints, and codes to read aloud",
     details: "Creates the identity if NAME has none yet; without NAME, lists all identities.\n" +
       "Chats beyond this machine show the identity to peers, which remember it.",
+    examples: [
+      ["Alice's identity", "greet id Alice"],
+      ["all identities, for programs", "greet id --json"],
+    ],
     options: { home: HOME, json: JSON_OUTPUT },
     run: async (...args) => await (await import("./id.ts")).idCommand(...args),
   },
@@ -236,6 +281,11 @@ export const COMMANDS: readonly Command[] = [
     details: "Tab then completes commands, options, files and names: your own and, with\n" +
       "--names (or $GREET_NAMES), those of a naming service that answers within 0.2 s.\n" +
       "greet must be in PATH.",
+    examples: [
+      ["for bash, in ~/.bashrc", 'eval "$(greet completions bash)"'],
+      ["for zsh, in ~/.zshrc, after compinit", 'eval "$(greet completions zsh)"'],
+      ["for fish, once", "greet completions fish > ~/.config/fish/completions/greet.fish"],
+    ],
     options: {},
     run: async (...args) => await (await import("./completions.ts")).completionsCommand(...args),
   },
