@@ -1,6 +1,6 @@
 /**
- * Makes the archives of a release in `dist/`: for each target, the binary with its licenses and
- * documents, in a folder of its own. Compiling for another system works on any; Linux has tar and zip.
+ * Makes the archives of a release in `dist/`: for each target, the binary with its licenses,
+ * documents and manual page, in a folder of its own. Compiling for another system works on any; Linux has tar and zip.
  *
  *     deno run --allow-all release/pack.ts TARGET...
  *
@@ -10,6 +10,7 @@ import { join } from "node:path";
 import config from "../deno.json" with { type: "json" };
 import { compile, ROOT } from "./compile.ts";
 import { thirdPartyLicenses } from "./licenses.ts";
+import { dateOfBuild, manualPage } from "./manual.ts";
 
 const DOCUMENTS = ["LICENSE", "README.md", "CHANGELOG.md"];
 
@@ -23,7 +24,9 @@ async function pack(target: string, licenses: string): Promise<string> {
     await Deno.copyFile(join(ROOT, document), join(folder, document));
   }
   await Deno.writeTextFile(join(folder, "THIRD_PARTY_LICENSES"), licenses);
-  const archive = await archiveFolder(name, target.includes("windows"));
+  const isWindows = target.includes("windows");
+  if (!isWindows) await Deno.writeTextFile(join(folder, "greet.1"), manualPage(dateOfBuild()));
+  const archive = await archiveFolder(name, isWindows);
   await Deno.remove(folder, { recursive: true });
   return archive;
 }

@@ -1,5 +1,5 @@
 /**
- * The table of commands: what help, completions and hints know about them.
+ * The table of commands: what help, completions, the manual page and hints know about them.
  *
  * A command's file is loaded when it runs, so `--help` does not wait for gRPC.
  *
