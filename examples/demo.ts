@@ -61,13 +61,22 @@ class Program {
     await this.#input.write(new TextEncoder().encode(line + "\n"));
   }
 
-  /** Ends the input, which ends clients and chats. Servers need a signal. */
-  async end(signal?: Deno.Signal): Promise<void> {
+  /** Ends the input, which ends clients and chats. */
+  async end(): Promise<void> {
     await this.#input.close();
-    if (signal !== undefined) this.#child.kill(signal);
+    await this.#exit(0);
+  }
+
+  /** Stops a server. Windows knows no signals: there it is killed, which gives it exit code 1. */
+  async stop(): Promise<void> {
+    this.#child.kill("SIGTERM");
+    await this.#exit(Deno.build.os === "windows" ? 1 : 0);
+  }
+
+  async #exit(expected: number): Promise<void> {
     const { code } = await this.#child.status;
     await this.#collected;
-    if (code !== 0) throw new Error(`greet ${this.#name} exited with ${code}`);
+    if (code !== expected) throw new Error(`greet ${this.#name} exited with ${code}`);
   }
 
   show(): void {
@@ -95,7 +104,7 @@ async function showGreetings(): Promise<void> {
   const [, port] = await server.until(/listening on (\d+)\n/);
   const clients = new Program("greet", port, "Bob", "Alice");
   await clients.end();
-  await server.end("SIGTERM");
+  await server.stop();
   explain("A server, and two clients on two threads");
   server.show();
   clients.show();
@@ -141,7 +150,7 @@ async function showNames(): Promise<void> {
   const dave = new Program("chat", "Dave", "Carol", "--names", place);
   await greetEachOther(carol, "Carol", dave, "Dave");
   await Promise.all([carol.end(), dave.end()]);
-  await names.end("SIGTERM");
+  await names.stop();
   explain("Carol and Dave find each other by name, with a naming server");
   names.show();
   carol.show();

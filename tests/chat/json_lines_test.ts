@@ -1,6 +1,7 @@
 /** Chats for programs: their output and input. */
 import { Ajv2020 } from "ajv/dist/2020.js";
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import process from "node:process";
 import schema from "../../docs/json.schema.json" with { type: "json" };
 import { Bot, type ChatEvent } from "../support/bot.ts";
@@ -144,7 +145,7 @@ Deno.test("events about identities match the schema", async () => {
       /^127\.0\.0\.1:\d+: the peer there claims to be Bob but has the key /,
     );
     for (const key of [bobs, theirs]) assert(`${message}`.includes(key.fingerprint));
-    assert(`${hint}`.includes(`${alice.program.home}/known_peers`), `${hint}`);
+    assert(`${hint}`.includes(join(alice.program.home, "known_peers")), `${hint}`);
     const [error] = await alice.until("error");
     assert.deepEqual(error, { type: "error", code: "UNAVAILABLE", message, hint });
     await other.say("I am Bob");
@@ -285,11 +286,11 @@ Deno.test("bad lines are answered with their number and do no harm; plain lines 
   assert.equal(await alice.program.code(), 0);
 });
 
-const hasJq = hasCommand("jq") && hasCommand("setsid");
+const hasTools = hasCommand("sh") && hasCommand("jq") && hasCommand("setsid");
 
 Deno.test({
-  name: "the bot in the documentation answers (needs a shell and jq)",
-  ignore: !hasJq,
+  name: "the bot in the documentation answers (needs a shell, jq and setsid)",
+  ignore: !hasTools,
   async fn() {
     const text = await Deno.readTextFile(`${ROOT}/docs/json.md`);
     const [, script] = /```sh\n([^]*?)```/.exec(text)!;

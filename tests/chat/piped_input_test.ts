@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
 import { run } from "../support/program.ts";
+import { posixTest } from "../support/tools.ts";
 
 const LATE = "not everything was delivered within 0.3 s after the end of the input\n";
 
@@ -14,7 +15,7 @@ Deno.test("--linger bounds the wait for a peer without a journal as well, exit 7
   assert.deepEqual([nothing.code, nothing.err], [0, ""]);
 });
 
-Deno.test("--linger bounds the wait for a suspended peer without a journal, exit 78", async () => {
+posixTest("--linger bounds the wait for a suspended peer without a journal, exit 78", async () => {
   const [a, b] = freePorts();
   await using bob = new Bot(["Bob", b, a]);
   await using alice = new Bot(["Alice", a, b, "--no-journal", "--linger", "0.3"]);

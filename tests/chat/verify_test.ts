@@ -1,5 +1,6 @@
 /** Identities in a chat: announcements, warnings and /verify. */
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program, run } from "../support/program.ts";
@@ -62,9 +63,9 @@ Deno.test("an impostor is reported on stderr, once, with all keys; a lookalike a
     new RegExp(
       "^WARNING: someone else is claiming to be Bob\\. Nothing will be sent to them\\.\n" +
         `        SHA256:\\S{43} is the key at 127\\.0\\.0\\.1:${b}\n` +
-        `        ${right.replaceAll(/[+/]/g, "\\$&")} is the key of Bob\n` +
+        `        ${RegExp.escape(right)} is the key of Bob\n` +
         "        if Bob told you about a new key, remove the line with the old one from " +
-        `${home.env.GREET_HOME}/known_peers\n`,
+        `${RegExp.escape(join(home.env.GREET_HOME, "known_peers"))}\n`,
       "m",
     ),
   );

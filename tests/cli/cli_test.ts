@@ -5,7 +5,7 @@ import http2 from "node:http2";
 import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
-import { hasCommand, isLinux, works } from "../support/tools.ts";
+import { hasCommand, isLinux, posixTest, works } from "../support/tools.ts";
 import { inTime } from "../support/waiting.ts";
 
 Deno.test("a server and two clients print exactly the expected transcript", async () => {
@@ -19,8 +19,7 @@ Deno.test("a server and two clients print exactly the expected transcript", asyn
     '[Alice] Message received from server: "Hello, Alice."',
     '[Bob] Message received from server: "Hello, Bob."',
   ]);
-  greeter.server.kill("SIGTERM");
-  assert.equal(await greeter.server.code(), 0);
+  await greeter.server.stop();
   const [started, ...log] = greeter.server.out.text.trimEnd().split("\n");
   assert.equal(started, `Server started, listening on ${greeter.port}`);
   assert.deepEqual(log.sort(), [
@@ -49,7 +48,7 @@ Deno.test("a name is trimmed and then greeted unchanged", async () => {
 });
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.test(`serve exits with 0 on ${signal} while clients are connected`, async () => {
+  posixTest(`serve exits with 0 on ${signal} while clients are connected`, async () => {
     await using greeter = await serving();
     const idle = await Deno.connect({ hostname: "127.0.0.1", port: Number(greeter.port) });
     greeter.server.kill(signal);
@@ -58,21 +57,27 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
   });
 }
 
-Deno.test("serve stops gracefully, exit 0, although deno task repeats the SIGINT of a terminal", async () => {
-  await using greeter = await serving();
-  const session = http2.connect(`http://127.0.0.1:${greeter.port}`);
-  // Keeps the server waiting for its end.
-  session.request({ ":method": "POST", ":path": "/greet.v1.Greeter/Greet" }).on("error", () => {});
-  await inTime(once(session, "remoteSettings"), "a connection");
-  const stopping = once(session, "goaway");
-  greeter.server.kill("SIGINT");
-  await inTime(stopping, "the server to stop");
-  greeter.server.kill("SIGINT");
-  assert.equal(await greeter.server.code(), 0);
-  session.destroy();
-});
+posixTest(
+  "serve stops gracefully, exit 0, although deno task repeats the SIGINT of a terminal",
+  async () => {
+    await using greeter = await serving();
+    const session = http2.connect(`http://127.0.0.1:${greeter.port}`);
+    // Keeps the server waiting for its end.
+    session.request({ ":method": "POST", ":path": "/greet.v1.Greeter/Greet" }).on(
+      "error",
+      () => {},
+    );
+    await inTime(once(session, "remoteSettings"), "a connection");
+    const stopping = once(session, "goaway");
+    greeter.server.kill("SIGINT");
+    await inTime(stopping, "the server to stop");
+    greeter.server.kill("SIGINT");
+    assert.equal(await greeter.server.code(), 0);
+    session.destroy();
+  },
+);
 
-Deno.test("a second SIGINT ends the program at once, exit 130", async () => {
+posixTest("a second SIGINT ends the program at once, exit 130", async () => {
   const [a, b] = freePorts();
   await using bob = new Bot(["Bob", b, a]);
   await using alice = new Bot(["Alice", a, b]);
@@ -162,7 +167,7 @@ Deno.test("--wait waits no longer than --max-time, exit 68", async () => {
   assert.equal(err, `greet: error: [Bob] 127.0.0.1:${free}: no connection within 0.3 s\n`);
 });
 
-Deno.test("--max-time ends the wait for a suspended server, exit 68", async () => {
+posixTest("--max-time ends the wait for a suspended server, exit 68", async () => {
   await using greeter = await serving();
   assert.equal((await run(["greet", greeter.port, "Bob"])).code, 0);
   greeter.server.kill("SIGSTOP");
@@ -173,7 +178,7 @@ Deno.test("--max-time ends the wait for a suspended server, exit 68", async () =
   assert.equal((await run(["greet", greeter.port, "Bob"])).code, 0);
 });
 
-Deno.test("Ctrl-C before the work is done exits with 130", async () => {
+posixTest("Ctrl-C before the work is done exits with 130", async () => {
   const [free] = freePorts();
   await using client = Program.greet(["greet", free, "Bob", "Alice", "--wait"]);
   await client.out.until("Client 2 started");

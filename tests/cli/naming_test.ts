@@ -7,6 +7,7 @@ import { Bot, Immortal } from "../support/bot.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program, run } from "../support/program.ts";
+import { posixTest } from "../support/tools.ts";
 import { inTime } from "../support/waiting.ts";
 
 /** A naming server as a process, and the environment that makes others use it. */
@@ -170,9 +171,7 @@ Deno.test("a message for a name that was never met goes to that name", async () 
     await using alice = new Bot(["Alice", "Bob"], alices);
     await alice.say("for Bob");
     assert.deepEqual((await alice.until("queued"))[0].waitingFor, ["Bob"]);
-    await alice.program.end();
-    alice.program.kill("SIGTERM");
-    await alice.program.code();
+    await alice.program.leave();
   }
   const [a, b] = freePorts();
   await using alice = new Bot(["Alice", a, b], home);
@@ -272,7 +271,7 @@ Deno.test("servers that share a name are greeted in turn, and one that dies is l
   await hasGreeted(second, 30);
 });
 
-Deno.test("a suspended server is left out as well", async () => {
+posixTest("a suspended server is left out as well", async () => {
   await using names = await naming();
   const { env } = names;
   await using first = await greeter(env);
@@ -296,7 +295,7 @@ Deno.test("--wait waits for a server to register, and even for the naming server
   await names.server.out.until("greeter is at");
 });
 
-Deno.test("--wait by name says after --max-time what was missing, exit 68", async () => {
+posixTest("--wait by name says after --max-time what was missing, exit 68", async () => {
   await using names = await naming();
   const wait = ["greet", "Nobody", "Bob", "Alice", "--wait", "--max-time", "2", "--quiet"];
   const missing = await run(wait, { env: names.env });
@@ -367,9 +366,8 @@ Deno.test("a server registers once there is a naming server, and gives its name 
   );
   await using names = await naming(port);
   await names.server.out.until("greeter is at");
-  server.kill("SIGTERM");
+  await server.stop();
   await names.server.out.until("greeter is gone");
-  assert.equal(await server.code(), 0);
 });
 
 Deno.test("a registered server that cannot be reached is an error, or is waited for with --wait", async () => {
@@ -471,8 +469,7 @@ Deno.test("a naming server reports its port, logs as JSON, and stops gracefully"
     name: "Bob",
     address: "127.0.0.1:1",
   });
-  server.kill("SIGTERM");
-  assert.equal(await inTime(server.code(), "the stop", 2_000), 0);
+  await inTime(server.stop(), "the stop", 2_000);
   assert.equal(server.err.text, "");
 });
 

@@ -137,8 +137,7 @@ tlsTest("every combination of a server and a client has the expected result", as
     }
     const greeted = Object.values(expected[server as keyof typeof servers])
       .filter((wanted) => wanted === GREETED).length;
-    target.server.kill("SIGTERM");
-    assert.equal(await target.server.code(), 0);
+    await target.server.stop();
     assert.equal(target.server.out.text.match(/Received request/g)?.length ?? 0, greeted, server);
     // The server also reports what its callers have to change, each kind once.
     const reported = target.server.err.text.split("\n")

@@ -28,8 +28,7 @@ linuxTest("threads share a port, and each request is in one log once", async () 
   // Each call has its own connection, so that every thread gets some.
   const greetings = await Promise.all(names.map((name) => greet(port, name)));
   assert.deepEqual(greetings, names.map((name) => `Hello, ${name}.`));
-  server.kill("SIGTERM");
-  assert.equal(await server.code(), 0);
+  await server.stop();
   const [first, ...log] = server.out.text.trimEnd().split("\n");
   assert.equal(first, `Server started, listening on ${port}`);
   const expected = names.map((name) => `[Server] Received request from user named '${name}'`);
@@ -54,8 +53,7 @@ linuxTest("stopping lets each thread finish, and closes idle connections", async
   const closed = new Promise<void>((resolve) => idle.once("close", () => resolve()));
   idle.on("error", () => {});
   await new Promise<void>((resolve) => idle.once("connect", () => resolve()));
-  server.kill("SIGTERM");
-  assert.equal(await server.code(), 0);
+  await server.stop();
   await inTime(closed, "the end of an idle connection");
   assert.equal(await listeners(port), 0);
 });

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
 import { X509Certificate } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { GreetError } from "../../src/base/errors.ts";
 import { fileNameOf } from "../../src/base/home.ts";
 import {
@@ -86,7 +86,7 @@ homeTest(
     assert.deepEqual(await openIdentity(home, "Alice"), made);
     assert.deepEqual(contents(home), files);
     const { key, cert } = filesOf(home, "Alice");
-    assert.deepEqual(Object.keys(files), [key, cert].map((path) => path.split("/").at(-1)));
+    assert.deepEqual(Object.keys(files), [key, cert].map((path) => basename(path)));
     for (const [shown, file] of [[made.key, key], [made.cert, cert]] as const) {
       assert.equal(new TextDecoder().decode(shown), Deno.readTextFileSync(file));
     }

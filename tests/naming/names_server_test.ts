@@ -22,6 +22,7 @@ import {
 } from "../../src/rpc/services.ts";
 import { ClientView, key } from "../support/client_view.ts";
 import { Program } from "../support/program.ts";
+import { posixTest } from "../support/tools.ts";
 import { inTime } from "../support/waiting.ts";
 
 const CALL = { timeoutMs: 10_000 };
@@ -368,10 +369,9 @@ Deno.test("the name of a killed holder is freed within a second", async () => {
   await watch.until(isFree("Bob"), "no Bob", 1_000);
 });
 
-Deno.test({
-  name: "the name of a suspended holder is freed within the lease, and comes back when it resumes",
-  ignore: Deno.build.os === "windows",
-  async fn() {
+posixTest(
+  "the name of a suspended holder is freed within the lease, and comes back when it resumes",
+  async () => {
     await using names = await startServer();
     using watch = names.client.watch();
     await using holder = process("hold", `${names.server.port}`, "Bob", "127.0.0.1:1");
@@ -386,7 +386,7 @@ Deno.test({
     await watch.until(isHeld("Bob"), "Bob again");
     await holder.out.until(/held\nlost\nheld\n/);
   },
-});
+);
 
 Deno.test("after a silent disconnection, only the same holder gets its name back; the old call is ABORTED", async () => {
   await using names = await startServer();
@@ -842,11 +842,9 @@ Deno.test("a name is freed when its call ends, even if the connection has unread
   await watch.until(isFree("Bob"), "no Bob", 1_000);
 });
 
-Deno.test({
-  name:
-    "a suspended watcher is disconnected within the lease; when it resumes, it gets `lost` and the state",
-  ignore: Deno.build.os === "windows",
-  async fn() {
+posixTest(
+  "a suspended watcher is disconnected within the lease; when it resumes, it gets `lost` and the state",
+  async () => {
     await using names = await startServer();
     await using proxy = await proxyTo(names.server.port);
     await using watcher = process("watch", `${proxy.port}`);
@@ -860,4 +858,4 @@ Deno.test({
     await names.client.hold({ name: "Bob" });
     await watcher.out.until(/"type":"held","entry":\{"name":"Bob"/);
   },
-});
+);

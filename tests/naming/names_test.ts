@@ -572,7 +572,7 @@ Deno.test("an etcd that reports ever more keys is refused, with and without keys
 });
 
 Deno.test({
-  name: "of a thousand servers that share a name, a client connects to a hundred",
+  name: "of a thousand servers that share a name, a client connects to a hundred (needs Linux)",
   // On other systems, only 127.0.0.1 is a loopback address.
   ignore: Deno.build.os !== "linux",
   async fn() {

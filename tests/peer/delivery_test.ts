@@ -11,6 +11,7 @@ import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Printed, Program, ROOT, run } from "../support/program.ts";
 import { randomNumbers } from "../support/random.ts";
+import { posixTest } from "../support/tools.ts";
 import { inTime } from "../support/waiting.ts";
 
 /** How many rounds of random kills; more rounds find rarer faults. */
@@ -97,22 +98,25 @@ Deno.test("the end of input waits for delivery; --linger limits that, with exit 
   assert.equal(await alice.program.code(), 0);
 });
 
-Deno.test("without a journal nothing is written to disk, and what cannot be delivered is reported", async () => {
-  const [a, b] = freePorts();
-  await using home = temporaryHome();
-  await using alice = new Bot(["Alice", a, b, "--no-journal"], home);
-  await using bob = new Bot(["Bob", b, a, "--no-journal"]);
-  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
-  await alice.say("hello");
-  await alice.until("delivered");
-  bob.program.kill("SIGSTOP");
-  await alice.say("anybody?");
-  const [error] = await alice.until("error");
-  assert.equal(error.id, alice.all("queued")[1].id);
-  await bob.kill();
-  await alice.until("left");
-  assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
-});
+posixTest(
+  "without a journal nothing is written to disk, and what cannot be delivered is reported",
+  async () => {
+    const [a, b] = freePorts();
+    await using home = temporaryHome();
+    await using alice = new Bot(["Alice", a, b, "--no-journal"], home);
+    await using bob = new Bot(["Bob", b, a, "--no-journal"]);
+    await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+    await alice.say("hello");
+    await alice.until("delivered");
+    bob.program.kill("SIGSTOP");
+    await alice.say("anybody?");
+    const [error] = await alice.until("error");
+    assert.equal(error.id, alice.all("queued")[1].id);
+    await bob.kill();
+    await alice.until("left");
+    assert.deepEqual([...Deno.readDirSync(home.env.GREET_HOME)], []);
+  },
+);
 
 Deno.test("when two pipes end at the same moment, every delivered message has been shown", async () => {
   for (let round = 0; round < 15; round++) {
@@ -287,19 +291,22 @@ Deno.test("messages that the receiver had stored but not shown when it was kille
   assert.deepEqual([...both.values()], bodies);
 });
 
-Deno.test("a suspended peer is missed within 10 s and back when it resumes; nothing is lost", async () => {
-  const [a, b] = freePorts();
-  await using alice = new Bot(["Alice", a, b]);
-  await using bob = new Bot(["Bob", b, a]);
-  await Promise.all([alice.until("welcome"), bob.until("welcome")]);
-  bob.program.kill("SIGSTOP");
-  await alice.say("into the silence");
-  await alice.until("left", 1, 11_000);
-  bob.program.kill("SIGCONT");
-  await alice.until("joined", 1, 3_000);
-  await alice.until("delivered");
-  assert.deepEqual((await bob.until("message")).map(({ body }) => body), ["into the silence"]);
-});
+posixTest(
+  "a suspended peer is missed within 10 s and back when it resumes; nothing is lost",
+  async () => {
+    const [a, b] = freePorts();
+    await using alice = new Bot(["Alice", a, b]);
+    await using bob = new Bot(["Bob", b, a]);
+    await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+    bob.program.kill("SIGSTOP");
+    await alice.say("into the silence");
+    await alice.until("left", 1, 11_000);
+    bob.program.kill("SIGCONT");
+    await alice.until("joined", 1, 3_000);
+    await alice.until("delivered");
+    assert.deepEqual((await bob.until("message")).map(({ body }) => body), ["into the silence"]);
+  },
+);
 
 Deno.test("after a restart on the same port, deliveries resume by themselves", async () => {
   const [a, b] = freePorts();
@@ -341,7 +348,6 @@ Deno.test("a slow reader does not fill the receiver's memory: the backlog stays 
   await out.until(/\] Alice> 3999 x/);
   const heard = [...out.text.matchAll(/\] Alice> (\d+) x/g)].map(([, number]) => Number(number));
   assert.deepEqual(heard, bodies.map((_, i) => i));
-  bob.kill("SIGTERM");
   await bob.stdin.close();
   assert.equal((await bob.status).code, 0);
   await out.ended;

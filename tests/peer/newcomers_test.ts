@@ -255,8 +255,7 @@ for (const tls of [[], ["--tls"]]) {
       // Its own messages are refused as well.
       await bobby.say("I am the new Bob");
       await bobby.until("queued");
-      alice.kill("SIGTERM");
-      assert.equal(await alice.code(), 0);
+      await alice.leave();
       assert.equal(
         alice.err.text.split("\n").slice(1).join("\n"),
         "1 message for Bob is kept and will be sent when you meet again.\n",

@@ -54,8 +54,7 @@ affectedTest("a server survives clients that make 300 calls and close with a GOA
     }
   }
   assert.equal(await greet(greeter.port, "Alice"), "Hello, Alice.");
-  greeter.server.kill("SIGTERM");
-  assert.equal(await greeter.server.code(), 0);
+  await greeter.server.stop();
 });
 
 affectedTest(
@@ -95,7 +94,5 @@ affectedTest("a peer survives others that join, talk and leave", async () => {
     assert.equal((await run(["chat", "Bob", b, a], { input })).code, 0);
     await alice.out.until(new RegExp(`(Bob has left\\.\n[^]*){${round}}`));
   }
-  await alice.end();
-  alice.kill("SIGTERM");
-  assert.equal(await alice.code(), 0);
+  await alice.leave();
 });

@@ -5,10 +5,12 @@
  *
  * @module
  */
+import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import config from "../../deno.json" with { type: "json" };
 import { Pulse } from "../../src/base/timing.ts";
 import "./environment.ts";
+import { isPosix } from "./tools.ts";
 import { inTime } from "./waiting.ts";
 
 /** The repository's root, ending with a separator. */
@@ -119,6 +121,21 @@ export class Program implements AsyncDisposable {
 
   kill(signal: Deno.Signal = "SIGKILL"): void {
     if (!this.#ended) this.#child.kill(signal);
+  }
+
+  /**
+   * Stops a server. Resolves when it has ended. Windows knows no signals: there it is killed, which
+   * gives it exit code 1.
+   */
+  async stop(): Promise<void> {
+    this.kill("SIGTERM");
+    assert.equal(await this.code(), isPosix ? 0 : 1, this.err.text);
+  }
+
+  /** Leaves a chat with `/quit`. Resolves when it has ended. */
+  async leave(): Promise<void> {
+    await this.write("/quit\n");
+    assert.equal(await this.code(), 0, this.err.text);
   }
 
   /** Waits until the process has ended. Returns its exit code. */

@@ -15,6 +15,11 @@ export const isPosix = Deno.build.os !== "windows";
 /** Whether the tests run as the superuser. */
 export const isRoot = isPosix && Deno.uid() === 0;
 
+/** A test that needs signals, which Windows does not have: there, every one of them kills. */
+export function posixTest(name: string, fn: () => Promise<void>): void {
+  Deno.test({ name: `${name} (needs POSIX)`, ignore: !isPosix, fn });
+}
+
 /** Where Debian installs the source of Go packages. */
 export const GO_PATH = "/usr/share/gocode";
 
