@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { systemMessage } from "./system_errors.ts";
 
 /**
  * gRPC's status codes; the index of each is its number on the wire.
@@ -111,16 +112,18 @@ export class GreetError extends Error {
 /**
  * The reason that the operating system or the sandbox gives for a failure.
  *
- * @returns the message of the error, without the error number, the path and the advice that the
- *   runtime appends to it; messages from elsewhere are returned unchanged
+ * @returns a {@link systemMessage}, or the message of the error, without the error number, the path
+ *   and the advice that the runtime appends to it; messages from elsewhere are returned unchanged
  */
 export function systemReason(error: unknown): string {
+  const known = systemMessage(error);
+  if (known !== undefined) return known;
   const message = error instanceof Error ? error.message : String(error);
   const [, kind, what] = MISSING_PERMISSION.exec(message) ?? [];
   if (what !== undefined) {
     return `${kind === "all" ? "" : `${kind} `}access to ${what} is not allowed`;
   }
-  return message.replace(/ \(os error.*/s, "");
+  return message.replace(/\.? \(os error.*/s, "");
 }
 
 /** The sandbox's words, which end with a flag of the runtime. */

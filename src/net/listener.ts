@@ -10,7 +10,7 @@
 import type net from "node:net";
 import { Acceptor } from "./acceptor.ts";
 import { BacklogPool, SendBacklog } from "../http2/send_backlog.ts";
-import { GreetError } from "../base/errors.ts";
+import { GreetError, systemReason } from "../base/errors.ts";
 import { batchWrites } from "./write_batching.ts";
 import { formatEndpoint } from "./address.ts";
 
@@ -268,6 +268,6 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
     case "ENOTFOUND":
       return failed(`the host ${host} is not known`);
     default:
-      return failed(`cannot listen on ${formatEndpoint(host, port)}: ${cause.message}`);
+      return failed(`cannot listen on ${formatEndpoint(host, port)}: ${systemReason(cause)}`);
   }
 }

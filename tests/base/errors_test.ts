@@ -23,8 +23,23 @@ Deno.test("the system's reason has no error number, path or advice", () => {
       'Requires read access to "/x", run again with the --allow-read flag',
       'read access to "/x" is not allowed',
     ],
+    ["Das Gerät ist nicht bereit. (os error 21): stat 'X:'", "Das Gerät ist nicht bereit"],
     ["anything else", "anything else"],
   ];
   for (const [message, reason] of reasons) assert.equal(systemReason(new Error(message)), reason);
   assert.equal(systemReason("a string"), "a string");
+});
+
+Deno.test("an error of the system has the same reason on every system, in every language", () => {
+  const path = Deno.makeTempDirSync();
+  assert.throws(() => Deno.readFileSync(path), (e) => systemReason(e) === "Is a directory");
+  Deno.removeSync(path);
+  assert.throws(
+    () => Deno.readFileSync(path),
+    (e) => systemReason(e) === "No such file or directory",
+  );
+  // From a German Windows.
+  const message = "Zugriff verweigert (os error 5): open 'C:\\greet'";
+  const denied = Object.assign(new Deno.errors.PermissionDenied(message), { code: "EPERM" });
+  assert.equal(systemReason(denied), "Operation not permitted");
 });
