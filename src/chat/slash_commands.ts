@@ -73,7 +73,7 @@ const KEYS: readonly (readonly [key: string, help: string])[] = [
   ["//TEXT", "say /TEXT"],
   ["Up, Ctrl-R", "recall, search lines"],
   ["Tab", "complete a word"],
-  ["Alt-Enter", "start a new line"],
+  ["Ctrl-J", "start a new line"],
   ["Ctrl-C", "clear the line or leave"],
 ];
 

@@ -63,7 +63,6 @@ const BY_NUMBER: Readonly<Record<string, string>> = {
 
 const BY_CONTROL: Readonly<Record<string, string>> = {
   "\r": "enter",
-  "\n": "enter",
   "\t": "tab",
   "\x08": "backspace",
   "\x7f": "backspace",

@@ -1,7 +1,7 @@
 /**
  * The line being typed, as a pure function: {@link press | state, key → state}.
  *
- * The keys are those of readline. Pastes and Alt-Enter can give the text several lines. This file
+ * The keys are those of readline. Pastes, Ctrl-J and Alt-Enter can give the text several lines. This file
  * says which key does what; the other files of the editor say how.
  *
  * @module
@@ -83,6 +83,8 @@ const EDITS: Readonly<Record<string, Edit>> = {
 const SAME_AS: Readonly<Record<string, string>> = {
   "ctrl-b": "left",
   "ctrl-f": "right",
+  "ctrl-j": "alt-enter",
+  "alt-ctrl-j": "alt-enter",
   "ctrl-a": "home",
   "ctrl-e": "end",
   "ctrl-left": "alt-b",

@@ -418,7 +418,7 @@ terminalTest("Tab completes commands and names, and /help lists the commands", a
   await alice.type("/he", "Tab", "Enter");
   const help = await alice.until(/\nCtrl-C .*\nAlice>/);
   const commands = ["/who", "/history [N]", "/queue", "/cancel N", "/help", "/quit", "//TEXT"];
-  for (const left of [...commands, "Up, Ctrl-R", "Tab", "Alt-Enter", "Ctrl-C"]) {
+  for (const left of [...commands, "Up, Ctrl-R", "Tab", "Ctrl-J", "Ctrl-C"]) {
     assert(help.includes(`\n${left} `), left);
   }
 });

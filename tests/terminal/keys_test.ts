@@ -9,7 +9,7 @@ const paste = (text: string): Key => ({ type: "paste", text });
 const KEYS: readonly [what: string, sent: string, keys: readonly Key[]][] = [
   ["text", "héllo 日本 👩‍🚀", [text("héllo 日本 👩‍🚀")]],
   ["text and Enter", "hi\r", [text("hi"), press("enter")]],
-  ["a line feed", "\n", [press("enter")]],
+  ["a line feed", "\n", [press("ctrl-j")]],
   ["controls", "\x01\x05\x17", [press("ctrl-a"), press("ctrl-e"), press("ctrl-w")]],
   ["Tab, Ctrl-H, Backspace", "\t\x08\x7f", [press("tab"), press("backspace"), press("backspace")]],
   ["NUL and Ctrl-\\ are ignored", "a\0\x1cb", [text("a"), text("b")]],

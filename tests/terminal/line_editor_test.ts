@@ -129,6 +129,7 @@ const EDITS: readonly [script: string, expected: string][] = [
   ["<Up>x<Up>y<Down><C-_>", "two|"],
   // Several lines in one text.
   ["one<M-Enter>two<C-a>x", "one\nx|two"],
+  ["one<C-j>two<C-a>x", "one\nx|two"],
   ["one<M-Enter>two<Home><Left><C-a>", "|one\ntwo"],
   ["one<M-Enter>two<Up>x", "onex|\ntwo"],
   ["one<M-Enter>t<Up>x", "ox|ne\nt"],
