@@ -104,8 +104,14 @@ async function openScreen(
       import("../terminal/style.ts"),
     ]);
     const prompt = [{ text: name, look: hueOf(name) }, { text: "> ", look: "plain" }] as const;
-    const suspends = Deno.build.os !== "windows" && io.env("GREET_NO_SUSPEND") === undefined;
-    return openTerminal({ input: io.stdin, prompt, color, bell: bell !== undefined, suspends });
+    const isWindows = Deno.build.os === "windows";
+    return openTerminal({
+      input: isWindows ? (await import("../terminal/windows_console.ts")).consoleInput() : io.stdin,
+      prompt,
+      color,
+      bell: bell !== undefined,
+      suspends: !isWindows && io.env("GREET_NO_SUSPEND") === undefined,
+    });
   }
   const { openPipe } = await import("../terminal/pipe.ts");
   return openPipe({

@@ -108,13 +108,12 @@ class Terminal implements Screen {
     this.#onSignal("SIGWINCH", () => {
       if (this.#isOpen && !this.#isSuspended) this.#resizing.start();
     });
-    this.#onSignal("SIGCONT", () => this.#resume());
+    if (Deno.build.os !== "windows") this.#onSignal("SIGCONT", () => this.#resume());
     void this.#readKeys();
     this.#repaint();
   }
 
   #onSignal(signal: Deno.Signal, listener: () => void): void {
-    if (Deno.build.os === "windows") return;
     Deno.addSignalListener(signal, listener);
     this.#cleanup.defer(() => Deno.removeSignalListener(signal, listener));
   }
