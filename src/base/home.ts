@@ -6,7 +6,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { isAbsolute, join, resolve } from "node:path";
+import { isAbsolute, join, resolve, win32 } from "node:path";
 import { GreetError } from "./errors.ts";
 
 /** The operating system and its environment variables. */
@@ -63,6 +63,33 @@ function stateFolder(
   const xdg = env("XDG_STATE_HOME");
   if (xdg && isAbsolute(xdg)) return xdg;
   return home ? join(home, ".local", "state") : undefined;
+}
+
+/**
+ * Where other users may have access to a home directory on Windows. It has no file modes, and what
+ * protects a folder there is inherited: the user's profile is private, other places usually are not.
+ *
+ * @param home the home directory
+ * @param environment the operating system and its environment variables
+ * @returns the user's profile if the home directory is outside it; nothing if it is inside, if that
+ *   is unknown, and on other systems
+ *
+ * @example
+ * ```ts
+ * import { outsideProfile } from "./home.ts";
+ * import assert from "node:assert/strict";
+ *
+ * const env = () => String.raw`C:\Users\bob\AppData\Local`;
+ * assert.equal(outsideProfile(String.raw`D:\greet`, { os: "windows", env }), String.raw`C:\Users\bob`);
+ * ```
+ */
+export function outsideProfile(home: string, { os, env }: HomeEnvironment): string | undefined {
+  const local = env("LOCALAPPDATA");
+  // A short name, such as `LONGNA~1`, can stand for any other.
+  if (os !== "windows" || !local || /~\d/.test(home)) return undefined;
+  const profile = win32.resolve(local, "..", "..");
+  const way = win32.relative(profile, home);
+  return win32.isAbsolute(way) || way.split("\\")[0] === ".." ? profile : undefined;
 }
 
 /**

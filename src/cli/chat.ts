@@ -7,8 +7,8 @@ import { type Arguments, quote } from "./arguments.ts";
 import { chatArguments, refuseSelf, withSwapHint } from "./chat_arguments.ts";
 import { useColor } from "./color.ts";
 import { GreetError } from "../base/errors.ts";
-import { homeFolder } from "../base/home.ts";
 import { exitCode } from "./exit_codes.ts";
+import { homeOf } from "./home.ts";
 import type { Io } from "./io.ts";
 import { warn } from "./reports.ts";
 import {
@@ -38,13 +38,12 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
     history: input.number("history", { from: 0, max: 10_000, whole: true }) ?? 10,
     linger: input.number("linger", { from: 0, max: 2_000_000 }),
   };
-  const home = () => homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
+  const hasJournal = !input.flag("no-journal");
+  const home = hasJournal || isSecure ? homeOf(input, io) : "";
   const { Journal } = await import("../peer/journal.ts");
-  using journal = input.flag("no-journal")
-    ? undefined
-    : Journal.open({ home: home(), name: parties.name });
+  using journal = hasJournal ? Journal.open({ home, name: parties.name }) : undefined;
   if (journal?.warning !== undefined) warn(journal.warning, io);
-  const trust = isSecure ? await openTrust(home(), parties.name) : undefined;
+  const trust = isSecure ? await openTrust(home, parties.name) : undefined;
   if (isBeyond && !isSecure) warn(EXPOSED, io);
   await using names = hasNames ? await openService(input, io) : undefined;
   if (isBeyond || !isServiceLocal(input, io)) hintAboutHost(input, reach.host, io);

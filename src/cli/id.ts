@@ -5,7 +5,7 @@
  */
 import type { Arguments } from "./arguments.ts";
 import { GreetError } from "../base/errors.ts";
-import { homeFolder } from "../base/home.ts";
+import { homeOf } from "./home.ts";
 import { identitiesIn, type Identity, openIdentity, spokenCode } from "../identity/identity.ts";
 import type { Io } from "./io.ts";
 import { parseName, showable, toJson } from "../base/text.ts";
@@ -14,7 +14,7 @@ import { parseName, showable, toJson } from "../base/text.ts";
 export async function idCommand(input: Arguments, io: Io): Promise<number> {
   const [typed] = input.positionals(0, 1);
   const name = typed === undefined ? undefined : parseName(typed);
-  const home = homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
+  const home = homeOf(input, io);
   const identities = name === undefined ? identitiesIn(home) : [await openIdentity(home, name)];
   if (identities.length === 0) {
     throw new GreetError("FAILED", `there is no identity in ${home} yet`, {
