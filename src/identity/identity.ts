@@ -212,17 +212,28 @@ function exists(path: string): boolean {
   }
 }
 
-/** Creates a file atomically. If another process was faster, its file is kept. */
+/** Creates a file atomically, if possible. If another process was faster, its file is kept. */
 function createFile(path: string, text: string): void {
   Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
   const draft = `${path}.${crypto.randomUUID()}`;
   try {
     Deno.writeTextFileSync(draft, text, { createNew: true, mode: 0o600 });
-    Deno.linkSync(draft, path);
+    if (!link(draft, path)) Deno.writeTextFileSync(path, text, { createNew: true, mode: 0o600 });
   } catch (error) {
     if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
   } finally {
     if (exists(draft)) Deno.removeSync(draft);
+  }
+}
+
+/** Returns whether the file system has hard links. FAT and some network drives have none. */
+function link(from: string, to: string): boolean {
+  try {
+    Deno.linkSync(from, to);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) throw error;
+    return false;
   }
 }
 

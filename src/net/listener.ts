@@ -251,6 +251,10 @@ function tooManyConnections(count: number): GreetError {
   );
 }
 
+/** On Windows, Hyper-V and others reserve ranges of ports, different ones after each start. */
+const RESERVED_PORTS = "choose another port, or 0 for a free one; these are reserved: " +
+  "netsh interface ipv4 show excludedportrange tcp";
+
 function listenError(cause: NodeJS.ErrnoException, host: string, port: number): GreetError {
   const failed = (message: string, hint?: string) =>
     new GreetError("FAILED", message, { hint, cause });
@@ -258,6 +262,7 @@ function listenError(cause: NodeJS.ErrnoException, host: string, port: number): 
     case "EADDRINUSE":
       return failed(`port ${port} is already in use`, "choose another port, or 0 for a free one");
     case "EACCES":
+      if (Deno.build.os === "windows") return failed(`port ${port} is reserved`, RESERVED_PORTS);
       return failed(`port ${port} is reserved for privileged users`, "choose a port from 1024 up");
     case "EADDRNOTAVAIL":
     case "EINVAL":

@@ -115,6 +115,21 @@ homeTest(
   MODES,
 );
 
+homeTest("an identity is created where there are no hard links", async (home) => {
+  const { linkSync } = Deno;
+  Deno.linkSync = () => {
+    throw new Error("Operation not permitted (os error 1)");
+  };
+  try {
+    const made = await openIdentity(home, "Alice");
+    assert.deepEqual(await openIdentity(home, "Alice"), made);
+  } finally {
+    Deno.linkSync = linkSync;
+  }
+  const { key, cert } = filesOf(home, "Alice");
+  assert.deepEqual(Object.keys(contents(home)), [basename(key), basename(cert)]);
+});
+
 /** A program that opens the identity of each name that it reads. */
 const OPENER = `
   import { createInterface } from "node:readline";
