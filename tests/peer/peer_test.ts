@@ -131,8 +131,8 @@ Deno.test("peers that take turns on one port are told apart", async () => {
 
 Deno.test("a waiting message can be cancelled, but not twice", async () => {
   const [portA, portB] = freePorts();
-  const home = await Deno.makeTempDir({ prefix: "greet-home-" });
-  using journal = Journal.open({ home, name: "Alice" });
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
   const targets = [portB];
   await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets, journal });
   const aliceEvents = new Witness(alice);
@@ -146,7 +146,6 @@ Deno.test("a waiting message can be cancelled, but not twice", async () => {
   assert.deepEqual(alice.queue().map(({ message }) => message.body), ["one"]);
   await alice[Symbol.asyncDispose]();
   await aliceEvents.done;
-  await Deno.remove(home, { recursive: true });
 });
 
 Deno.test("messages from strangers, or under a wrong name, are refused and not shown", async () => {
