@@ -7,6 +7,7 @@
  * @module
  */
 import { dirname } from "node:path";
+import { shellWord } from "./shell_word.ts";
 
 /** The largest file that {@link readSmallFile} reads, in bytes. */
 export const SMALL_FILE_BYTES = 1_000_000;
@@ -85,7 +86,7 @@ export function requireOurs(path: string, { mode, uid }: Deno.FileInfo): void {
     throw new UnusableFile(path, "it belongs to another user", hint);
   }
   if ((mode & OTHERS_WRITE) === 0) return;
-  const hint = `check its contents, then run: chmod 600 ${path}`;
+  const hint = `check its contents, then run: chmod 600 ${shellWord(path)}`;
   throw new UnusableFile(path, "other users can write to it", hint);
 }
 
@@ -113,7 +114,8 @@ export function makePrivate(path: string): boolean {
 export function requirePrivateFolder(path: string): void {
   const mode = stat(path)?.mode ?? null;
   if (!hasModes(mode) || (mode & OTHERS_WRITE) === 0 || (mode & STICKY) !== 0) return;
-  throw new UnusableFile(path, `other users can write to the folder ${path}`, `chmod go-w ${path}`);
+  const hint = `chmod go-w ${shellWord(path)}`;
+  throw new UnusableFile(path, `other users can write to the folder ${path}`, hint);
 }
 
 function hasModes(mode: number | null): mode is number {

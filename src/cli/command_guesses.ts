@@ -4,6 +4,7 @@
  * @module
  */
 import { type Meanings, meaningsOf, nearest } from "../base/nearest.ts";
+import { shellWord } from "../base/shell_word.ts";
 import { isTarget } from "../net/address.ts";
 import type { Syntax } from "./syntax.ts";
 
@@ -69,10 +70,4 @@ export function didYouMean(args: readonly string[]): string {
 /** A command line as it is typed in a shell. */
 export function commandLine(args: readonly string[]): string {
   return ["greet", ...args.map(shellWord)].join(" ");
-}
-
-/** Quotes a word if a shell would not take it as it is. */
-function shellWord(word: string): string {
-  if (/^[\p{L}\p{N}@%+=:,./_-]+$/u.test(word)) return word;
-  return /^[^"$`\\!]*$/.test(word) ? `"${word}"` : `'${word.replaceAll("'", `'\\''`)}'`;
 }

@@ -27,6 +27,7 @@ import {
   statFile,
   UnusableFile,
 } from "../base/private_files.ts";
+import { shellWord } from "../base/shell_word.ts";
 
 /** A name with its private key and certificate. */
 export interface Identity extends KeyPair {
@@ -80,7 +81,7 @@ export async function openIdentity(home: string, name: string): Promise<Identity
     throw unusable(name, key, cert, cause);
   }
   throw new GreetError("FAILED", `other users can read the private key ${key}`, {
-    hint: `if you are sure that no one has read it: chmod 600 ${key}. ` +
+    hint: `if you are sure that no one has read it: chmod 600 ${shellWord(key)}. ` +
       `Otherwise remove it and ${cert} to get a new key`,
   });
 }

@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { dirname, join } from "node:path";
 import { Journal } from "../../src/peer/journal.ts";
 import { journalFile } from "../../src/peer/journal_file.ts";
+import type { GreetError } from "../../src/base/errors.ts";
 import type { Message } from "../../src/peer/messages.ts";
 import { KnownPeers } from "../../src/identity/known_peers.ts";
 import { openIdentity } from "../../src/identity/identity.ts";
@@ -11,7 +12,7 @@ import { Bot } from "../support/bot.ts";
 import { homeTest, temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { run } from "../support/program.ts";
-import { hasCommand, isLinux } from "../support/tools.ts";
+import { hasCommand, isLinux, works } from "../support/tools.ts";
 
 const POSIX = { what: "POSIX", isThere: Deno.build.os !== "windows" };
 const LINUX = { what: "Linux and mkfifo", isThere: isLinux && hasCommand("mkfifo") };
@@ -255,6 +256,17 @@ homeTest(
   },
   POSIX,
 );
+
+homeTest("a hint that names a folder with spaces can be pasted into a shell", async (home) => {
+  const folder = join(home, "Application Support", "it's");
+  Journal.open({ home: folder, name: "Alice" })[Symbol.dispose]();
+  Deno.chmodSync(folder, 0o777);
+  const open = () => Journal.open({ home: folder, name: "Alice" })[Symbol.dispose]();
+  const hints: string[] = [];
+  assert.throws(open, (error: GreetError) => hints.push(error.hint!) > 0);
+  assert(await works("sh", "-c", hints[0]), hints[0]);
+  open();
+}, POSIX);
 
 // ---------------------------------------------------------------- not regular files
 
