@@ -137,12 +137,17 @@ async function runProgram(): Promise<number> {
   let code = await main(Deno.args, io);
   await stdout.flush();
   // A reader that stops early, such as `head`, is not an error.
-  if (outputError !== undefined && !(outputError.cause instanceof Deno.errors.BrokenPipe)) {
+  if (outputError !== undefined && !isBrokenPipe(outputError.cause)) {
     code = exitCode(outputError.code);
     reportError(outputError, io, "cannot write output: ");
   }
   await stderr.flush();
   return code;
+}
+
+/** Whether the reader of a pipe has gone. On Windows, that is not always a `Deno.errors.BrokenPipe`. */
+function isBrokenPipe(error: unknown): boolean {
+  return error instanceof Error && (error as NodeJS.ErrnoException).code === "EPIPE";
 }
 
 if (import.meta.main) Deno.exit(await runProgram());
