@@ -6,7 +6,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
-import { isAbsolute, join, resolve, win32 } from "node:path";
+import { posix, win32 } from "node:path";
 import { GreetError } from "./errors.ts";
 
 /** The operating system and its environment variables. */
@@ -42,9 +42,10 @@ export interface HomeEnvironment {
  */
 export function homeFolder(chosen: string | undefined, { os, env }: HomeEnvironment): string {
   const folder = chosen || env("GREET_HOME");
-  if (folder) return resolve(folder);
+  const path = os === "windows" ? win32 : posix;
+  if (folder) return path.resolve(folder);
   const state = stateFolder(os, env);
-  if (state !== undefined) return join(state, "greet");
+  if (state !== undefined) return path.join(state, "greet");
   throw new GreetError("FAILED", "there is no home directory to store journals and keys in", {
     hint: "set one with --home DIR or GREET_HOME; " +
       "a chat on this machine needs none with --no-journal",
@@ -58,11 +59,11 @@ function stateFolder(
 ): string | undefined {
   if (os === "windows") return env("LOCALAPPDATA") || undefined;
   const home = env("HOME");
-  if (os === "darwin") return home ? join(home, "Library", "Application Support") : undefined;
+  if (os === "darwin") return home ? posix.join(home, "Library", "Application Support") : undefined;
   // The specification requires relative paths to be ignored.
   const xdg = env("XDG_STATE_HOME");
-  if (xdg && isAbsolute(xdg)) return xdg;
-  return home ? join(home, ".local", "state") : undefined;
+  if (xdg && posix.isAbsolute(xdg)) return xdg;
+  return home ? posix.join(home, ".local", "state") : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 /** The home directory. */
 import assert from "node:assert/strict";
-import { fileNameOf, outsideProfile } from "../../src/base/home.ts";
+import { fileNameOf, homeFolder, outsideProfile } from "../../src/base/home.ts";
 
 const PROFILE = String.raw`C:\Users\Bob`;
 
@@ -31,6 +31,14 @@ for (const [home, profile] of HOMES) {
 Deno.test("nothing is said about a home on other systems, or in an unknown profile", () => {
   assert.equal(outsideProfile("/srv/bob", { os: "linux", env: WINDOWS.env }), undefined);
   assert.equal(outsideProfile("D:\\greet", { os: "windows", env: () => undefined }), undefined);
+});
+
+Deno.test("the default home is where each system keeps the state of programs", () => {
+  assert.equal(homeFolder(undefined, WINDOWS), String.raw`${PROFILE}\AppData\Local\greet`);
+  const env = (name: string) => name === "HOME" ? "/home/bob" : undefined;
+  assert.equal(homeFolder(undefined, { os: "linux", env }), "/home/bob/.local/state/greet");
+  const library = "/home/bob/Library/Application Support/greet";
+  assert.equal(homeFolder(undefined, { os: "darwin", env }), library);
 });
 
 /** Names that some file system would change, merge or refuse. */
