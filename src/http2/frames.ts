@@ -21,6 +21,14 @@ export const END_HEADERS = 0x4;
 export const PADDED = 0x8;
 export const PRIORITY = 0x20;
 
+/** Error codes. Source: RFC 9113, section 7. */
+export const PROTOCOL_ERROR = 1;
+export const FLOW_CONTROL_ERROR = 3;
+export const STREAM_CLOSED = 5;
+export const FRAME_SIZE_ERROR = 6;
+export const COMPRESSION_ERROR = 9;
+export const ENHANCE_YOUR_CALM = 11;
+
 /** The length of a client's preface before its first frame. Source: RFC 9113, section 3.4. */
 export const CLIENT_PREFACE_BYTES = 24;
 

@@ -6,17 +6,21 @@
  */
 import {
   CLIENT_PREFACE_BYTES,
+  COMPRESSION_ERROR,
   CONTINUATION,
   DATA,
   END_HEADERS,
   END_STREAM,
+  ENHANCE_YOUR_CALM,
   type Frame,
   FRAME_HEADER_BYTES,
+  FRAME_SIZE_ERROR,
   type FrameHandler,
   FrameReader,
   HEADERS,
   PADDED,
   PRIORITY,
+  PROTOCOL_ERROR,
   PUSH_PROMISE,
   RST_STREAM,
 } from "./frames.ts";
@@ -38,6 +42,8 @@ class Incoming implements FrameHandler {
   #isPadLengthNext = false;
   #priorityLeft = 0;
   #fragmentLeft = 0;
+  /** The error of the frames that were refused. */
+  error = PROTOCOL_ERROR;
 
   constructor(side: Side, streams: OpenStreams) {
     this.#side = side;
@@ -58,7 +64,7 @@ class Incoming implements FrameHandler {
     this.#streams.beginData(stream);
     this.#isPadLengthNext = (flags & PADDED) !== 0;
     this.#fragmentLeft = length - (this.#isPadLengthNext ? 1 : 0);
-    return this.#fragmentLeft >= 0;
+    return this.#fragmentLeft >= 0 || this.#refuse(FRAME_SIZE_ERROR);
   }
 
   #beginBlock({ length, flags, stream }: Frame): boolean {
@@ -69,7 +75,8 @@ class Incoming implements FrameHandler {
     this.#isPadLengthNext = (flags & PADDED) !== 0;
     this.#priorityLeft = (flags & PRIORITY) === 0 ? 0 : PRIORITY_BYTES;
     this.#fragmentLeft = length - this.#priorityLeft - (this.#isPadLengthNext ? 1 : 0);
-    return this.#fragmentLeft >= 0 && this.#countFrame(length);
+    if (this.#fragmentLeft < 0) return this.#refuse(FRAME_SIZE_ERROR);
+    return this.#countFrame(length);
   }
 
   /** No other frame may come between the frames of a block. */
@@ -80,7 +87,12 @@ class Incoming implements FrameHandler {
 
   #countFrame(length: number): boolean {
     this.#wireBytes += FRAME_HEADER_BYTES + length;
-    return this.#wireBytes <= MAX_BLOCK_BYTES;
+    return this.#wireBytes <= MAX_BLOCK_BYTES || this.#refuse(ENHANCE_YOUR_CALM);
+  }
+
+  #refuse(error: number): false {
+    this.error = error;
+    return false;
   }
 
   payload({ type, stream }: Frame, chunk: Uint8Array, start: number, end: number): boolean {
@@ -103,7 +115,7 @@ class Incoming implements FrameHandler {
     const before = this.#hpack.bytes;
     const isAcceptable = this.#hpack.read(chunk, at, at + fragment);
     this.#streams.addHeaders(this.#block.stream, this.#hpack.bytes - before);
-    return isAcceptable;
+    return isAcceptable || this.#refuse(this.#hpack.error);
   }
 
   end({ type, flags, stream }: Frame): boolean {
@@ -111,7 +123,7 @@ class Incoming implements FrameHandler {
       if ((flags & END_HEADERS) === 0) return true;
       if ((this.#block.flags & END_STREAM) !== 0) this.#streams.end(stream, "remote");
       this.#block = undefined;
-      return this.#hpack.isBetweenFields;
+      return this.#hpack.isBetweenFields || this.#refuse(COMPRESSION_ERROR);
     }
     if (type === DATA && (flags & END_STREAM) !== 0) this.#streams.end(stream, "remote");
     return true;
@@ -148,7 +160,8 @@ class Outgoing implements FrameHandler {
 /** Follows one connection in both directions. */
 export class HeaderGauge {
   readonly #streams: OpenStreams;
-  readonly #incoming: FrameReader;
+  readonly #incoming: Incoming;
+  readonly #reader: FrameReader;
   readonly #outgoing: FrameReader;
 
   /**
@@ -159,9 +172,9 @@ export class HeaderGauge {
   constructor(side: Side, callBytes: number) {
     this.#streams = new OpenStreams(side, callBytes);
     const isServer = side === "server";
-    const incoming = new Incoming(side, this.#streams);
+    this.#incoming = new Incoming(side, this.#streams);
     const outgoing = new Outgoing(side, this.#streams);
-    this.#incoming = new FrameReader(incoming, isServer ? CLIENT_PREFACE_BYTES : 0);
+    this.#reader = new FrameReader(this.#incoming, isServer ? CLIENT_PREFACE_BYTES : 0);
     this.#outgoing = new FrameReader(outgoing, isServer ? 0 : CLIENT_PREFACE_BYTES);
   }
 
@@ -173,10 +186,16 @@ export class HeaderGauge {
   /**
    * Measures bytes that arrived.
    *
-   * @returns `false` if a block is malformed or exceeds a limit; then nothing more may be measured
+   * @returns `false` if a block is malformed or exceeds a limit; then {@link error} tells which, and
+   *   nothing more may be measured
    */
   receive(chunk: Uint8Array): boolean {
-    return this.#incoming.read(chunk);
+    return this.#reader.read(chunk);
+  }
+
+  /** The error code to close the connection with, after {@link receive} has returned `false`. */
+  get error(): number {
+    return this.#incoming.error;
   }
 
   /** Tracks the streams that bytes being sent open, end or close. */

@@ -8,7 +8,13 @@
  * @module
  */
 import type net from "node:net";
-import { GOAWAY } from "./frames.ts";
+import {
+  COMPRESSION_ERROR,
+  ENHANCE_YOUR_CALM,
+  FRAME_SIZE_ERROR,
+  GOAWAY,
+  PROTOCOL_ERROR,
+} from "./frames.ts";
 import { HeaderGauge } from "./header_gauge.ts";
 import type { Side } from "./open_streams.ts";
 
@@ -18,15 +24,21 @@ const MAX_HELD_BYTES = 16_000_000;
 /** How long a refused connection stays open for the other side to read why, in milliseconds. */
 const LINGER_MS = 1_000;
 
-const GOAWAY_FRAME = goAway("header block malformed or too large");
+/** The GOAWAY frame for each error. */
+const GOAWAY_FRAMES: Readonly<Record<number, Uint8Array>> = {
+  [PROTOCOL_ERROR]: goAway(PROTOCOL_ERROR, "frame unexpected or malformed"),
+  [FRAME_SIZE_ERROR]: goAway(FRAME_SIZE_ERROR, "frame too short for its flags"),
+  [COMPRESSION_ERROR]: goAway(COMPRESSION_ERROR, "header block malformed"),
+  [ENHANCE_YOUR_CALM]: goAway(ENHANCE_YOUR_CALM, "header block too large"),
+};
 
-/** A GOAWAY frame with the error ENHANCE_YOUR_CALM. Source: RFC 9113, sections 6.8 and 7. */
-function goAway(reason: string): Uint8Array {
+/** A GOAWAY frame. Source: RFC 9113, section 6.8. */
+function goAway(error: number, reason: string): Uint8Array {
   const text = new TextEncoder().encode(reason);
   const length = 8 + text.length;
   // The highest stream id: any call may have been processed, so the client must not retry.
   const lastStream = [0x7f, 0xff, 0xff, 0xff];
-  return Uint8Array.of(0, 0, length, GOAWAY, 0, 0, 0, 0, 0, ...lastStream, 0, 0, 0, 11, ...text);
+  return Uint8Array.of(0, 0, length, GOAWAY, 0, 0, 0, 0, 0, ...lastStream, 0, 0, 0, error, ...text);
 }
 
 /** Options of {@link HeaderLimits}. */
@@ -115,7 +127,7 @@ class LimitedConnection {
   }
 
   receive(chunk: Uint8Array): void {
-    if (!this.isClosing && !this.#gauge.receive(chunk)) this.#refuse();
+    if (!this.isClosing && !this.#gauge.receive(chunk)) this.#refuse(this.#gauge.error);
   }
 
   /** Updates what its streams hold, and returns the difference. */
@@ -132,9 +144,9 @@ class LimitedConnection {
   }
 
   /** Tells the other side why and closes it; until then, what its streams hold still counts. */
-  #refuse(): void {
+  #refuse(error: number): void {
     this.#markClosing();
-    this.#socket.end(GOAWAY_FRAME);
+    this.#socket.end(GOAWAY_FRAMES[error]);
     const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
     this.#socket.once("close", () => clearTimeout(timer));
   }

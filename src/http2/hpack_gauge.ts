@@ -8,6 +8,8 @@
  * @module
  */
 
+import { COMPRESSION_ERROR, ENHANCE_YOUR_CALM } from "./frames.ts";
+
 /** The most fields that a block may have. */
 export const MAX_FIELDS = 100;
 
@@ -90,6 +92,12 @@ export class HpackGauge {
   readonly #names = new Uint16Array(MAX_ENTRIES);
   readonly #values = new Uint16Array(MAX_ENTRIES);
   #insertions = 0;
+  #isWithinLimits = true;
+
+  /** The error of a block that {@link read} has refused, as an error code of HTTP/2. */
+  get error(): number {
+    return this.#isWithinLimits ? COMPRESSION_ERROR : ENHANCE_YOUR_CALM;
+  }
 
   /** The size of the block so far, measured as {@link MAX_BLOCK_BYTES}. */
   get bytes(): number {
@@ -184,7 +192,7 @@ export class HpackGauge {
       case "name length":
         this.#nameLength = this.#decodedLength(value);
         this.#skipText(value, "value");
-        return this.#nameLength <= MAX_BLOCK_BYTES;
+        return this.#isWithinLimits = this.#nameLength <= MAX_BLOCK_BYTES;
       case "value length":
         this.#skipText(value, "field");
         return this.#endLiteral(this.#decodedLength(value));
@@ -220,7 +228,7 @@ export class HpackGauge {
   #addField(nameLength: number, valueLength: number): boolean {
     this.#fields++;
     this.#bytes += nameLength + valueLength + FIELD_OVERHEAD;
-    return this.#fields <= MAX_FIELDS && this.#bytes <= MAX_BLOCK_BYTES &&
+    return this.#isWithinLimits = this.#fields <= MAX_FIELDS && this.#bytes <= MAX_BLOCK_BYTES &&
       this.#repeatedBytes <= MAX_REPEATED_BYTES;
   }
 
