@@ -122,8 +122,8 @@ Deno.test("the workaround is loaded before anything that takes functions from no
     );
     assert.equal(order[0], workaround, file);
   }
-  for (const [file, imported] of imports) {
-    assert.equal(imported.includes("node:http2"), file === workaround, file);
+  for (const [file, loaded] of loads) {
+    assert.equal(loaded.includes("node:http2"), file === workaround, file);
   }
 });
 

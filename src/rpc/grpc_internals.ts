@@ -8,6 +8,7 @@
  */
 import "./deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
+import type { Http2Server } from "node:http2";
 import type { TLSSocket } from "node:tls";
 
 /** The parts of a call's HTTP/2 stream that are used here. */
@@ -27,6 +28,11 @@ export type InterceptedCall = grpc.ServerInterceptingCallInterface;
 interface CallInternals {
   readonly stream: Http2Stream;
   readonly incomingEncoding: string;
+}
+
+/** The private members of a server. */
+interface ServerInternals {
+  createHttp2Server(credentials: grpc.ServerCredentials): Http2Server;
 }
 
 /**
@@ -66,6 +72,21 @@ export function passStream(call: InterceptedCall, metadata: grpc.Metadata): void
  */
 export function streamBehind(metadata: grpc.Metadata): Http2Stream | undefined {
   return streams.get(metadata);
+}
+
+/**
+ * Passes each HTTP/2 server that a gRPC server creates to a function.
+ *
+ * @param server a gRPC server without any listeners or connection injectors
+ */
+export function onHttp2Server(server: grpc.Server, use: (http2: Http2Server) => void): void {
+  const internals = server as unknown as ServerInternals;
+  const create = internals.createHttp2Server.bind(server);
+  internals.createHttp2Server = (credentials) => {
+    const http2 = create(credentials);
+    use(http2);
+    return http2;
+  };
 }
 
 /** Turns a TCP connection into one that calls can use. */

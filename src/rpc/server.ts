@@ -10,10 +10,13 @@ import * as grpc from "@grpc/grpc-js";
 import { GreetError } from "../base/errors.ts";
 import { pause, within } from "../base/timing.ts";
 import { HeaderLimits } from "../http2/header_limits.ts";
+import { repairServer } from "../http2/server_repairs.ts";
 import { Listener } from "../net/listener.ts";
 import { type PeerTls, type ServerTls, TlsHandshaker } from "../net/server_tls.ts";
 import { admission, type AdmissionOptions } from "./admission.ts";
 import { Arrivals } from "./arrivals.ts";
+import { onHttp2Server } from "./grpc_internals.ts";
+import { checkRequest } from "./request_headers.ts";
 import { parts, type ServerState, type Service, toStatus } from "./service.ts";
 
 /** How to serve. */
@@ -120,6 +123,7 @@ function listenerFor(
   onFault: (error: unknown) => void,
 ): Listener {
   const { tls, onRefused = () => {}, maxConnections, sharesPort, maxOpenCalls = 10_000 } = options;
+  onHttp2Server(server, (http2) => repairServer(http2, checkRequest));
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
   const limits = new HeaderLimits({ side: "server", maxOpenCalls });
   return new Listener({

@@ -11,6 +11,7 @@ import {
   type Http2Stream,
   type InterceptedCall,
   isSecure,
+  onHttp2Server,
   passStream,
   streamBehind,
   streamOf,
@@ -110,6 +111,15 @@ async function echo(
     client.close();
   }
 }
+
+Deno.test("the HTTP/2 server of a gRPC server is found before it accepts connections", () => {
+  const server = new grpc.Server();
+  const found: string[] = [];
+  onHttp2Server(server, (http2) => found.push(typeof http2.prependListener));
+  server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
+  server.forceShutdown();
+  assert.deepEqual(found, ["function"]);
+});
 
 Deno.test("an interceptor and a handler find the HTTP/2 stream of their call", async () => {
   const streams: Http2Stream[] = [];
