@@ -76,7 +76,7 @@ const REFUSALS: readonly [pattern: RegExp, problem: string, hint: string][] = [
   ],
   [
     /Tls12NotOffered/,
-    "speaks TLS 1.2, but peers require 1.3",
+    "speaks TLS 1.2, and this side requires 1.3",
     "the other side needs a newer TLS library",
   ],
 ];
@@ -124,6 +124,12 @@ const FIRST_DATA_MS = 1_000;
 
 /** How often certificate files are checked for changes, in milliseconds. */
 const CHECK_MS = 1_000;
+
+/**
+ * Before 1.3, certificates are sent in the clear and would reveal which peers talk, and the runtime
+ * gives a server no say in the choice of a cipher.
+ */
+const MIN_VERSION = "TLSv1.3";
 
 /** Performs the server side of handshakes. */
 export class TlsHandshaker {
@@ -210,8 +216,7 @@ function peerOptions({ own }: PeerTls): tls.TlsOptions {
     requestCert: true,
     // Peers make their own certificates, so there is no CA to verify them with.
     rejectUnauthorized: false,
-    // Before 1.3, certificates are sent in the clear and would reveal who talks to whom.
-    minVersion: "TLSv1.3",
+    minVersion: MIN_VERSION,
   };
 }
 
@@ -229,6 +234,7 @@ function readContext({ cert, key, clientCa }: ServerTls): tls.SecureContextOptio
   return {
     cert: Buffer.from(pair.cert),
     key: Buffer.from(pair.key),
+    minVersion: MIN_VERSION,
     ...clientCa && { ca: [Buffer.from(readPem(clientCa, "certificate"))] },
   };
 }

@@ -24,7 +24,7 @@ Deno.test("a certificate that is replaced twice within the resolution of the clo
   writeFiles(files, first, now);
   const handshaker = new TlsHandshaker(files, {
     onSecure: (socket) => socket.end().resume(),
-    onRefused: (error) => assert.fail(error),
+    onRefused: ({ message }) => assert.match(message, /speaks TLS 1\.2/),
     onReloadError: (error) => assert.fail(error),
   });
   writeFiles(files, second, now);
@@ -36,8 +36,11 @@ Deno.test("a certificate that is replaced twice within the resolution of the clo
   await once(client, "secureConnect");
   const { raw } = client.getPeerCertificate();
   assert.deepEqual(inspectCertificate(raw), { fingerprint: second.fingerprint });
-
   client.destroy();
+
+  const old = tls.connect({ port, host: "127.0.0.1", maxVersion: "TLSv1.2" });
+  const [error] = await once(old, "error");
+  assert.match(error.message, /protocol ?version/i, "TLS 1.2 is still refused");
   await once(server.close(), "close");
   await Deno.remove(folder, { recursive: true });
 });
