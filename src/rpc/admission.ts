@@ -10,7 +10,7 @@ import "./deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
 import { fingerprintOf, fromDer } from "../net/certificates.ts";
 import { GreetError } from "../base/errors.ts";
-import { encodingOf, passStream, streamBehind } from "./grpc_internals.ts";
+import { encodingOf, passStream, refuseFlaggedMessages, streamBehind } from "./grpc_internals.ts";
 
 /** An authenticated caller. */
 export interface Caller {
@@ -44,6 +44,7 @@ export function admission({ admit, toStatus }: AdmissionOptions): grpc.ServerInt
           onReceiveMetadata(headers, next) {
             passStream(call, headers);
             if (encodingOf(call) !== "identity") return call.sendStatus(compressed());
+            refuseFlaggedMessages(call, FLAGGED);
             if (admit === undefined) return next(headers);
             const name = path.slice(path.lastIndexOf("/") + 1);
             admit(name, callerOf(headers)).then(() => next(headers), refuse);
@@ -74,6 +75,12 @@ function compressed() {
   const details = "this server does not accept compressed requests";
   return { code: grpc.status.UNIMPLEMENTED, details, metadata };
 }
+
+/** Source: grpc/grpc `doc/compression.md`. */
+const FLAGGED = {
+  code: grpc.status.INTERNAL,
+  details: "a message is marked as compressed, but the call has no compression",
+};
 
 /** Authenticated callers, by HTTP/2 session. */
 const callers = new WeakMap<object, Caller>();

@@ -43,11 +43,20 @@ export async function callError(
     const missing = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
     return new GreetError(status, at(`no ${missing} within ${limitMs / 1000} s`), { cause });
   }
-  if (status === "INTERNAL" && details.startsWith("Response message parsing error")) {
-    return new GreetError(status, at("the answer cannot be read"), { cause });
+  if (isUnreadable(cause)) {
+    return new GreetError("INTERNAL", at("the answer cannot be read"), { cause });
   }
   const code = status === "OK" ? "UNKNOWN" : status;
   return new GreetError(code, at(details || code), { cause });
+}
+
+/**
+ * Whether an answer cannot be decompressed or decoded. If an answer is marked as compressed and the
+ * call is not, or its encoding is unknown, grpc-js fails the call without a code.
+ */
+function isUnreadable({ code, details }: grpc.ServiceError): boolean {
+  return code === undefined || code === grpc.status.INTERNAL &&
+      /^(Response message parsing error|Failed to decompress)/.test(details);
 }
 
 /** The reason for a missing connection, in grpc-js's words and never in a server's. */

@@ -28,6 +28,7 @@ export type InterceptedCall = grpc.ServerInterceptingCallInterface;
 interface CallInternals {
   readonly stream: Http2Stream;
   readonly incomingEncoding: string;
+  decompressMessage(message: Uint8Array): Uint8Array | Promise<Uint8Array>;
 }
 
 /** The private members of a server. */
@@ -51,6 +52,24 @@ export function streamOf(call: InterceptedCall): Http2Stream {
  */
 export function encodingOf(call: InterceptedCall): string {
   return (call as unknown as CallInternals).incomingEncoding;
+}
+
+/** What precedes each message: a flag and a length. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
+const PREFIX_BYTES = 5;
+
+/**
+ * Ends a call at the first message whose flag says that it is compressed. grpc-js would take the
+ * message for an uncompressed one if the call's encoding is `identity`.
+ *
+ * @param call the call as an interceptor gets it
+ * @param status the status of the call then
+ */
+export function refuseFlaggedMessages(
+  call: InterceptedCall,
+  status: { code: grpc.status; details: string },
+): void {
+  (call as unknown as CallInternals).decompressMessage = (message) =>
+    message[0] === 0 ? message.subarray(PREFIX_BYTES) : Promise.reject(status);
 }
 
 /** grpc-js passes the metadata of a call to its handler as the object that an interceptor gets. */

@@ -89,11 +89,12 @@ function field(number: number, value: string | Uint8Array): number[] {
   return [number << 3 | 2, bytes.length, ...bytes];
 }
 
-const [UNIMPLEMENTED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, INVALID_ARGUMENT] = [
+const [UNIMPLEMENTED, PERMISSION_DENIED, RESOURCE_EXHAUSTED, INVALID_ARGUMENT, INTERNAL] = [
   "12",
   "7",
   "8",
   "3",
+  "13",
 ];
 
 /** Alice and Bob, who have met. */
@@ -181,6 +182,20 @@ Deno.test("compressed requests are refused, and the answer says which encoding i
   assert.equal(answer["grpc-accept-encoding"], "identity");
 });
 
+Deno.test("a message that is marked as compressed in a call without compression is INTERNAL", async () => {
+  await using server = await serveGreeter();
+  await using caller = new Caller(server.port);
+  const bob = Uint8Array.from(field(1, "Bob"));
+  const path = "/greet.v1.Greeter/Greet";
+  for (const headers of [undefined, { "grpc-encoding": "identity" }]) {
+    for (const message of [bob, gzipSync(bob), new Uint8Array()]) {
+      const answer = await caller.call(path, message, headers, 1);
+      assert.equal(answer["grpc-status"], INTERNAL);
+    }
+  }
+  assert.equal((await caller.call(path, bob))["grpc-status"], "0");
+});
+
 Deno.test("a request with too many fields is refused", async () => {
   await using chat = await couple({ isEncrypted: false });
   await using caller = new Caller(chat.port);
@@ -240,15 +255,18 @@ Deno.test("text that is not UTF-8 is refused, so that two ids never become equal
 });
 
 /** A server that answers every call with the same bytes. */
-async function serverAnswering(message: Uint8Array) {
+async function serverAnswering(
+  message: Uint8Array,
+  { flag = 0, headers = {} }: { flag?: number; headers?: Record<string, string> } = {},
+) {
   const server = http2.createServer();
   server.on("stream", (stream: http2.ServerHttp2Stream) => {
     stream.on("error", () => {}).resume();
-    stream.respond({ ":status": 200, "content-type": "application/grpc" }, {
+    stream.respond({ ":status": 200, "content-type": "application/grpc", ...headers }, {
       waitForTrailers: true,
     });
     stream.on("wantTrailers", () => stream.sendTrailers({ "grpc-status": "0" }));
-    stream.end(framed(message));
+    stream.end(framed(message, flag));
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
   return {
@@ -263,6 +281,26 @@ Deno.test("an answer that cannot be decoded is an error with a plain message", a
   const answers = [[0x0a, 1, 0xff], [0x0a, 5, 1], Array(1_100_000).fill([0x0a, 0]).flat()];
   for (const bytes of answers) {
     await using server = await serverAnswering(Uint8Array.from(bytes));
+    await assert.rejects(greet(`${server.port}`, "Bob"), {
+      code: "INTERNAL",
+      message: `127.0.0.1:${server.port}: the answer cannot be read`,
+    });
+  }
+});
+
+Deno.test("a compressed answer is read", async () => {
+  const message = gzipSync(Uint8Array.from(field(1, "Hello, Bob.")));
+  const headers = { "grpc-encoding": "gzip" };
+  await using server = await serverAnswering(message, { flag: 1, headers });
+  assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("an answer that cannot be decompressed is an error with a plain message", async () => {
+  const bob = Uint8Array.from(field(1, "Bob"));
+  for (
+    const headers of [{}, ...["identity", "br", "gzip"].map((it) => ({ "grpc-encoding": it }))]
+  ) {
+    await using server = await serverAnswering(bob, { flag: 1, headers });
     await assert.rejects(greet(`${server.port}`, "Bob"), {
       code: "INTERNAL",
       message: `127.0.0.1:${server.port}: the answer cannot be read`,

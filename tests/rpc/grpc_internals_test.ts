@@ -13,6 +13,7 @@ import {
   isSecure,
   onHttp2Server,
   passStream,
+  refuseFlaggedMessages,
   streamBehind,
   streamOf,
 } from "../../src/rpc/grpc_internals.ts";
@@ -148,6 +149,14 @@ Deno.test("an interceptor sees how the request of a call is compressed", async (
   assert.equal(await echo(server.port), "hello");
   assert.equal(await echo(server.port, new CountingCredentials(), gzip), "hello");
   assert.deepEqual(encodings, ["identity", "gzip"]);
+});
+
+Deno.test("an interceptor refuses messages that are marked as compressed, and no others", async () => {
+  const status = { code: grpc.status.INTERNAL, details: "compressed" };
+  using server = await echoServer((call) => refuseFlaggedMessages(call, status), () => {});
+  const gzip = { "grpc.default_compression_algorithm": grpc.compressionAlgorithms.gzip };
+  assert.equal(await echo(server.port), "hello");
+  await assert.rejects(echo(server.port, new CountingCredentials(), gzip), status);
 });
 
 Deno.test("closing the HTTP/2 stream of a call resets the call", async () => {
