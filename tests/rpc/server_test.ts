@@ -143,7 +143,7 @@ Deno.test("health: known services are SERVING, others NOT_FOUND; watches hear of
     assert.deepEqual(await check(""), { status: "SERVING" });
     assert.deepEqual(await check("greet.v1.Greeter"), { status: "SERVING" });
     await assert.rejects(check("no.Such"), { code: grpc.status.NOT_FOUND });
-    const watches = ["", "greet.v1.Greeter", "no.Such"].map(watch);
+    const watches = ["", "greet.v1.Greeter", "no.Such"].map((service) => watch(service));
     await Promise.all(watches.map(({ first }) => first));
     await inTime(server.stop(), "the stop", 2_000);
     for (const { end } of watches) assert.equal(await end, grpc.status.UNAVAILABLE);
@@ -188,6 +188,25 @@ Deno.test("health: one connection may have ten watches open", async () => {
   }
 });
 
+Deno.test("a call may have a deadline that is weeks or centuries away", async () => {
+  const server = await serveGreeter();
+  const { client, check, watch } = healthClient(server.port);
+  try {
+    for (const days of [24, 25, 40, 100, 3_650, 400_000]) {
+      const { call, first, end } = watch("", Date.now() + days * 86_400_000);
+      assert.deepEqual(await inTime(first, `the first answer, with ${days} days`), {
+        status: "SERVING",
+      });
+      await check("");
+      call.cancel();
+      assert.equal(await inTime(end, "the end of the call"), grpc.status.CANCELLED, `${days} days`);
+    }
+  } finally {
+    client.close();
+    await server.stop();
+  }
+});
+
 /** A health client that uses only grpc-js. */
 function healthClient(port: number) {
   const definition = fromJSON(protobuf.parse(HEALTH.proto).root.toJSON(), { enums: String });
@@ -203,12 +222,13 @@ function healthClient(port: number) {
         (error, status) => error ? reject(error) : resolve({ ...status }),
       );
     });
-  const watch = (service: string) => {
+  const watch = (service: string, deadline = Infinity) => {
     const call = client.makeServerStreamRequest(
       Watch.path,
       Watch.requestSerialize,
       Watch.responseDeserialize,
       { service },
+      { deadline },
     );
     const statuses: string[] = [];
     call.on("data", ({ status }) => statuses.push(status));
