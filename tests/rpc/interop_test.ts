@@ -5,6 +5,7 @@ import { hasOpenssl } from "../support/certificates.ts";
 import { CASE_NAMES, runCase, untilListening } from "../support/interop_cases.ts";
 import { hasRubyTests, RubyTests, type Transport } from "../support/interop_ruby.ts";
 import { testService } from "../support/interop_service.ts";
+import { ROOT } from "../support/program.ts";
 
 /** The cases in which the official client compresses its requests, which our servers refuse. */
 const REFUSED = ["client_compressed_unary", "client_compressed_streaming"];
@@ -38,6 +39,14 @@ for (const transport of ["plaintext", "TLS"] as const) {
     for (const name of CASE_NAMES) await t.step(name, () => runCase(name, server));
   });
 }
+
+Deno.test("docs/interop.md has the result of every case", async () => {
+  const rows = (await Deno.readTextFile(`${ROOT}docs/interop.md`))
+    .matchAll(/^\| `(\w+)` +\| (\w+).*?\| ([\w ]*\w)/gm);
+  const results = new Map(rows.map(([, name, theirs, ours]) => [name, `${theirs}, ${ours}`]));
+  for (const name of CASE_NAMES) assert.equal(results.get(name), "passed, passed", name);
+  for (const name of REFUSED) assert.equal(results.get(name), "refused, not applicable", name);
+});
 
 /** Tests with the official client and server, over one kind of connection. */
 function interopTest(
