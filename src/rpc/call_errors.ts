@@ -11,11 +11,16 @@ import * as grpc from "@grpc/grpc-js";
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import { type Attempt, isRefusal, whyBroken, whyUnconnected } from "./connection_errors.ts";
 
+/** How the content type of an answer begins. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
+const GRPC_TYPE = "application/grpc";
+
 /** A call that failed. */
 export interface FailedCall {
   readonly error: grpc.ServiceError;
   /** Whether the call had a connection: then the error may contain the server's own words. */
   readonly wasConnected: boolean;
+  /** The content type of the answer, if its headers have arrived. */
+  readonly contentType: string | undefined;
 }
 
 /**
@@ -25,7 +30,7 @@ export interface FailedCall {
  * @param limitMs how long the call was allowed to take, in milliseconds
  */
 export async function callError(
-  { error: cause, wasConnected }: FailedCall,
+  { error: cause, wasConnected, contentType = GRPC_TYPE }: FailedCall,
   attempt: Attempt,
   limitMs: number,
 ): Promise<GreetError> {
@@ -35,6 +40,11 @@ export async function callError(
   if (status === "UNAVAILABLE" && !wasConnected) {
     const { reason, hint } = await whyUnconnected(details, attempt);
     return new GreetError(status, at(reason), { hint, cause: new Unconnected(details) });
+  }
+  if (!contentType.startsWith(GRPC_TYPE)) {
+    // Such as the error page of a proxy. grpc-js would take it for a large message.
+    const [type = "something else"] = /^[\w.+-]+\/[\w.+-]+/.exec(contentType) ?? [];
+    return new GreetError("UNAVAILABLE", at(`the answer is ${type}, not gRPC`), { cause });
   }
   if (isDisconnect(cause)) {
     return new GreetError("UNAVAILABLE", at(whyBroken(details) || "UNAVAILABLE"), { cause });

@@ -253,12 +253,18 @@ export class Channel implements Disposable {
     return callError(failure, this.#attempt, limitMs);
   }
 
-  /** Until a call has a connection, gRPC names its target as the peer. */
-  #failure(error: grpc.ServiceError, call: { getPeer(): string }): FailedCall {
-    const peer = call.getPeer();
-    return {
-      error,
-      wasConnected: ![this.#client.getChannel().getTarget(), "unknown"].includes(peer),
+  /** Returns a function that tells what is known about a call when it fails. */
+  #failureOf(
+    call: Pick<grpc.ClientUnaryCall, "once" | "getPeer">,
+  ): (error: grpc.ServiceError) => FailedCall {
+    let contentType: string | undefined;
+    call.once("metadata", (headers: grpc.Metadata) => {
+      contentType = headers.get("content-type")[0]?.toString();
+    });
+    return (error) => {
+      // Until a call has a connection, gRPC names its target as the peer.
+      const peers = [this.#client.getChannel().getTarget(), "unknown"];
+      return { error, contentType, wasConnected: !peers.includes(call.getPeer()) };
     };
   }
 
@@ -275,8 +281,9 @@ export class Channel implements Disposable {
       request as object,
       metadata(headers, wait),
       { deadline: Date.now() + timeoutMs },
-      (error, response) => error === null ? resolve(response) : reject(this.#failure(error, call)),
+      (error, response) => error === null ? resolve(response) : reject(failure(error)),
     );
+    const failure = this.#failureOf(call);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     return promise.finally(() => signal?.removeEventListener("abort", cancel));
@@ -300,6 +307,7 @@ export class Channel implements Disposable {
   ): AsyncGenerator<C[Name]["response"]> {
     signal?.throwIfAborted();
     const call = this.#open(definitionOf(type)[name], request, metadata(headers));
+    const failure = this.#failureOf(call);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     let isOverdue = false;
@@ -318,8 +326,7 @@ export class Channel implements Disposable {
         const message = `${this.#attempt.target.address}: no answer within ${limitMs / 1000} s`;
         throw new GreetError("DEADLINE_EXCEEDED", message, { cause: error });
       }
-      const failure = this.#failure(error as grpc.ServiceError, call);
-      throw await this.#explain(failure, limitMs);
+      throw await this.#explain(failure(error as grpc.ServiceError), limitMs);
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", cancel);

@@ -424,6 +424,15 @@ const OTHER_SERVERS: readonly [what: string, server: () => net.Server, message: 
     /: the other side does not speak gRPC$/,
   ],
   [
+    "a proxy with an error page",
+    () =>
+      http2.createServer((_, response) => {
+        response.writeHead(502, { "content-type": "text/html; charset=utf-8" });
+        response.end("<html>Bad Gateway</html>");
+      }),
+    /: the answer is text\/html, not gRPC$/,
+  ],
+  [
     "a server that hangs up",
     () => net.createServer((c) => c.end()),
     /: the other side closed the connection before it was established$/,
