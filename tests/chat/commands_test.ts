@@ -9,6 +9,11 @@ function linesOf(text: string): string[] {
   return text.replaceAll(/\[\d\d:\d\d\] /g, "[17:24] ").split("\n").filter((line) => line !== "");
 }
 
+/** Matches when a peer was welcomed, at the start or later. */
+function isPresent(name: string): RegExp {
+  return new RegExp(`chatting with .*\\b${name}\\b|^${name} is here\\.`, "m");
+}
+
 /** The port of a chat that was started on port 0, and is up now. */
 async function portOf(bot: Bot): Promise<string> {
   const [{ port }] = await bot.until("listening");
@@ -67,7 +72,8 @@ Deno.test("/me is shown as an action on both sides, and as a field to programs",
   await using bob = Program.greet(["chat", "Bob", b, a, c]);
   await using carol = new Bot(["Carol", c, a, b]);
   await using alice = Program.greet(["chat", "Alice", a, b, c]);
-  await alice.out.until("Welcome, Alice. You are chatting with Bob and Carol.");
+  for (const name of ["Bob", "Carol"]) await alice.out.until(isPresent(name));
+  for (const name of ["Alice", "Carol"]) await bob.out.until(isPresent(name));
   await alice.write("/me waves\n* Bob waves back\n");
   for (const { out } of [alice, bob]) {
     await out.until(/^\[\d\d:\d\d\] \* Alice waves\n\[\d\d:\d\d\] Alice> \* Bob waves back$/m);

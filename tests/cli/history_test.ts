@@ -8,7 +8,7 @@ import type { Message } from "../../src/peer/messages.ts";
 import { homeTest } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Program, run } from "../support/program.ts";
-import { works } from "../support/tools.ts";
+import { hasCommand, works } from "../support/tools.ts";
 
 const BOB = () => [{ target: "127.0.0.1:1", name: "Bob" }];
 const DAY_MS = 86_400_000;
@@ -168,7 +168,7 @@ homeTest("a reader that stops early is no error", async (home) => {
   assert.equal(await program.code(), 0);
   assert.match(program.out.text, /^---.*\n.* Bob> 0 x+\n$/);
   assert.equal(program.err.text, "");
-});
+}, { what: "bash", isThere: hasCommand("bash") });
 
 homeTest("what is forgotten is no longer in the file, and what is needed stays", async (home) => {
   await fill(home, [

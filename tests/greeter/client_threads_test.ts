@@ -38,7 +38,7 @@ for (const [names, threads, workers] of SHARES) {
     await using server = await serveGreeter();
     using count = countWorkers();
     const list = Array.from({ length: names }, (_, i) => `client ${i}`);
-    const found = await outcomes(greetAll(`${server.port}`, list, { threads }));
+    const found = await outcomes(greetAll(`${server.port}`, list, { threads, maxTime: 60 }));
     assert.deepEqual(
       found,
       list.map((name, index) => ({ index, name, greeting: `Hello, ${name}.` })),

@@ -11,7 +11,7 @@ import config from "../../deno.json" with { type: "json" };
 import { Pulse } from "../../src/base/timing.ts";
 import "./environment.ts";
 import { isPosix } from "./tools.ts";
-import { inTime } from "./waiting.ts";
+import { inTime, PATIENCE_MS } from "./waiting.ts";
 
 /** The repository's root, ending with a separator. */
 export const ROOT = fileURLToPath(new URL("../..", import.meta.url));
@@ -138,12 +138,13 @@ export class Program implements AsyncDisposable {
     assert.equal(await this.code(), 0, this.err.text);
   }
 
-  /** Waits until the process has ended. Returns its exit code. */
-  async code(): Promise<number> {
+  /** Waits, for a limited time in milliseconds, until the process has ended. Returns its exit code. */
+  async code(ms = PATIENCE_MS): Promise<number> {
     const ended = Promise.all([this.#child.status, this.out.ended, this.err.ended]);
     const [{ code }] = await inTime(
       ended,
       () => `an exit; so far:\n${this.out.text}\n${this.err.text}`,
+      ms,
     );
     return code;
   }
