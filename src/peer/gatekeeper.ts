@@ -102,21 +102,32 @@ export class Gatekeeper {
   }
 
   /** Why a peer of this name cannot be the one that is expected at a target. */
-  #mismatch(peer: Answerer, { address, name: expected = peer.name }: ExpectedPeer) {
+  #mismatch(peer: Answerer, { address, name: expected }: ExpectedPeer) {
     const { name } = peer;
     if (name === this.#options.name) {
       if (peer.instance === this.#options.instance) throw ourselves(address);
       return `is ${name}, the same as ours`;
     }
-    if (name !== expected) return `is ${name}, not ${expected}`;
-    const namesake = this.#options.contacts.find(({ link }) =>
-      link.name === name && link.address !== address
-    );
-    if (namesake !== undefined && isSame(peer, namesake.link.met)) {
-      throw new SamePeer(personOf(peer), address, namesake.link.address);
+    if (name !== (expected ?? name)) return `is ${name}, not ${expected}`;
+    const { contacts } = this.#options;
+    const others = contacts.filter(({ link }) => link.address !== address);
+    const namesake = others.find(({ link }) => link.name === name);
+    if (namesake === undefined) return expected === undefined ? reserved(peer, others) : undefined;
+    const at = namesake.link.address;
+    const { last = peer } = contacts.find(({ link }) => link.address === address) ?? {};
+    // If another peer was last met here, it may return, and must not be cut off.
+    if (last.name === name && isSame(peer, namesake.link.met)) {
+      throw new SamePeer(personOf(peer), address, at);
     }
-    return namesake && `is ${name}, which is also the name of the peer at ${namesake.link.address}`;
+    return `is ${name}, which is also the name of the peer at ${at}`;
   }
+}
+
+/** Without a key to prove it, a name that the user expects at one target is not accepted at another. */
+function reserved({ name, fingerprint }: Answerer, others: readonly Contact[]) {
+  if (fingerprint !== undefined) return undefined;
+  const owner = others.find(({ expected }) => expected === name);
+  return owner && `is ${name}, which is expected at ${owner.link.address}`;
 }
 
 /** Whether two answers under one name come from the same peer: the same key or, without, the same run. */

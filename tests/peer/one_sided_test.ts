@@ -323,6 +323,70 @@ for (const tls of [[], ["--tls"]]) {
   });
 }
 
+/** A peer that claims to be another one: anyone can learn the `instance` of that one. */
+async function impostorOf(name: string, at: string, port: number) {
+  using channel = dial(parseTarget(at));
+  const { instance } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs: 10_000 });
+  const bodies: string[] = [];
+  const server = await serve({
+    host: "127.0.0.1",
+    port,
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: name, body: "", id: "", timestamp: null, instance }),
+      Meet: () => ({ verdict: "ACCEPTED" }),
+      SendMessage({ body }) {
+        bodies.push(body);
+        return {};
+      },
+    })],
+  });
+  return Object.assign(server, { bodies });
+}
+
+Deno.test("a peer is not cut off because another peer has answered at its target", async () => {
+  const [a, b, c] = freePorts(3);
+  await using alice = await open({ name: "Alice", port: Number(a), targets: [b, c] });
+  {
+    await using carol = await open({ name: "Carol", port: Number(c), targets: [a] });
+    await Promise.all([alice, carol].map(({ witness }) => witness.until("welcome")));
+  }
+  await using _bob = await open({ name: "Bob", port: Number(b), targets: [a] });
+  await alice.witness.until("joined");
+  await alice.witness.until("left");
+  const impostor = await impostorOf("Bob", b, Number(c));
+  await knock(a, c);
+  for (let count = 1;; count++) {
+    const { reason } = (await alice.witness.until("waiting", count)).at(-1)!;
+    if (/is Bob, which is also the name of the peer at /.test(reason)) break;
+  }
+  await impostor.stop();
+  await using carol = await open({ name: "Carol", port: Number(c), targets: [a] });
+  await alice.witness.until("joined", 2);
+  await alice.peer.send("welcome back");
+  const [{ message }] = await carol.witness.until("message");
+  assert.equal(message.body, "welcome back");
+});
+
+/** Makes a peer call back what listens on a port. */
+async function knock(peer: string, port: string) {
+  using channel = dial(parseTarget(peer));
+  const headers = { "listening-port": port };
+  await channel.call(CHAT, "GetInfo", {}, { timeoutMs: 10_000, headers });
+}
+
+Deno.test("a name that is required at one target is not accepted at another without a key", async () => {
+  const [a, b] = freePorts();
+  await using bob = await open({ name: "Bob", port: Number(b), targets: [a] });
+  await using mallory = await impostorOf("Bob", b, 0);
+  const targets = [`${mallory.port}`, `Bob@${b}`];
+  await using alice = await open({ name: "Alice", port: Number(a), targets });
+  await alice.witness.until("welcome");
+  await alice.peer.send({ text: "for Bob", to: "Bob" });
+  const [{ message }] = await bob.witness.until("message");
+  assert.equal(message.body, "for Bob");
+  assert.deepEqual(mallory.bodies, []);
+});
+
 Deno.test("a target that is our own address is called that", async () => {
   const [a] = freePorts();
   await using alice = await open({ name: "Alice", port: Number(a), targets: [`localhost:${a}`] });
