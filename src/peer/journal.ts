@@ -394,7 +394,7 @@ export class Journal implements Disposable {
    * The last messages that we sent to these peers, delivered or not.
    *
    * @param participants the peers
-   * @param limit how many at most
+   * @param limit how many messages at most; fewer if they are long, about 4 million characters in all
    */
   said(participants: Participants, limit: number): Entry[] {
     return this.#history.said(participants, limit);

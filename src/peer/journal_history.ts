@@ -11,6 +11,9 @@ import { COLUMNS, type Entry, type Participants, toEntry } from "./journal_entri
 /** How many messages are searched in one turn of the event loop: a few milliseconds of work. */
 const STEP = 20_000;
 
+/** How much of what we said is looked back at, in UTF-16 code units: the longest message fits. */
+const MAX_SAID_LENGTH = 4_000_000;
+
 /** Whether a message was said in a conversation: it came from its peers, or has reached them. */
 const WAS_SAID = `(shown = 1 AND (
   sender IN (SELECT value FROM json_each(:names))
@@ -79,9 +82,9 @@ export class JournalHistory {
     return Number(place);
   }
 
-  /** The last messages that we sent to these peers, delivered or not. */
+  /** The last messages that we sent to these peers, delivered or not, but no more text than fits. */
   said(participants: Participants, limit: number): Entry[] {
-    return this.#database.all(
+    const rows = this.#database.each(
       `SELECT ${COLUMNS} FROM message
        WHERE EXISTS (
          SELECT 1 FROM delivery WHERE delivery.place = message.place
@@ -89,6 +92,15 @@ export class JournalHistory {
            OR target IN (SELECT value FROM json_each(:targets))))
        ORDER BY place DESC LIMIT :limit`,
       { ...parametersOf(participants), limit },
-    ).map(toEntry).reverse();
+    );
+    const entries: Entry[] = [];
+    let length = 0;
+    for (const row of rows) {
+      const entry = toEntry(row);
+      length += entry.message.body.length;
+      if (length > MAX_SAID_LENGTH) break;
+      entries.push(entry);
+    }
+    return entries.reverse();
   }
 }

@@ -497,7 +497,7 @@ export class Peer implements AsyncDisposable {
    * The last messages that we sent to the other peers, delivered or not, from this run and earlier
    * ones.
    *
-   * @param limit how many messages at most
+   * @param limit how many messages at most; fewer if they are long, about 4 million characters in all
    * @returns the messages in the order in which they were sent
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
    */

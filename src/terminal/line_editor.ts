@@ -46,6 +46,9 @@ export interface KeyResult {
 /** How many lines of this run can be recalled. */
 const MAX_RECALLED = 1_000;
 
+/** How long they may be in all, in UTF-16 code units: the longest message fits. */
+const MAX_RECALLED_LENGTH = 4_000_000;
+
 type Edit = (editor: Editor, context: EditorContext) => Editor;
 
 const EDITS: Readonly<Record<string, Edit>> = {
@@ -166,6 +169,13 @@ function submit(editor: Editor, context: EditorContext): KeyResult {
   }
   const completed = editor.completed.at(-1) === line
     ? editor.completed
-    : [...editor.completed, line].slice(-MAX_RECALLED);
+    : recent([...editor.completed, line]);
   return { editor: { ...cleared(editor), completed }, line };
+}
+
+/** The last of these lines, as many as may be recalled. */
+function recent(lines: readonly string[]): readonly string[] {
+  let length = 0;
+  const first = lines.findLastIndex((line) => (length += line.length) > MAX_RECALLED_LENGTH) + 1;
+  return lines.slice(Math.max(first, lines.length - MAX_RECALLED));
 }

@@ -182,6 +182,13 @@ journalTest(
   },
 );
 
+journalTest("of long messages, only the last are recalled", async (home) => {
+  using journal = Journal.open({ home, name: "Alice" });
+  for (let i = 0; i < 5; i++) await journal.send(message(`${i}`.repeat(1_500_000)), FOR_BOB);
+  const said = journal.said({ names: [], targets: [TARGET] }, 1_000);
+  assert.deepEqual(said.map(({ message }) => message.body[0]), ["3", "4"]);
+});
+
 journalTest("a cancelled message is neither delivered nor listed", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   const { place } = await journal.send(message("never mind"), FOR_BOB);

@@ -302,3 +302,11 @@ Deno.test("editor: a word of a hundred thousand characters can be cut like any o
   const { editor } = type("<C-w><C-w>", { ...EMPTY, text, cursor: text.length });
   assert.equal(seen(editor), "|");
 });
+
+Deno.test("of long lines, only the last are recalled", () => {
+  const enter = (editor: Editor, text: string) =>
+    press({ ...editor, text }, { type: "press", name: "enter" }, CONTEXT).editor;
+  const lines = ["a", "b", "c", "d"].map((letter) => letter.repeat(1_500_000));
+  assert.deepEqual(lines.reduce(enter, EMPTY).completed.map(([first]) => first), ["c", "d"]);
+  assert.deepEqual(enter(enter(EMPTY, "1"), "2").completed, ["1", "2"]);
+});
