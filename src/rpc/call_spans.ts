@@ -40,17 +40,33 @@ interface Stream {
   once(event: "response" | "trailers", listener: (headers: Headers) => void): void;
 }
 
+/** What is known about a call when it ends. */
+interface Call {
+  status(): StatusName | undefined;
+  isFailure(status: StatusName): boolean;
+}
+
 /** What the runtime publishes for each new stream. */
 interface Created {
   readonly stream: Stream;
   readonly headers: Headers;
 }
 
-/** Describes the spans of all calls from now on, of servers and of clients. */
-export function describeCallSpans(): void {
+/**
+ * Describes the spans of all calls from now on, of servers and of clients.
+ *
+ * @param isMethod whether a path is that of a method in this program; callers may ask for any other
+ */
+export function describeCallSpans(isMethod: (path: string) => boolean): void {
+  const describe = (stream: Stream, headers: Headers, call: Call) => {
+    const span = spanOf(stream);
+    if (!span || !`${headers["content-type"]}`.startsWith("application/grpc")) return;
+    addMethod(span, `${headers[":path"]}`, isMethod);
+    addStatus(span, call);
+  };
   subscribe("http2.server.stream.created", (message) => {
     const { stream, headers } = message as Created;
-    describe(spanOf(stream), headers, {
+    describe(stream, headers, {
       status: () => statusIn(stream.sentTrailers) ?? statusIn(stream.sentHeaders),
       isFailure: (status) => SERVER_FAILURES.includes(status),
     });
@@ -61,23 +77,27 @@ export function describeCallSpans(): void {
     for (const event of ["response", "trailers"] as const) {
       stream.once(event, (received) => status ??= statusIn(received));
     }
-    describe(spanOf(stream), headers, {
+    describe(stream, headers, {
       status: () => status,
       isFailure: (status) => status !== "OK",
     });
   });
 }
 
-/** Names the span of a call, and adds the status when it ends. */
-function describe(
-  span: Span | undefined,
-  headers: Headers,
-  call: { status(): StatusName | undefined; isFailure(status: StatusName): boolean },
-): void {
-  if (!span || !`${headers["content-type"]}`.startsWith("application/grpc")) return;
-  const method = `${headers[":path"]}`.slice(1);
-  span.updateName(method);
-  span.setAttributes({ "rpc.system.name": "grpc", "rpc.method": method });
+/** Names the span of a call. A name that a caller invents is kept out of the names of spans. */
+function addMethod(span: Span, path: string, isMethod: (path: string) => boolean): void {
+  const method = path.slice(1);
+  span.updateName(isMethod(path) ? method : "grpc");
+  span.setAttributes({
+    "rpc.system.name": "grpc",
+    ...(isMethod(path)
+      ? { "rpc.method": method }
+      : { "rpc.method": "_OTHER", "rpc.method_original": method }),
+  });
+}
+
+/** Adds the status to the span of a call when it ends. */
+function addStatus(span: Span, call: Call): void {
   const end = span.end.bind(span);
   span.end = () => {
     const status = call.status();

@@ -23,7 +23,11 @@ setLogVerbosity(logVerbosity.NONE);
 
 /** With tracing on, the runtime registers itself under the name that OpenTelemetry's API uses. */
 const TRACING = Symbol.for("opentelemetry.js.api.1");
-if (TRACING in globalThis) (await import("./call_spans.ts")).describeCallSpans();
+if (TRACING in globalThis) {
+  const { describeCallSpans } = await import("./call_spans.ts");
+  const all = () => [...definitions.values()].flatMap((calls) => Object.values(calls));
+  describeCallSpans((called) => all().some(({ path }) => path === called));
+}
 
 /**
  * How many fields a message may have, including those of nested messages: enough for requests with

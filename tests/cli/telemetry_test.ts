@@ -17,7 +17,8 @@ async function traceOf(command: "serve" | "names"): Promise<CollectedSpan[]> {
   await using server = Program.greet([command, "0"], { env });
   const [, port] = await server.out.until(/listening on \D*(?:127\.0\.0\.1:)?(\d+)/);
   await run(["greet", port, "Bob"], { env: { ...collector.env, OTEL_SERVICE_NAME: "client" } });
-  const spans = await collector.until(2, ({ name }) => name === "greet.v1.Greeter/Greet");
+  const names = ["greet.v1.Greeter/Greet", "grpc"];
+  const spans = await collector.until(2, ({ name }) => names.includes(name));
   return spans.toSorted((a, b) => b.kind - a.kind);
 }
 
@@ -44,4 +45,11 @@ telemetryTest("a call that fails is marked as failed on both ends, with its stat
     assert.equal(attributes["error.type"], "UNIMPLEMENTED");
     assert.equal(failed, true);
   }
+});
+
+telemetryTest("a method that a server does not have is not the name of its span", async () => {
+  const [client, server] = await traceOf("names");
+  assert.deepEqual([client.name, server.name], ["greet.v1.Greeter/Greet", "grpc"]);
+  assert.equal(server.attributes["rpc.method"], "_OTHER");
+  assert.equal(server.attributes["rpc.method_original"], "greet.v1.Greeter/Greet");
 });
