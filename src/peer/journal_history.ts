@@ -8,8 +8,12 @@ import type { JournalDatabase } from "./journal_database.ts";
 import { candidates, HAS_NUL, matcher } from "./text_search.ts";
 import { COLUMNS, type Entry, type Participants, toEntry } from "./journal_entries.ts";
 
-/** How many messages are searched in one turn of the event loop: a few milliseconds of work. */
+/**
+ * How many messages, and how many bytes of them, are searched in one turn of the event loop: a few
+ * milliseconds of work. At least one is, whatever its length.
+ */
 const STEP = 20_000;
+const STEP_BYTES = 2_000_000;
 
 /** How much of what we said is looked back at, in UTF-16 code units: the longest message fits. */
 const MAX_SAID_LENGTH = 4_000_000;
@@ -56,13 +60,15 @@ export class JournalHistory {
     const parameters = { ...parametersOf(participants), ...values };
     const condition = this.#hasNul() ? `(${sql} OR ${HAS_NUL})` : sql;
     const found: Entry[] = [];
-    for (let to = this.#lastPlace(); to > 0 && found.length < limit; to -= STEP) {
+    let step = STEP;
+    for (let to = this.#lastPlace(); to > 0 && found.length < limit; to -= step) {
       await nextTurn();
+      step = this.#stepBelow(to, Math.min(STEP, 2 * step));
       const rows = this.#database.each(
         `SELECT ${COLUMNS} FROM message
          WHERE place > :from AND place <= :to AND ${condition} AND ${WAS_SAID}
          ORDER BY place DESC`,
-        { ...parameters, from: to - STEP, to },
+        { ...parameters, from: to - step, to },
       );
       for (const row of rows) {
         const entry = toEntry(row);
@@ -71,6 +77,20 @@ export class JournalHistory {
       }
     }
     return found.reverse();
+  }
+
+  /** How many places below one to search at once: as many as these, or fewer if there is more text. */
+  #stepBelow(to: number, most: number): number {
+    const bytesIn = (step: number) => {
+      const [{ bytes }] = this.#database.all(
+        "SELECT total(octet_length(body)) AS bytes FROM message WHERE place > ? AND place <= ?",
+        ...[to - step, to],
+      );
+      return Number(bytes);
+    };
+    let step = most;
+    while (step > 1 && bytesIn(step) > STEP_BYTES) step >>= 1;
+    return step;
   }
 
   #hasNul(): boolean {

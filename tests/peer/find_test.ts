@@ -1,6 +1,7 @@
 /** Finding text in a journal. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
+import { setImmediate } from "node:timers";
 import { Journal } from "../../src/peer/journal.ts";
 import { journalFile } from "../../src/peer/journal_file.ts";
 import { homeTest } from "../support/home.ts";
@@ -92,4 +93,18 @@ homeTest("a long journal is searched from its end to its beginning", async (home
   assert.deepEqual(await found(journal, "LINE 1"), last);
   assert.deepEqual(await found(journal, "line 7", 1), ["line 7999"]);
   assert.equal((await found(journal, "line 1", 50_000)).length, 11_111);
+});
+
+homeTest("a search in long messages lets other work go on", async (home) => {
+  using journal = await journalWith(home, Array(10).fill("x".repeat(1_900_000)));
+  let turns = 0;
+  let isSearching = true;
+  const count = () => {
+    turns++;
+    if (isSearching) setImmediate(count);
+  };
+  setImmediate(count);
+  assert.deepEqual(await found(journal, "y"), []);
+  isSearching = false;
+  assert(turns >= 10, `${turns} turns`);
 });
