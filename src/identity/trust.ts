@@ -171,8 +171,15 @@ export class Trust {
       // Another process may have bound the name a moment earlier.
       this.check(name, seen);
     }
-    if (!isKnown && !this.#names.has(name)) void this.#compare(name, knownNames);
+    const others = [...this.#names, ...knownNames];
+    if (!others.includes(name)) void this.#compare(name, others);
     this.#names.add(name);
+  }
+
+  /** Announces a name that looks like one that we know. It is not remembered: anyone may use it. */
+  compare(name: string): void {
+    const others = [...this.#names, ...this.#options.known.peers.map(({ name }) => name)];
+    if (!others.includes(name)) void this.#compare(name, others);
   }
 
   #remember(name: string, fingerprint: string, target: string): void {
@@ -188,8 +195,7 @@ export class Trust {
     announce({ type: "met", name, fingerprint, aliases });
   }
 
-  async #compare(name: string, knownNames: readonly string[]): Promise<void> {
-    const others = [...this.#names, ...knownNames];
+  async #compare(name: string, others: readonly string[]): Promise<void> {
     // Imported only when needed: it has a table of 100 kB.
     const { lookalikeOf } = await import("./lookalikes.ts");
     const like = lookalikeOf(name, others);

@@ -52,7 +52,10 @@ export class Reception {
 
   constructor(options: ReceptionOptions) {
     this.#options = options;
-    this.#callers = new Callers(options.announce);
+    this.#callers = new Callers((event) => {
+      options.announce(event);
+      options.trust.compare(event.name);
+    });
   }
 
   /** The last callers that are not peers of ours. */

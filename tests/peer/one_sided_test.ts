@@ -204,6 +204,18 @@ Deno.test("a stranger gets nothing printed but a valid name, and is not accepted
   }
 });
 
+Deno.test("a caller whose name looks like that of a peer is pointed out", async () => {
+  await using alice = await open({ name: "Alice", targets: ["Bob@1"] });
+  using channel = dial(parseTarget(`${alice.peer.port}`));
+  await Promise.all(["B0b", "Bob", "Eve"].map((sender, i) => {
+    const introduction = { sender, port: i + 2, instance: "" };
+    return channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
+  }));
+  await alice.witness.until("caller", 3);
+  const all = (await alice.witness.until("lookalike")).map(({ name, like }) => [name, like]);
+  assert.deepEqual(all, [["B0b", "Bob"]]);
+});
+
 Deno.test("of more than a hundred callers that wait to be met, the others are answered at once", async () => {
   await using bob = await open({ name: "Bob", targets: ["1"] });
   await bob.witness.until("waiting");
