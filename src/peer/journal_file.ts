@@ -331,7 +331,8 @@ export function diskError(cause: unknown): GreetError {
   return new GreetError("FAILED", `the journal cannot be used: ${reasonOf(cause)}`, { cause });
 }
 
-function cannotKeep(path: string, cause: unknown): GreetError {
+/** Explains why a journal cannot be opened. */
+export function cannotKeep(path: string, cause: unknown): GreetError {
   if (cause instanceof GreetError) return cause;
   const hint = cause instanceof UnusableFile ? cause.hint : undefined;
   return new GreetError("FAILED", `cannot keep a journal in ${path}: ${reasonOf(cause)}`, {

@@ -8,7 +8,7 @@ import { backup, DatabaseSync } from "node:sqlite";
 import { GreetError } from "../base/errors.ts";
 import { statFile } from "../base/private_files.ts";
 import { JournalDatabase } from "./journal_database.ts";
-import { begin, diskError, type JournalPaths, journalPaths } from "./journal_file.ts";
+import { begin, cannotKeep, diskError, type JournalPaths, journalPaths } from "./journal_file.ts";
 import { LAYOUT } from "./journal_schema.ts";
 
 /** What would be forgotten, and what would not. */
@@ -58,14 +58,12 @@ export class JournalPruning implements Disposable {
    */
   static open(home: string, name: string): JournalPruning {
     const paths = journalPaths(home, name);
-    if (statFile(paths.path) === undefined) {
-      throw new GreetError("FAILED", `${name} has no journal in ${home}`);
-    }
     try {
-      return new JournalPruning(paths);
+      if (statFile(paths.path) !== undefined) return new JournalPruning(paths);
     } catch (error) {
-      throw nothingForgotten(GreetError.from(error));
+      throw nothingForgotten(cannotKeep(paths.path, error));
     }
+    throw new GreetError("FAILED", `${name} has no journal in ${home}`);
   }
 
   /** A sentence for the user if the file was damaged and a new one begun. */

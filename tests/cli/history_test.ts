@@ -91,6 +91,18 @@ homeTest("messages are chosen by text and by date", async (home) => {
   assert.deepEqual([none.code, none.out, none.err], [0, "", "No message matches.\n"]);
 });
 
+homeTest("what is not a journal is named, and left alone", async (home) => {
+  const path = journalFile(home, "Alice");
+  await Deno.mkdir(path, { recursive: true });
+  const { code, err } = await run(
+    ["forget", "Alice", "--before", "7d", "--yes"],
+    withHome(home),
+  );
+  assert.equal(code, 1);
+  assert(err.includes(path), err);
+  assert.match(err, /^greet: hint: nothing was forgotten$/m);
+});
+
 for (
   const [args, code, text] of [
     [["history"], 2, "greet history needs NAME"],
