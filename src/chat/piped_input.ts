@@ -92,7 +92,10 @@ class PipedInput {
       if (signal.aborted) return;
       if (done) break;
       if (line.trim() === "") continue;
-      if (this.#isQuit(line)) return;
+      if (this.#isQuit(line)) {
+        await this.#settled();
+        return this.#refused;
+      }
       if (!json && isCommand(line)) await this.#obey(line);
       else await this.#say(line);
       if (signal.aborted) return;
@@ -110,10 +113,14 @@ class PipedInput {
 
   /** Runs a command after the lines before it, so that its answer does not overtake them. */
   async #obey(command: string): Promise<void> {
-    const { peer, run } = this.#options;
+    await this.#settled();
+    await this.#options.run(command);
+  }
+
+  /** Waits, within a bound, until each line so far is delivered or found to wait. */
+  async #settled(): Promise<void> {
     await this.#stored();
-    await within(SETTLING_MS, Promise.race([peer.settled(), this.#aborted]));
-    await run(command);
+    await within(SETTLING_MS, Promise.race([this.#options.peer.settled(), this.#aborted]));
   }
 
   async #say(line: string): Promise<void> {

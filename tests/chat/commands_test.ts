@@ -119,6 +119,18 @@ Deno.test("a line for a name that is not there goes to no one, and the exit code
   assert.deepEqual(messages.map(({ body }) => body), ["hi"]);
 });
 
+Deno.test("/quit in a pipe leaves once the lines before it have arrived, and tells what was refused", async () => {
+  const [a] = freePorts();
+  await using bob = new Bot(["Bob", "0", a]);
+  const b = await portOf(bob);
+  const input = "/me\nbye\n/quit\nnever\n";
+  const alice = await run(["chat", "Alice", a, `Bob@${b}`], { input });
+  assert.equal(alice.err, "line 1 of the input: Usage: /me TEXT, as in /me waves\n");
+  assert.equal(alice.code, 2);
+  const messages = await bob.until("message");
+  assert.deepEqual(messages.map(({ body }) => body), ["bye"]);
+});
+
 Deno.test("as JSON, a message whose addressee is not a known name goes to no one", async () => {
   const [a, b] = freePorts();
   await using bob = new Bot(["Bob", b, a]);
