@@ -87,7 +87,7 @@ async function openPeer(options: ChatOptions): Promise<Peer> {
   const tell = () => screen.warn(`waiting for the name ${showable(name)} at ${names!.address}`);
   const timer = names && !json ? setTimeout(tell, UNUSUAL_MS) : undefined;
   try {
-    // Piped input was written before anyone could see who is there.
+    // Piped input was written before its author could see which peers are present.
     const isRead = screen.interactive || screen.echoes;
     return await Peer.open({ ...options, newcomers: isRead ? "admit" : "refuse" });
   } finally {

@@ -195,7 +195,7 @@ function dateProblem({ validFrom, validTo }: X509Certificate, now: Date): string
 }
 
 /**
- * Explains why servers refuse a client's certificate, whoever issued it.
+ * Explains why servers refuse a client's certificate, regardless of its issuer.
  *
  * @returns a phrase that continues "a certificate, which", and a remedy; if there is a reason
  */
