@@ -100,6 +100,7 @@ export function readTrusted(file?: string): Uint8Array | undefined {
  */
 export function readKeyPair(cert: string, key: string): KeyPair {
   const pair = { cert: readPem(cert, "certificate"), key: readPem(key, "private key") };
+  refuseEncrypted(pair.key, key);
   let isPair: boolean;
   try {
     const privateKey = createPrivateKey(Buffer.from(pair.key));
@@ -110,6 +111,16 @@ export function readKeyPair(cert: string, key: string): KeyPair {
   }
   if (isPair) return pair;
   throw new GreetError("FAILED", `the private key in ${key} does not belong to ${cert}`);
+}
+
+/** Refuses a private key with a passphrase (RFC 5958, or the older RFC 1421). */
+function refuseEncrypted(pem: Uint8Array, file: string): void {
+  if (!/^(-----BEGIN ENCRYPTED |Proc-Type:.*ENCRYPTED)/m.test(new TextDecoder().decode(pem))) {
+    return;
+  }
+  throw new GreetError("FAILED", `the private key in ${file} has a passphrase`, {
+    hint: `write one without: openssl pkey -in ${file} -out FILE`,
+  });
 }
 
 /**
@@ -189,7 +200,11 @@ export function inspectCertificate(
   }
 }
 
-function dateProblem({ validFrom, validTo }: X509Certificate, now: Date): string | undefined {
+/** Says why a certificate is not valid at a time, if it is not; continues "a certificate". */
+export function dateProblem(
+  { validFrom, validTo }: X509Certificate,
+  now: Date,
+): string | undefined {
   if (now < new Date(validFrom)) return "is not valid yet";
   return now > new Date(validTo) ? "has expired" : undefined;
 }

@@ -64,6 +64,21 @@ export async function speaksTls(endpoint: Endpoint): Promise<boolean> {
   });
 }
 
+/**
+ * The certificate of a server, which proves nothing about who answers.
+ *
+ * @param endpoint the address of the server
+ * @returns the certificate (DER); `undefined` if the server shows none in time
+ */
+export async function certificateOf(endpoint: Endpoint): Promise<Uint8Array | undefined> {
+  const { connect } = await import("node:tls");
+  const socket = connect({ ...endpoint, rejectUnauthorized: false, ALPNProtocols: ["h2"] });
+  return await firstOf<Uint8Array | undefined>(socket, undefined, (resolve) => {
+    socket.once("secureConnect", () => resolve(socket.getPeerCertificate().raw));
+    socket.once("error", () => resolve(undefined));
+  });
+}
+
 /** The first bytes of a server's answer to HTTP/2, or how it failed to answer. */
 async function firstAnswer(endpoint: Endpoint): Promise<Uint8Array | "end" | "silence"> {
   const socket = net.connect(endpoint);

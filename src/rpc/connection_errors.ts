@@ -6,8 +6,8 @@
  *
  * @module
  */
-import { clientProblem, fromPem } from "../net/certificates.ts";
-import { protocolOf, speaksTls } from "../net/protocol_probe.ts";
+import { clientProblem, dateProblem, fromDer, fromPem } from "../net/certificates.ts";
+import { certificateOf, protocolOf, speaksTls } from "../net/protocol_probe.ts";
 import type { Target } from "../net/address.ts";
 
 /** How a connection is protected. */
@@ -39,6 +39,7 @@ type Hints = Partial<Record<Protection, string>>;
 
 const SHOW_CERTIFICATE = "show one with --cert and --key";
 const TRUST_CA = "--cacert FILE names the CA certificate to trust";
+const NOT_TRUSTED = "the certificate is not trusted";
 const NOT_ACCEPTED = "the other side does not accept our certificate";
 const DROP_TLS = "turn TLS on over there, or off here: --plaintext";
 
@@ -68,7 +69,7 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
   [/alert: \w*Certificate|alert: UnknownCA/, NOT_ACCEPTED],
   [
     /certificate/,
-    "the certificate is not trusted",
+    NOT_TRUSTED,
     { tls: TRUST_CA, mutual: TRUST_CA },
   ],
   [
@@ -123,8 +124,16 @@ export async function whyUnconnected(details: string, attempt: Attempt): Promise
   const { target, protection, shown } = attempt;
   const reason = knownReason(details, protection) ??
     (protection === "plaintext" ? await whyNoHttp2(target) : await whyNoTls(target, protection));
+  if (reason.reason === NOT_TRUSTED) return await whyNotValid(target) ?? reason;
   if (reason.reason !== NOT_ACCEPTED || shown === undefined) return reason;
   return whyNotAccepted(shown);
+}
+
+/** What is wrong with the dates of a server's certificate; the runtime reports most as an unknown CA. */
+async function whyNotValid({ endpoint }: Target): Promise<Reason | undefined> {
+  const certificate = endpoint && await certificateOf(endpoint);
+  const problem = certificate && dateProblem(fromDer(certificate), new Date());
+  return problem === undefined ? undefined : { reason: `the certificate ${problem}` };
 }
 
 function knownReason(details: string, protection: Protection): Reason | undefined {

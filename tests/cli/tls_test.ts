@@ -492,6 +492,10 @@ tlsTest("each kind of unusable file has its own message, and none quotes a key",
   await Deno.writeTextFile(rubbish, "secret");
   const half = `${authority.folder}/half`;
   await Deno.writeTextFile(half, (await Deno.readTextFile(one.key)).slice(0, 100));
+  const locked = `${authority.folder}/locked`;
+  await outputOf(
+    ...["openssl", "pkey", "-in", one.key, "-aes256", "-passout", "pass:x", "-out", locked],
+  );
   const cases: [string, string, RegExp][] = [
     [
       `${rubbish}.not`,
@@ -502,18 +506,19 @@ tlsTest("each kind of unusable file has its own message, and none quotes a key",
     [one.cert, rubbish, /^there is no private key in ".*rubbish"$/],
     [one.key, one.cert, /^there is no certificate in ".*one\.key"$/],
     [one.cert, one.cert, /^there is no private key in ".*one\.pem"$/],
+    [one.cert, locked, /^the private key in .*locked has a passphrase$/],
     [one.cert, half, /not a certificate and its private key$/],
     [one.cert, other.key, /^the private key in .*other\.key does not belong to .*one\.pem$/],
   ];
   for (const [cert, key, message] of cases) {
     assert.throws(() => readKeyPair(cert, key), (error: Error) => {
       assert.match(error.message, message);
-      assert.doesNotMatch(error.message, /secret|BEGIN (EC )?PRIVATE/);
+      assert.doesNotMatch(error.message, /secret|BEGIN (EC |ENCRYPTED )?PRIVATE/);
       return true;
     });
     const { code, err } = await run(["serve", "0", "--cert", cert, "--key", key]);
     assert.equal(code, 1);
-    assert.doesNotMatch(err, /secret|BEGIN (EC )?PRIVATE/);
+    assert.doesNotMatch(err, /secret|BEGIN (EC |ENCRYPTED )?PRIVATE/);
   }
 });
 

@@ -47,7 +47,7 @@ export class Authority implements AsyncDisposable {
   /**
    * Issues a certificate.
    *
-   * @param days how long it is valid; -1 for one that expired yesterday
+   * @param days how long it is valid; -1 for one that expired long ago
    * @param hosts the hosts it is for, as openssl writes them
    * @param usage its extended key usage, if it has one
    * @param copies whether it has these extensions; without any, openssl up to 3.3 makes X.509 v1
@@ -65,19 +65,38 @@ export class Authority implements AsyncDisposable {
       ...["-addext", `subjectAltName=${hosts}`],
       ...usage === undefined ? [] : ["-addext", `extendedKeyUsage=${usage}`],
     );
-    await openssl(
-      ...["x509", "-req", "-in", request, "-out", cert, "-days", `${days}`],
-      ...[
-        "-CA",
-        this.cert,
-        "-CAkey",
-        this.key,
-        "-set_serial",
-        `${this.#issued++}`,
-      ],
-      ...["-copy_extensions", copies ? "copy" : "none"],
-    );
+    const extensions = copies ? "copy" : "none";
+    const sign = days > 0 ? this.#sign(request, extensions) : this.#signLate(request, extensions);
+    await openssl(...await sign, "-out", cert);
     return { cert, key };
+  }
+
+  /** The arguments that make a certificate which is valid from now on, for a day. */
+  #sign(request: string, extensions: string): string[] {
+    return [
+      ...["x509", "-req", "-in", request, "-days", "1", "-set_serial", `${this.#issued++}`],
+      ...["-CA", this.cert, "-CAkey", this.key, "-copy_extensions", extensions],
+    ];
+  }
+
+  /**
+   * The arguments that make a certificate which was valid in 2020. `openssl x509` can only make one
+   * that ends before it begins, for which the runtime has another message.
+   */
+  async #signLate(request: string, extensions: string): Promise<string[]> {
+    const config = `${request}.cnf`;
+    await Deno.writeTextFile(
+      config,
+      `[ca]\ndatabase=${config}.index\nserial=${config}.serial\nnew_certs_dir=${this.folder}\npolicy=policy\n` +
+        `default_md=sha256\ncopy_extensions=${extensions}\n[policy]\ncommonName=supplied\n`,
+    );
+    await Deno.writeTextFile(`${config}.index`, "");
+    await Deno.writeTextFile(`${config}.serial`, `${this.#issued++}`.padStart(2, "0"));
+    return [
+      ...["ca", "-batch", "-notext", "-config", config, "-name", "ca", "-in", request],
+      ...["-cert", this.cert, "-keyfile", this.key],
+      ...["-startdate", "20200101000000Z", "-enddate", "20200102000000Z"],
+    ];
   }
 
   #files(name: string): CertificateFiles {
