@@ -9,7 +9,13 @@
 import "./deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
-import { type Attempt, isRefusal, whyBroken, whyUnconnected } from "./connection_errors.ts";
+import {
+  type Attempt,
+  isRefusal,
+  type Reason,
+  whyBroken,
+  whyUnconnected,
+} from "./connection_errors.ts";
 
 /** How the content type of an answer begins. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
 const GRPC_TYPE = "application/grpc";
@@ -17,6 +23,8 @@ const GRPC_TYPE = "application/grpc";
 /** A call that failed. */
 export interface FailedCall {
   readonly error: grpc.ServiceError;
+  /** What was called: the service and the method, such as `greet.v1.Greeter/Greet`. */
+  readonly method: string;
   /** Whether the call had a connection: then the error may contain the server's own words. */
   readonly wasConnected: boolean;
   /** The content type of the answer, if its headers have arrived. */
@@ -30,7 +38,7 @@ export interface FailedCall {
  * @param limitMs how long the call was allowed to take, in milliseconds
  */
 export async function callError(
-  { error: cause, wasConnected, contentType = GRPC_TYPE }: FailedCall,
+  { error: cause, method, wasConnected, contentType = GRPC_TYPE }: FailedCall,
   attempt: Attempt,
   limitMs: number,
 ): Promise<GreetError> {
@@ -46,6 +54,11 @@ export async function callError(
     const [type = "something else"] = /^[\w.+-]+\/[\w.+-]+/.exec(contentType) ?? [];
     return new GreetError("UNAVAILABLE", at(`the answer is ${type}, not gRPC`), { cause });
   }
+  const code = status === "OK" ? "UNKNOWN" : status;
+  const foreign = whyForeign(cause, method);
+  if (foreign !== undefined) {
+    return new GreetError(code, at(foreign.reason), { hint: foreign.hint, cause });
+  }
   if (isDisconnect(cause)) {
     return new GreetError("UNAVAILABLE", at(whyBroken(details) || "UNAVAILABLE"), { cause });
   }
@@ -56,7 +69,6 @@ export async function callError(
   if (isUnreadable(cause)) {
     return new GreetError("INTERNAL", at("the answer cannot be read"), { cause });
   }
-  const code = status === "OK" ? "UNKNOWN" : status;
   return new GreetError(code, at(details || code), { cause });
 }
 
@@ -67,6 +79,19 @@ export async function callError(
 function isUnreadable({ code, details }: grpc.ServiceError): boolean {
   return code === undefined || code === grpc.status.INTERNAL &&
       /^(Response message parsing error|Failed to decompress)/.test(details);
+}
+
+/** How servers in JavaScript, Python, Go, Java and C++ say that they have no such method. */
+const NO_SUCH_METHOD =
+  /^(The server does not implement the method |Method not found|unknown (service|method) |$)/;
+
+/** Why an answer shows that something else was reached than what was called. */
+function whyForeign({ code, details }: grpc.ServiceError, method: string): Reason | undefined {
+  const [, status] = /^Received HTTP status code (\d+)$/.exec(details) ?? [];
+  if (status !== undefined) return { reason: `the answer is not gRPC, but HTTP status ${status}` };
+  if (code !== grpc.status.UNIMPLEMENTED || !NO_SUCH_METHOD.test(details)) return undefined;
+  const reason = `the other side speaks gRPC, but has no ${method}`;
+  return { reason, hint: "is it the right port?" };
 }
 
 /** The reason for a missing connection, in grpc-js's words and never in a server's. */

@@ -255,6 +255,7 @@ export class Channel implements Disposable {
 
   /** Returns a function that tells what is known about a call when it fails. */
   #failureOf(
+    { path }: ServiceDefinition[string],
     call: Pick<grpc.ClientUnaryCall, "once" | "getPeer">,
   ): (error: grpc.ServiceError) => FailedCall {
     let contentType: string | undefined;
@@ -264,7 +265,8 @@ export class Channel implements Disposable {
     return (error) => {
       // Until a call has a connection, gRPC names its target as the peer.
       const peers = [this.#client.getChannel().getTarget(), "unknown"];
-      return { error, contentType, wasConnected: !peers.includes(call.getPeer()) };
+      const wasConnected = !peers.includes(call.getPeer());
+      return { error, method: path.slice(1), contentType, wasConnected };
     };
   }
 
@@ -283,7 +285,7 @@ export class Channel implements Disposable {
       { deadline: Date.now() + timeoutMs },
       (error, response) => error === null ? resolve(response) : reject(failure(error)),
     );
-    const failure = this.#failureOf(call);
+    const failure = this.#failureOf(method, call);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     return promise.finally(() => signal?.removeEventListener("abort", cancel));
@@ -306,8 +308,9 @@ export class Channel implements Disposable {
     { timeoutMs, limitMs = timeoutMs, signal, headers }: StreamOptions,
   ): AsyncGenerator<C[Name]["response"]> {
     signal?.throwIfAborted();
-    const call = this.#open(definitionOf(type)[name], request, metadata(headers));
-    const failure = this.#failureOf(call);
+    const method = definitionOf(type)[name];
+    const call = this.#open(method, request, metadata(headers));
+    const failure = this.#failureOf(method, call);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     let isOverdue = false;

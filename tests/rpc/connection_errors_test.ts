@@ -1,5 +1,6 @@
 /** Explanations of failed connections, which must never advise to turn protection off by mistake. */
 import assert from "node:assert/strict";
+import http2 from "node:http2";
 import net from "node:net";
 import { GreetError, newIdentity } from "../../mod.ts";
 import { readPem } from "../../src/net/certificates.ts";
@@ -36,7 +37,7 @@ async function failureOf(channel: Channel): Promise<GreetError> {
 }
 
 /** Listens on loopback. */
-async function listening(server: net.Server) {
+async function listening(server: net.Server | http2.Http2Server) {
   const sockets = new Set<net.Socket>();
   server.on("connection", (socket: net.Socket) => sockets.add(socket.on("error", () => {})));
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", () => resolve()));
@@ -150,6 +151,21 @@ connectionTest(
     }
   },
 );
+
+for (const status of [404, 503]) {
+  connectionTest(
+    `a server of web pages that answers ${status} is said not to speak gRPC`,
+    async () => {
+      await using server = await listening(
+        http2.createServer((_, response) => response.writeHead(status).end()),
+      );
+      using channel = dial(parseTarget(`${server.port}`));
+      const { message } = await failureOf(channel);
+      const reason = `the answer is not gRPC, but HTTP status ${status}`;
+      assert.equal(message, `127.0.0.1:${server.port}: ${reason}`);
+    },
+  );
+}
 
 connectionTest(
   "each server that shares a name must have a certificate for its own host (needs openssl)",
