@@ -164,8 +164,8 @@ const MAX_REPEATED = 40;
 
 function bodyHint(object: Record<string, unknown>): string {
   const isText = (value: unknown) => typeof value === "string" && value.length <= MAX_REPEATED;
-  // A name is no text: it would be said to everyone.
-  const { to: _, ...others } = object;
+  // A name is no text: it would be said to everyone. Nor are the other fields of our own events.
+  const { to: _to, from: _from, type: _type, at: _at, id: _id, ...others } = object;
   const text = Object.values(others).find(isText);
   if (text === undefined) return `write {"body": "…"} or a plain line`;
   return `did you mean {"body": ${JSON.stringify(text)}}?`;

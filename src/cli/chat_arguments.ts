@@ -32,6 +32,7 @@ export function chatArguments(input: Arguments, hasNames: boolean): Parties {
   const typed = input.positionals(0, Infinity);
   refuseMisplaced(typed, input);
   if (!hasNames) refuseUnknown(typed, input);
+  refuseIncomplete(typed, input, hasNames ? "Bob" : undefined);
   const [typedName, ...rest] = hasNames
     ? input.positionals(2, Infinity, "NAME PEER...")
     : input.positionals(3, Infinity, "NAME PORT PEER...");
@@ -51,21 +52,41 @@ function refuseMisplaced(typed: readonly string[], input: Arguments): void {
   throw input.usage("NAME comes first", didYouMean(["chat", typed[at] ?? "NAME", ...rest]));
 }
 
-/** Without a naming service, refuses peers that are names, and explains which port is whose. */
+/** Without a naming service, refuses peers that are names. */
 function refuseUnknown([name, ...rest]: readonly string[], input: Arguments): void {
   const at = rest.findIndex(isOnlyName);
   if (at !== -1) throw withPortHint(noService(rest[at]), [name, ...rest], at + 1);
   refuseHostAlone([name, ...rest], input);
-  if (name === undefined || rest.length > 1 || rest.length === 1 && !isNumber(rest[0])) return;
-  const [port = "55555"] = rest;
-  const other = port === "55556" ? "55555" : "55556";
-  const example = `for example: ${commandLine(["chat", name, port, other])}`;
-  if (rest.length === 1) {
-    throw input.usage(`greet chat needs PEER; ${port} is your own port`, example);
+}
+
+/**
+ * Explains which port is whose, if one is missing.
+ *
+ * @param known an example of a peer that can be called by name, if there is a naming service
+ */
+function refuseIncomplete(
+  [name, only, ...others]: readonly string[],
+  input: Arguments,
+  known: string | undefined,
+): void {
+  if (name === undefined || others.length > 0) return;
+  const examplePort = only?.endsWith("55555") ? "55556" : "55555";
+  if (isNumber(only)) {
+    const peer = known ?? (only === "55556" ? "55555" : "55556");
+    throw input.usage(
+      `greet chat needs PEER; ${only} is your own port`,
+      `for example: ${commandLine(["chat", name, only, peer])}`,
+    );
+  }
+  if (known !== undefined) return;
+  if (only !== undefined) {
+    const hint = didYouMean(["chat", name, examplePort, only]);
+    throw input.usage("greet chat needs PORT, which is your own", hint);
   }
   throw input.usage(
     "greet chat needs PORT PEER",
-    `${example}, and on the other side PORT and PEER swapped`,
+    `for example: ${commandLine(["chat", name, "55555", "55556"])}, ` +
+      "and on the other side PORT and PEER swapped",
   );
 }
 

@@ -6,7 +6,7 @@
 import type { Arguments } from "./arguments.ts";
 import { dateOption } from "./dates.ts";
 import { GreetError } from "../base/errors.ts";
-import { homeFolder } from "../base/home.ts";
+import { homeOption } from "./home.ts";
 import { formatMoment } from "../base/local_time.ts";
 import { parseName, toJson } from "../base/text.ts";
 import { aborted } from "../base/timing.ts";
@@ -22,7 +22,7 @@ export async function forgetCommand(input: Arguments, io: Io): Promise<number> {
       "greet forget asks before it deletes; without a terminal, --yes has to answer",
     );
   }
-  const home = homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
+  const home = homeOption(input, io);
   const { JournalPruning } = await import("../peer/journal_pruning.ts");
   using journal = JournalPruning.open(home, name);
   if (journal.notice !== undefined) throw new GreetError("DATA_LOSS", journal.notice);

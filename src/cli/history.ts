@@ -7,7 +7,7 @@ import type { Arguments } from "./arguments.ts";
 import { dateOption } from "./dates.ts";
 import { useColor } from "./color.ts";
 import { GreetError } from "../base/errors.ts";
-import { homeFolder } from "../base/home.ts";
+import { homeOption } from "./home.ts";
 import { parseName } from "../base/text.ts";
 import { rendered } from "../terminal/rows.ts";
 import { lengthOf, type Styled } from "../terminal/style.ts";
@@ -21,7 +21,7 @@ export async function historyCommand(input: Arguments, io: Io): Promise<number> 
   const text = input.string("find");
   if (text === "") throw input.usage("--find needs a text");
   const color = useColor(input, io);
-  const home = homeFolder(input.string("home"), { os: Deno.build.os, env: io.env });
+  const home = homeOption(input, io);
   const [{ JournalReader }, { matcher }, { recordLines, recordObject }] = await Promise.all([
     import("../peer/journal_reader.ts"),
     import("../peer/text_search.ts"),

@@ -39,6 +39,10 @@ const OPTION_WORDS: Meanings = [
   ["no-color nocolor no-colors no-colour", "--color=never"],
   ["d dir data data-dir state folder path", "--home"],
   ["no-history no-store incognito ephemeral", "--no-journal"],
+  ["y force assume-yes", "--yes"],
+  ["until older-than", "--before"],
+  ["after newer-than", "--since"],
+  ["grep search query filter", "--find"],
   ["beep sound notify ring", "--bell"],
 ];
 

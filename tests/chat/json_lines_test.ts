@@ -262,6 +262,7 @@ Deno.test("bad lines are answered with their number and do no harm; plain lines 
     "{",
     '{"body": 1}',
     '{"to": "Bob", "text": "hi"}',
+    '{"type": "message", "text": "hi", "from": "Alice"}',
     "{}",
     '  {"body": null}',
     '{"body": "a"} b',
@@ -280,7 +281,9 @@ Deno.test("bad lines are answered with their number and do no harm; plain lines 
     assert(`${message}`.startsWith(`line ${number} of the input: `), `${message}`);
   }
   assert.equal(errors[2].message, 'line 3 of the input: the object has no "body"');
-  assert.equal(errors[2].hint, 'did you mean {"body": "hi"}?');
+  for (const error of errors.slice(2, 4)) {
+    assert.equal(error.hint, 'did you mean {"body": "hi"}?');
+  }
   assertValid(alice);
   await alice.program.write("/quit\n");
   assert.equal(await alice.program.code(), 0);

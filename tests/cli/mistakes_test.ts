@@ -326,6 +326,12 @@ const MISTAKES: Readonly<Record<string, readonly (readonly [line: string, answer
   chat: [
     ["chat", "greet chat needs NAME PORT PEER"],
     ["chat Alice", "for example: greet chat Alice 55555 55556, and on the other"],
+    ["chat Alice Bob@55556", "greet chat needs PORT, which is your own"],
+    ["chat Alice Bob@55556", "did you mean greet chat Alice 55555 Bob@55556?"],
+    ["chat Alice localhost:55555", "did you mean greet chat Alice 55556 localhost:55555?"],
+    ["chat Alice 55555 --names 55500", "greet chat needs PEER; 55555 is your own port"],
+    ["chat Alice 55555 --names 55500", "for example: greet chat Alice 55555 Bob"],
+    ["chat Alice 55555 55556 --home ''", "--home needs a folder"],
     ["chat Alice Bob", "set one with --names or GREET_NAMES (greet names runs one)"],
     ["chat Alice Bob Carol", "set one with --names or GREET_NAMES (greet names runs one)"],
     ["chat Alice 55555", "for example: greet chat Alice 55555 55556"],
@@ -500,8 +506,20 @@ const MISTAKES: Readonly<Record<string, readonly (readonly [line: string, answer
     ["id a/b", "a name has 1 to 64 visible characters and single spaces, no"],
     ["id --list", "see greet id --help"],
     ["id Alice --plaintext", "it is an option of greet serve, greet greet, greet chat and"],
+    ["id --home ''", "--home needs a folder"],
     ["id --home", "DIR: directory of journal, identity and known_peers"],
     ["id --fingerprint", "see greet id --help"],
+  ],
+  "history and forget": [
+    ["history Alice --home ''", "--home needs a folder"],
+    ["forget Alice --before 7d --yes --home=", "--home needs a folder"],
+    ["forget Alice --before 7d -y", "did you mean --yes?"],
+    ["forget Alice --before 7d --force", "did you mean --yes?"],
+    ["forget Alice --older-than 7d", "did you mean --before?"],
+    ["forget Alice --until 7d", "did you mean --before?"],
+    ["history Alice --after 7d", "did you mean --since?"],
+    ["history Alice --grep x", "did you mean --find?"],
+    ["history Alice --search x", "did you mean --find?"],
   ],
 };
 
