@@ -48,10 +48,11 @@ async function dispatch([first, ...rest]: readonly string[], io: Io): Promise<nu
     io.stderr.line(generalHelp(COMMANDS));
     return exitCode("USAGE");
   }
-  const wantsHelp = ["help", "--help", "-h"].includes(first);
+  const isHelp = (word: string) => ["help", "--help", "-h"].includes(word);
+  const wantsHelp = isHelp(first);
   const print = (text: string) => (io.stdout.line(text), 0);
   const [name, ...args] = wantsHelp ? rest : [first, ...rest];
-  if (name === undefined || wantsHelp && name === "help") return print(generalHelp(COMMANDS));
+  if (name === undefined || wantsHelp && isHelp(name)) return print(generalHelp(COMMANDS));
   if (name === "--version") return printVersion(args.includes("--json"), io);
   const command = COMMANDS.find((command) => command.name === name);
   if (command === undefined) throw unknownCommand([name, ...args]);

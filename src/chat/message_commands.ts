@@ -39,7 +39,9 @@ export function direct(argument: string, peer: Peer): Draft {
 export function requireMember(name: string, peer: Peer): void {
   const names = namesIn(peer);
   if (names.includes(name)) return;
-  const known = names.length === 0 ? "none has a name yet" : `there is ${listOf(names)}`;
+  const known = names.length === 0
+    ? "none has a name yet"
+    : `your ${names.length === 1 ? "peer is" : "peers are"} ${listOf(names)}`;
   const message = name === peer.name
     ? `${name} is your own name`
     : `no peer in this chat is called ${name}; ${known}`;

@@ -111,7 +111,7 @@ Deno.test("a line for a name that is not there goes to no one, and the exit code
   const alice = await run(["chat", "Alice", a, `Bob@${b}`], { input });
   assert.equal(
     alice.err,
-    "line 1 of the input: no peer in this chat is called Carol; there is Bob\n" +
+    "line 1 of the input: no peer in this chat is called Carol; your peer is Bob\n" +
       "line 2 of the input: Usage: /me TEXT, as in /me waves\n",
   );
   assert.equal(alice.code, 69);

@@ -35,7 +35,7 @@ for (
     [
       "Carol hi",
       "NOT_FOUND",
-      /^no peer in this chat is called Carol; there is Bob, Anna, Anna Lena and José$/,
+      /^no peer in this chat is called Carol; your peers are Bob, Anna, Anna Lena and José$/,
     ],
     ["bob hi", "NOT_FOUND", /called bob/],
     ["Bobby hi", "NOT_FOUND", /called Bobby/],

@@ -337,7 +337,7 @@ Deno.test("a name that looks like an option can follow --", async () => {
 });
 
 Deno.test("help goes to stdout with exit 0; a missing command is a usage error", async () => {
-  for (const args of [["--help"], ["-h"], ["help"]]) {
+  for (const args of [["--help"], ["-h"], ["help"], ["help", "--help"], ["help", "-h"]]) {
     const { code, out } = await run(args);
     assert.equal(code, 0);
     for (const command of ["serve", "greet", "chat"]) {
