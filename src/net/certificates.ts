@@ -234,8 +234,8 @@ export function clientProblem(
 }
 
 /** Object identifiers in DER: 2.5.29.37 and 1.3.6.1.5.5.7.3.2 (RFC 5280, section 4.2.1.12). */
-const EXTENDED_KEY_USAGE = Uint8Array.of(0x06, 3, 0x55, 0x1D, 0x25);
-const CLIENT_AUTH = Uint8Array.of(0x06, 8, 0x2B, 6, 1, 5, 5, 7, 3, 2);
+const EXTENDED_KEY_USAGE = Buffer.from([0x06, 3, 0x55, 0x1D, 0x25]);
+const CLIENT_AUTH = Buffer.from([0x06, 8, 0x2B, 6, 1, 5, 5, 7, 3, 2]);
 
 /** Whether a certificate (DER) lacks the field of its version (RFC 5280, section 4.1). */
 function isVersion1(der: Uint8Array): boolean {

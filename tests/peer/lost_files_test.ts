@@ -266,7 +266,7 @@ homeTest("a hint that names a folder with spaces can be pasted into a shell", as
   assert.throws(open, (error: GreetError) => hints.push(error.hint!) > 0);
   assert(await works("sh", "-c", hints[0]), hints[0]);
   open();
-}, POSIX);
+}, { what: "chmod", isThere: hasCommand("chmod") });
 
 // ---------------------------------------------------------------- not regular files
 

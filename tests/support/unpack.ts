@@ -69,14 +69,18 @@ function lockOf({ requirements, packages }: Executable): unknown {
 /** A shell script that runs the program as the base runtime would. */
 function script(metadata: Metadata, folder: string): string {
   const program = join(folder, "program");
+  const variables = [
+    ...[`DENO_DIR=${join(folder, "cache")}`, `NPM_CONFIG_REGISTRY=${REGISTRY}`],
+    "DENO_NO_UPDATE_CHECK=1",
+  ];
   const command = [
-    ...["exec", "env", `DENO_DIR=${join(folder, "cache")}`, `NPM_CONFIG_REGISTRY=${REGISTRY}`],
-    ...["DENO_NO_UPDATE_CHECK=1", Deno.execPath(), "run", "--quiet", "--no-config"],
+    ...[Deno.execPath(), "run", "--quiet", "--no-config"],
     ...["--import-map", join(program, "import_map.json"), "--lock", join(folder, "deno.lock")],
     ...["--frozen", "--cached-only", "--no-check", ...flagsOf(metadata)],
     ...[join(program, metadata.entrypoint_key), ...metadata.argv],
   ];
-  return `#!/bin/sh\n${command.map(quote).join(" ")} "$@"\n`;
+  const words = (list: string[]) => list.map(quote).join(" ");
+  return `#!/bin/sh\nexport ${words(variables)}\nexec ${words(command)} "$@"\n`;
 }
 
 /** The flags of `deno run` that mean what an executable's metadata says. */
