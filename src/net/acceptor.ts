@@ -16,6 +16,12 @@ const BACKLOG = 4_096;
 /** How often to check for a free descriptor while there is none, in milliseconds. */
 const RETRY_MS = 250;
 
+/**
+ * How many descriptors must be free where threads share them. While an `accept` of one thread fails,
+ * others may hold one for a moment, because they check as well; afterwards it looks free.
+ */
+const SHARED_SPARE = 4;
+
 /** The channel on which the listeners of a process tell each other that descriptors ran out. */
 const CHANNEL = "greet: out of file descriptors";
 
@@ -87,7 +93,7 @@ export class Acceptor {
    * free now was free when `accept` was last called.
    */
   #checkDescriptors(): void {
-    if (this.#recovering !== undefined || hasFreeDescriptor(this.#address())) return;
+    if (this.#recovering !== undefined || this.#hasFreeDescriptors(this.#address())) return;
     this.#options.onExhausted();
     this.#others?.postMessage(undefined);
     this.#recovering = this.#recover();
@@ -100,9 +106,18 @@ export class Acceptor {
     for (let isListening = false; !isListening;) {
       await pause(RETRY_MS, signal);
       if (signal.aborted) return;
-      isListening = hasFreeDescriptor(address) && await this.#listenAgain(address);
+      isListening = this.#hasFreeDescriptors(address) && await this.#listenAgain(address);
     }
     this.#recovering = undefined;
+  }
+
+  #hasFreeDescriptors(address: net.AddressInfo): boolean {
+    if (!this.#options.sharesPort) return hasFreeDescriptor(address);
+    using held = new DisposableStack();
+    for (let i = 1; i < SHARED_SPARE; i++) {
+      if (!hasFreeDescriptor({ ...address, port: 0 }, held)) return false;
+    }
+    return hasFreeDescriptor(address);
   }
 
   async #listenAgain({ address, port }: net.AddressInfo): Promise<boolean> {
@@ -122,10 +137,16 @@ function closed(server: net.Server): Promise<void> {
   return new Promise((resolve) => server.close(() => resolve()));
 }
 
-/** Listens on an address that is in use; the error shows whether a descriptor was free. */
-function hasFreeDescriptor({ address, port }: net.AddressInfo): boolean {
+/**
+ * Whether a descriptor is free, by listening. On an address that is in use, the error tells.
+ *
+ * @param held keeps the descriptor; otherwise it is free again afterwards
+ */
+function hasFreeDescriptor({ address, port }: net.AddressInfo, held?: DisposableStack): boolean {
   try {
-    Deno.listen({ hostname: address, port }).close();
+    const listener = Deno.listen({ hostname: address, port });
+    if (held === undefined) listener.close();
+    else held.use(listener);
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     return code !== "EMFILE" && code !== "ENFILE";
