@@ -476,7 +476,7 @@ Deno.test("a naming server reports its port, logs as JSON, and stops gracefully"
 const REFUSED: readonly [string[], RegExp][] = [
   [["chat", "Alice", "Bob"], /"Bob" is a name, .*\n.*--names or GREET_NAMES/],
   [["chat", "Alice", "Alice", "--names", "1"], /the peer Alice has your own name\n/],
-  [["chat", "Alice", "5555", "--names", "1"], /needs PEER\n/],
+  [["chat", "Alice", "5555", "--names", "1"], /needs PEER; 5555 is your own port\n/],
   [["chat", "Alice", "Bob", "Bob", "--names", "1"], /Bob is given twice\n/],
   [["chat", "Alice", "B/b", "--names", "1"], /has a '\/'\n/],
   [["chat", "Alice", "1", "Bob"], /"Bob" is a name, .*\n.*--names or GREET_NAMES/],
