@@ -24,7 +24,7 @@ export function manualPage(date: Date): string {
   const version = `greet ${config.version}`;
   return [
     `.TH GREET 1 ${date.toISOString().slice(0, 10)} "${version}" "User Commands"`,
-    // Words stay whole, and lines have no gaps: what is to be copied must be exact.
+    // Words stay whole, and lines have no gaps: people copy from here.
     ".nh",
     ".ad l",
     ".SH NAME",

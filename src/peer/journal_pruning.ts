@@ -1,5 +1,5 @@
 /**
- * Forgets old messages, and leaves nothing of them in the file: what is to stay is copied, and the
+ * Forgets old messages, and leaves nothing of them in the file: the others are copied, and the
  * copy takes the place of the content. `VACUUM` would do that, but the sandbox does not allow it.
  *
  * @module
