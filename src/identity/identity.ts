@@ -17,6 +17,7 @@ import {
   pemOf,
   readKeyPair,
 } from "../net/certificates.ts";
+import { createDurably } from "../base/durable_files.ts";
 import { GreetError, systemReason } from "../base/errors.ts";
 import { fileNameOf } from "../base/home.ts";
 import {
@@ -213,29 +214,9 @@ function exists(path: string): boolean {
   }
 }
 
-/** Creates a file atomically, if possible. If another process was faster, its file is kept. */
 function createFile(path: string, text: string): void {
   Deno.mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
-  const draft = `${path}.${crypto.randomUUID()}`;
-  try {
-    Deno.writeTextFileSync(draft, text, { createNew: true, mode: 0o600 });
-    if (!link(draft, path)) Deno.writeTextFileSync(path, text, { createNew: true, mode: 0o600 });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-  } finally {
-    if (exists(draft)) Deno.removeSync(draft);
-  }
-}
-
-/** Returns whether the file system has hard links. FAT and some network drives have none. */
-function link(from: string, to: string): boolean {
-  try {
-    Deno.linkSync(from, to);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) throw error;
-    return false;
-  }
+  createDurably(path, text);
 }
 
 /** Whether only we can read a key; otherwise it proves nothing. */

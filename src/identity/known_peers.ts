@@ -8,6 +8,7 @@
  * @module
  */
 import { dirname, join } from "node:path";
+import { replaceDurably } from "../base/durable_files.ts";
 import { GreetError, systemReason } from "../base/errors.ts";
 import { lockFile } from "../base/file_lock.ts";
 import { type FileStamp, fileStamp } from "../base/file_stamp.ts";
@@ -119,17 +120,19 @@ export class KnownPeers {
   remember(peer: KnownPeer): boolean {
     if (this.keysOf(peer.name).length > 0) return false;
     if (this.file === undefined) this.#unstored.push(peer);
-    else return this.#append(this.file, peer);
+    else return this.#store(this.file, peer);
     return true;
   }
 
-  #append(file: string, peer: KnownPeer): boolean {
+  /** Replaces the file, because a line that was appended in part would be invalid. */
+  #store(file: string, peer: KnownPeer): boolean {
     try {
-      createFile(file);
+      Deno.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
       using _lock = lock(file);
       if (this.keysOf(peer.name).length > 0) return false;
-      const gap = Deno.readTextFileSync(file).endsWith("\n") ? "" : "\n";
-      Deno.writeTextFileSync(file, `${gap}${peer.fingerprint} ${peer.name}\n`, { append: true });
+      const { path, text } = contentOf(file);
+      const gap = text.endsWith("\n") ? "" : "\n";
+      replaceDurably(path, `${text}${gap}${peer.fingerprint} ${peer.name}\n`);
       return true;
     } catch (cause) {
       if (cause instanceof GreetError) throw cause;
@@ -158,14 +161,19 @@ function stampOf(file: string): FileStamp | undefined {
   }
 }
 
-function createFile(file: string): void {
+/** The text of a file or, if there is none, of a new one, and its path without symbolic links. */
+function contentOf(file: string): { path: string; text: string } {
   try {
-    Deno.mkdirSync(dirname(file), { recursive: true, mode: 0o700 });
-    // Append, because another process may add a peer between the creation and this write.
-    Deno.writeTextFileSync(file, HEADER, { createNew: true, append: true, mode: 0o600 });
+    Deno.lstatSync(file);
   } catch (error) {
-    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    if (error instanceof Deno.errors.NotFound) return { path: file, text: HEADER };
+    throw error;
   }
+  return { path: Deno.realPathSync(file), text: readText(file) };
+}
+
+function readText(file: string): string {
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(readSmallFile(file));
 }
 
 /**
@@ -183,7 +191,7 @@ function lock(file: string): Disposable {
 function parse(file: string): KnownPeer[] {
   let text: string;
   try {
-    text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(readSmallFile(file));
+    text = readText(file);
   } catch (cause) {
     throw unusable(file, "read", cause);
   }

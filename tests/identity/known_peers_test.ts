@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { GreetError } from "../../src/base/errors.ts";
 import { type KnownPeer, KnownPeers } from "../../src/identity/known_peers.ts";
 import { homeTest } from "../support/home.ts";
-import { isPosix } from "../support/tools.ts";
+import { isPosix, works } from "../support/tools.ts";
 import { Program } from "../support/program.ts";
 
 /** Makes a fingerprint from a number and the letter of a writer. */
@@ -324,6 +324,34 @@ knownTest("a peer that cannot be stored is known until the process ends", (home,
   assert.deepEqual(known.keysOf("Bob"), [BOB.fingerprint]);
 }, { what: "symbolic links", isThere: isPosix });
 
+const LIMITED = {
+  what: "prlimit",
+  isThere: isPosix && await works("prlimit", "--fsize=1000", "true"),
+};
+
+knownTest("a disk that becomes full leaves no part of a line", async (home, file) => {
+  KnownPeers.in(home).remember(BOB);
+  const before = Deno.readTextFileSync(file);
+  // Files may grow by ten more bytes, which is less than a line.
+  const limit = `trap "" XFSZ; exec prlimit --fsize=${before.length + 10} "$@"`;
+  const script = `
+    import { KnownPeers } from "./src/identity/known_peers.ts";
+    try {
+      KnownPeers.in(Deno.args[0]).remember(JSON.parse(Deno.args[1]));
+    } catch ({ message }) {
+      console.log(message);
+    }`;
+  const deno = [Deno.execPath(), "eval", "--ext=ts", script, "--", home, JSON.stringify(CAROL)];
+  await using program = new Program(["sh", "-c", limit, "sh", ...deno]);
+  assert.equal(await program.code(), 0, program.err.text);
+  assert.equal(program.out.text, `${file} cannot be written: File too large\n`);
+  assert.equal(Deno.readTextFileSync(file), before);
+  assert.deepEqual([...Deno.readDirSync(home)].map(({ name }) => name).sort(), [
+    "known_peers",
+    "known_peers.lock",
+  ]);
+}, LIMITED);
+
 // ---------------------------------------------------------------- concurrency
 
 knownTest("two writers of the same file lose no peer", (home, file) => {
@@ -428,7 +456,7 @@ knownTest("processes that add to the same file at once lose no peer", async (hom
 
 knownTest("processes that create the same file at once lose no peer", async (home) => {
   const writers = ["A", "B", "C", "D"];
-  for (const peers of await together(home, { writers, rounds: 300, count: 1 })) {
+  for (const peers of await together(home, { writers, rounds: 100, count: 1 })) {
     const names = peers.map(({ name }) => name).sort();
     assert.deepEqual(names, writers.map((writer) => `${writer} 0`));
   }
@@ -436,7 +464,7 @@ knownTest("processes that create the same file at once lose no peer", async (hom
 
 knownTest("if several processes bind a name at once, one of them wins", async (home) => {
   const writers = ["A", "B", "C", "D"];
-  const winners = await together(home, { writers, rounds: 300, count: 1, name: "Bob" });
+  const winners = await together(home, { writers, rounds: 100, count: 1, name: "Bob" });
   for (const peers of winners) assert.equal(peers.length, 1, JSON.stringify(peers));
   assert(new Set(winners.flat().map(({ fingerprint }) => fingerprint)).size > 1);
 });
