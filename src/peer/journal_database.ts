@@ -147,8 +147,24 @@ export class JournalDatabase implements Disposable {
     this.#database.exec("PRAGMA synchronous = FULL");
     try {
       this.together(run);
+    } catch (error) {
+      this.#overwrite();
+      throw error;
     } finally {
       this.#database.exec("PRAGMA synchronous = NORMAL");
+    }
+  }
+
+  /**
+   * Overwrites a transaction that failed. If only its `fsync` failed, it is complete in the
+   * write-ahead log, where the next start would find it, although its failure was reported.
+   */
+  #overwrite(): void {
+    try {
+      this.#database.exec("PRAGMA synchronous = NORMAL");
+      this.together(() => this.#database.exec(`PRAGMA user_version = ${LAYOUT.version}`));
+    } catch {
+      // What cannot be written now was not written before either.
     }
   }
 
