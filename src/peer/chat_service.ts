@@ -27,8 +27,8 @@ import {
   type Nothing,
 } from "../rpc/services.ts";
 
-/** How often the same kind of refusal is reported, in milliseconds; anyone can cause them. */
-const REFUSALS_MS = 60_000;
+/** How often the same kind of trouble is reported, in milliseconds; anyone can cause it. */
+const REPORTS_MS = 60_000;
 
 /**
  * How many calls another peer may have open at the same time. It needs two or three, and each may
@@ -56,14 +56,17 @@ export interface ChatServiceOptions {
    * @throws {GreetError} if they cannot be taken now
    */
   readonly take: (messages: readonly Message[]) => Promise<void>;
-  /** Called when callers are refused, for example because they do not speak TLS. */
-  readonly onRefused: (error: GreetError) => void;
+  /**
+   * Called when callers are refused, for example because they do not speak TLS, or cannot be served,
+   * for example because the known peers cannot be read.
+   */
+  readonly onTrouble: (error: GreetError) => void;
 }
 
 /** Serves other peers from {@link ChatService.open} until it is stopped. */
 export class ChatService {
   readonly #options: ChatServiceOptions;
-  readonly #refusals = new RateLimit<string | undefined>(REFUSALS_MS);
+  readonly #reports = new RateLimit<string | undefined>(REPORTS_MS);
   #server: Server | undefined;
   /** Another peer has called to meet us. */
   readonly #meetings = new Pulse();
@@ -78,7 +81,7 @@ export class ChatService {
 
   /** Listens. @throws {GreetError} `FAILED` if it cannot listen on this host and port */
   async open(host: string, port: number): Promise<void> {
-    const { identity: own, trust, onRefused } = this.#options;
+    const { identity: own, trust } = this.#options;
     const chat = implement(CHAT, {
       GetInfo: (_, call) => this.#introduce(call),
       Meet: (introduction, call) => this.#meet(introduction, call),
@@ -92,10 +95,16 @@ export class ChatService {
       tls: own && { own, isKnown: (fingerprint) => trust.isKnown(fingerprint) },
       maxCalls: MAX_CALLS,
       admit: own && ((call, caller) => this.#admit(call, caller)),
-      onRefused: (error) => {
-        if (this.#refusals.isDue(error.hint)) onRefused(error);
+      onRefused: (error) => this.#report(error, error.hint),
+      onFault: (cause) => {
+        const error = GreetError.from(cause);
+        this.#report(error, error.message);
       },
     });
+  }
+
+  #report(error: GreetError, reason: string | undefined): void {
+    if (this.#reports.isDue(reason)) this.#options.onTrouble(error);
   }
 
   /** The port that it listens on. */

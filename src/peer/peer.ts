@@ -186,7 +186,7 @@ export class Peer implements AsyncDisposable {
       instance: this.#instance,
       reception: this.#reception,
       take: (messages) => this.#receiver.take(messages),
-      onRefused: (error) => this.#events.push({ type: "trouble", error }),
+      onTrouble: (error) => this.#events.push({ type: "trouble", error }),
     });
   }
 

@@ -356,3 +356,27 @@ homeTest("a home directory may be a symbolic link", async (home) => {
   using journal = Journal.open({ home: real, name: "Alice" });
   assert.deepEqual(bodies(journal), ["kept"]);
 }, POSIX);
+
+Deno.test("known peers that become unreadable are reported to us, and not to callers", async () => {
+  const [a, b] = freePorts();
+  await using home = temporaryHome();
+  await using alice = new Bot(["Alice", a, b, "--tls"], home);
+  await using bobsHome = temporaryHome();
+  {
+    await using bob = new Bot(["Bob", b, a, "--tls"], bobsHome);
+    await Promise.all([alice.until("welcome"), bob.until("welcome")]);
+    await bob.program.leave();
+    await alice.until("left");
+  }
+  const file = join(home.env.GREET_HOME, "known_peers");
+  await Deno.remove(file);
+  await Deno.mkdir(file);
+  await using bob = new Bot(["Bob", b, a, "--tls"], bobsHome);
+  await bob.say("Hello?");
+  const [error] = await alice.until("error");
+  assert.equal(error.message, `${file} cannot be read: Is a directory`);
+  await Deno.remove(file);
+  await bob.until("delivered");
+  assert.equal(alice.program.err.text, "");
+  assert.doesNotMatch(bob.program.out.text + bob.program.err.text, /known_peers/);
+});
