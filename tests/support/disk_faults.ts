@@ -65,6 +65,23 @@ export const canInject = await works(
   "true",
 );
 
+/** Runs a whole chat of Alice and Bob while strace records Alice. Returns the record. */
+export async function recordedChat(home: string, options: readonly string[]): Promise<string> {
+  const [a, b] = freePorts();
+  const log = await Deno.makeTempFile();
+  try {
+    await using bob = await Bob.open(b, a);
+    const wrapper = ["strace", "-D", ...options, "-o", log, "--"];
+    const env = { GREET_HOME: home };
+    await using alice = new Bot(["Alice", a, b, "--tls"], { env }, wrapper);
+    await talk(alice, bob);
+    await alice.program.leave();
+    return await Deno.readTextFile(log);
+  } finally {
+    await Deno.remove(log);
+  }
+}
+
 /** What a chat of Alice and Bob has come to. */
 export interface Outcome {
   /** The exit code of Alice's chat whose disk failed. */
