@@ -127,7 +127,8 @@ export const COMMANDS: readonly Command[] = [
       wait: { help: "wait for the server to come up, up to --max-time" },
       threads: {
         value: "N",
-        help: "number of threads (default: one for each name, up to the number of cores)",
+        help:
+          "number of threads (default: one for each name, up to the number of cores, at least two)",
       },
       json: JSON_OUTPUT,
       quiet: QUIET,

@@ -27,8 +27,9 @@ export interface GreetAllOptions extends Omit<GreetOptions, "names"> {
   /** A naming service: the target may then be a name. Each thread opens its own connection. */
   naming?: Naming;
   /**
-   * The number of threads (default: one for each name, up to the number of cores). The first is
-   * the current thread; each further one is a Worker, which takes 70 ms to start.
+   * The number of threads (default: one for each name, up to the number of cores, but at least
+   * two). The first is the current thread; each further one is a Worker, which takes 70 ms to
+   * start.
    */
   threads?: number;
 }
@@ -94,8 +95,7 @@ export async function* greetOnThreads(
   names: readonly string[],
   options: Omit<GreetAllOptions, "naming"> = {},
 ): AsyncGenerator<Outcome> {
-  const { threads = navigator.hardwareConcurrency, maxTime = DEFAULT_MAX_TIME, wait, tls } =
-    options;
+  const { threads = defaultThreads(), maxTime = DEFAULT_MAX_TIME, wait, tls } = options;
   // An invalid naming service must be reported before any thread starts.
   await using owner = new AsyncDisposableStack();
   const opened = await open(destination, owner);
@@ -120,6 +120,11 @@ export async function* greetOnThreads(
     stop.abort();
     await within(STOP_MS, running);
   }
+}
+
+/** Clients with different names run on different threads, also where there is only one core. */
+function defaultThreads(): number {
+  return Math.max(2, navigator.hardwareConcurrency);
 }
 
 /** Waits until a job is done; if it fails, so do those of its clients that have no outcome yet. */
