@@ -4,7 +4,7 @@
  * @module
  */
 import { type Arguments, quote } from "./arguments.ts";
-import { chatArguments, refuseSelf, withSwapHint } from "./chat_arguments.ts";
+import { chatArguments, refuseNames, refuseSelf, withSwapHint } from "./chat_arguments.ts";
 import { useColor } from "./color.ts";
 import { GreetError } from "../base/errors.ts";
 import { exitCode } from "./exit_codes.ts";
@@ -20,7 +20,7 @@ import {
   requireService,
 } from "./naming_options.ts";
 import type { PeerOptions } from "../peer/peer.ts";
-import { isTarget, LOOPBACK, splitName } from "../net/address.ts";
+import { isOnlyName, isTarget, LOOPBACK, splitName } from "../net/address.ts";
 import { chatTls, EXPOSED } from "./tls_options.ts";
 
 /** Runs a chat until it ends. */
@@ -31,6 +31,7 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   const parties = chatArguments(input, hasNames);
   const { isSecure, isBeyond, ...reach } = reachOf(input, parties.targets, hasNames);
   refuseSelf(parties, reach.host, hasNames);
+  if (!hasNames && !isSecure) refuseNames(parties.targets);
   const options = {
     json: look.json,
     bell: look.bell,
@@ -46,7 +47,8 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   const trust = isSecure ? await openTrust(home, parties.name) : undefined;
   if (isBeyond && !isSecure) warn(EXPOSED, io);
   await using names = hasNames ? await openService(input, io) : undefined;
-  if (isBeyond || !isServiceLocal(input, io)) hintAboutHost(input, reach.host, io);
+  const isCalled = parties.port !== undefined;
+  if (isCalled && (isBeyond || !isServiceLocal(input, io))) hintAboutHost(input, reach.host, io);
   // The chat may still be waiting for its own name to become free.
   io.signal.addEventListener("abort", () => void names?.[Symbol.asyncDispose]());
   const { chat } = await import("../chat/session.ts");
@@ -64,7 +66,7 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
 function reachOf(input: Arguments, targets: readonly string[], hasNames: boolean) {
   const host = input.host("host") ?? LOOPBACK;
   const advertise = hasNames ? advertisedHost(input, host) : undefined;
-  const known = (hasNames ? targets.filter(isTarget) : targets)
+  const known = targets.filter((text) => !(hasNames ? !isTarget(text) : isOnlyName(text)))
     .map((text) => splitName(text).target);
   const tls = chatTls(input, [host, advertise ?? host], known);
   return { host, advertise, plaintext: input.flag("plaintext"), ...tls };

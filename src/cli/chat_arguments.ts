@@ -7,31 +7,43 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { parseName } from "../base/text.ts";
-import { isTarget, parsePort, parseTarget, splitName } from "../net/address.ts";
+import {
+  isLocal,
+  isOnlyName,
+  isTarget,
+  parsePort,
+  parseTarget,
+  splitName,
+} from "../net/address.ts";
 import { type Arguments, quote } from "./arguments.ts";
 import { commandLine, didYouMean } from "./command_guesses.ts";
-import { isOnlyName, noService } from "./naming_options.ts";
+import { noService } from "./naming_options.ts";
 import { parseOwnName } from "../naming/claim_rules.ts";
 
 /** Who chats, and with whom. */
 export interface Parties {
   readonly name: string;
-  /** The port to listen on; 0 for a free one. */
-  readonly port: number;
+  /** The port to listen on; 0 for a free one, and missing if the others need not call us. */
+  readonly port?: number;
   readonly targets: readonly string[];
 }
 
 /**
  * Parses NAME, PORT and PEERs.
  *
- * @param hasNames whether there is a naming service. Peers need not know our port then, so it may be
- *   omitted
+ * PORT may be omitted if peers need not know it: there is a naming service, or the peers are on other
+ * machines and an encrypted connection to them carries both directions.
+ *
+ * @param hasNames whether there is a naming service
  * @throws {GreetError} `USAGE`
  */
 export function chatArguments(input: Arguments, hasNames: boolean): Parties {
   const typed = input.positionals(0, Infinity);
   refuseMisplaced(typed, input);
   if (!hasNames) refuseUnknown(typed, input);
+  if (!hasNames && isOnlyCalling(typed, input)) {
+    return { name: parseOwnName(typed[0]), targets: typed.slice(1) };
+  }
   refuseIncomplete(typed, input, hasNames ? "Bob" : undefined);
   const [typedName, ...rest] = hasNames
     ? input.positionals(2, Infinity, "NAME PEER...")
@@ -52,10 +64,32 @@ function refuseMisplaced(typed: readonly string[], input: Arguments): void {
   throw input.usage("NAME comes first", didYouMean(["chat", typed[at] ?? "NAME", ...rest]));
 }
 
-/** Without a naming service, refuses peers that are names. */
+/** Whether there is no PORT, and all peers are on other machines, called over TLS. */
+function isOnlyCalling([, ...rest]: readonly string[], input: Arguments): boolean {
+  return rest.length > 0 && !input.flag("plaintext") && rest.every((text) => {
+    const { target } = splitName(text);
+    return isTarget(target) && !isLocal(parseTarget(target));
+  });
+}
+
+/**
+ * Refuses peers that are names. They would have to call us, and prove who they are.
+ *
+ * @throws {GreetError} `USAGE`
+ */
+export function refuseNames(targets: readonly string[]): void {
+  const name = targets.find(isOnlyName);
+  if (name === undefined) return;
+  const { code, message, hint } = noService(name);
+  throw new GreetError(code, message, { hint: `${hint}; to wait for a call, add --tls` });
+}
+
+/** Without a naming service, refuses names that belong to a port, or are where PORT belongs. */
 function refuseUnknown([name, ...rest]: readonly string[], input: Arguments): void {
   const at = rest.findIndex(isOnlyName);
-  if (at !== -1) throw withPortHint(noService(rest[at]), [name, ...rest], at + 1);
+  if (at === 0 || isNumber(rest[at + 1]) && at !== -1) {
+    throw withPortHint(noService(rest[at]), [name, ...rest], at + 1);
+  }
   refuseHostAlone([name, ...rest], input);
 }
 
@@ -126,11 +160,12 @@ export function refuseSelf(
   hasNames: boolean,
 ): void {
   for (const target of targets) {
-    const isName = hasNames && !isTarget(target);
+    const isName = !isTarget(target) && (hasNames || isOnlyName(target));
     const typed = isName ? { name: target, target: undefined } : splitName(target);
     const endpoint = typed.target === undefined ? undefined : parseTarget(typed.target).endpoint;
     const hasOwnName = typed.name !== undefined && parseName(typed.name) === name;
-    const hasOwnAddress = endpoint?.port === port && endpoint.host === host;
+    const hasOwnAddress = endpoint !== undefined && endpoint.port === port &&
+      endpoint.host === host;
     if (!hasOwnName && !hasOwnAddress) continue;
     const own = hasOwnName ? "name" : "address";
     throw new GreetError("USAGE", `the peer ${target} has your own ${own}`, {
@@ -147,7 +182,7 @@ export function refuseSelf(
 export function withSwapHint(error: Error, { name, port, targets }: Parties): Error {
   const cause = error.cause as { code?: string } | undefined;
   const [first = "", ...others] = targets;
-  if (cause?.code !== "EADDRINUSE" || !isNumber(first)) return error;
+  if (cause?.code !== "EADDRINUSE" || !isNumber(first) || port === undefined) return error;
   const swapped = commandLine(["chat", name, first, `${port}`, ...others]);
   return new GreetError("FAILED", error.message, {
     hint: `if the other peer listens there: ${swapped}; otherwise choose another port`,

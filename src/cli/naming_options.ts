@@ -13,9 +13,7 @@ import { warn } from "./reports.ts";
 import type { Names } from "../naming/names.ts";
 import { isExposed, isNearby, type NamingPlace, parsePlace } from "../naming/service_url.ts";
 import type { Naming } from "../naming/open.ts";
-import { nameProblem } from "../base/text.ts";
-import { formatEndpoint, isEndpoint, isTarget, LOOPBACK } from "../net/address.ts";
-import { isPlaceholder, likelyPorts } from "../net/mistyped_address.ts";
+import { formatEndpoint, isEndpoint, LOOPBACK } from "../net/address.ts";
 
 /** The naming service to use, as it was typed; undefined for none. */
 export function serviceText(input: Arguments, io: Io): string | undefined {
@@ -50,15 +48,6 @@ export function noService(name: string): GreetError {
         "set one with --names or GREET_NAMES (greet names runs one), or write a port or host:port",
     },
   );
-}
-
-/**
- * Whether a text can only be meant as a name: it is no target, and does not look like a host whose
- * port is missing.
- */
-export function isOnlyName(text: string): boolean {
-  return !isTarget(text) && !/^localhost$|[.,;@/]|^unix$/i.test(text) && !isPlaceholder(text) &&
-    likelyPorts(text).length === 0 && nameProblem(text) === undefined;
 }
 
 /**

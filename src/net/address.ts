@@ -6,6 +6,7 @@
  *
  * @module
  */
+import { nameProblem } from "../base/text.ts";
 import { isIP } from "node:net";
 import { GreetError } from "../base/errors.ts";
 import {
@@ -264,4 +265,13 @@ export function isLocal({ address, endpoint }: Target): boolean {
 /** Formats `host:port`, with brackets around IPv6 addresses. */
 export function formatEndpoint(host: string, port: number): string {
   return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/**
+ * Whether a text can only be meant as a name: it is no target, and does not look like a host whose
+ * port is missing.
+ */
+export function isOnlyName(text: string): boolean {
+  return !isTarget(text) && !/^localhost$|[.,;@/]|^unix$/i.test(text) && !isPlaceholder(text) &&
+    likelyPorts(text).length === 0 && nameProblem(text) === undefined;
 }

@@ -8,6 +8,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import type { Identity } from "../identity/identity.ts";
+import { AttachCalls } from "./attach_calls.ts";
 import type { Contact } from "./contact.ts";
 import type { Link } from "./link.ts";
 import { fromWire, type Message, toWire } from "./messages.ts";
@@ -81,10 +82,12 @@ export class ChatService {
 
   /** Listens. @throws {GreetError} `FAILED` if it cannot listen on this host and port */
   async open(host: string, port: number): Promise<void> {
-    const { identity: own, trust } = this.#options;
+    const { identity: own, trust, reception } = this.#options;
+    const attachCalls = new AttachCalls(reception);
     const chat = implement(CHAT, {
       GetInfo: (_, call) => this.#introduce(call),
       Meet: (introduction, call) => this.#meet(introduction, call),
+      Attach: (receipts, call) => attachCalls.answer(receipts, call),
       SendMessage: (message, call) => this.#receive([message], call),
       SendMessages: ({ messages }, call) => this.#receive(messages, call),
     });
@@ -128,7 +131,8 @@ export class ChatService {
   async calledBack(): Promise<void> {
     for (;;) {
       const called = this.#meetings.next;
-      const here = this.#options.contacts.filter(({ link }) => link.peer !== undefined);
+      const here = this.#options.contacts
+        .filter(({ link }) => link.peer !== undefined && !link.sharesConnection);
       const asked = here.filter(({ link }) => link.saysAcceptance);
       const areAnswered = asked.every(({ link }) => this.#accepted.has(keyOf(link.peer!)));
       if (areAnswered && this.#introduced >= here.length) return;
@@ -170,22 +174,40 @@ export class ChatService {
 
   /** Refuses unknown keys before the message is decoded, which costs more than sending it. */
   async #admit(call: string, caller: Caller | undefined): Promise<void> {
-    if (call === "GetInfo" || call === "Meet") return;
     const { fingerprint, certifiedName = "" } = caller ?? {};
-    const { reception } = this.#options;
+    const { contacts, reception } = this.#options;
+    if (fingerprint !== undefined) { for (const { link } of contacts) link.heard(fingerprint); }
+    if (call === "GetInfo" || call === "Meet" || call === "Attach") return;
     if (await reception.isHere((peer) => peer.fingerprint === fingerprint)) return;
     throw reception.refusal(certifiedName, fingerprint);
   }
 
-  async #receive(wires: readonly ChatMessage[], call: IncomingCall): Promise<Nothing> {
-    if (wires.length > MAX_MESSAGES) {
-      const message = `${this.#options.name} takes up to ${MAX_MESSAGES} messages in one call`;
-      throw new GreetError("RESOURCE_EXHAUSTED", message);
+  /** Takes messages that a peer delivers over our own connection to it. */
+  async collect(wires: readonly ChatMessage[], { name, fingerprint }: Person): Promise<void> {
+    this.#checkCount(wires);
+    const stranger = wires.find(({ sender }) => sender !== name);
+    if (stranger !== undefined) {
+      throw this.#options.reception.refusal(stranger.sender, fingerprint);
     }
+    await this.#take(wires);
+  }
+
+  async #receive(wires: readonly ChatMessage[], call: IncomingCall): Promise<Nothing> {
+    this.#checkCount(wires);
     const senders = new Set(wires.map(({ sender }) => sender));
     for (const sender of senders) await this.#checkSender(sender, call);
-    await this.#options.take(wires.map((wire) => fromWire(wire, this.#options.name)));
+    await this.#take(wires);
     return {};
+  }
+
+  #checkCount({ length }: readonly ChatMessage[]): void {
+    if (length <= MAX_MESSAGES) return;
+    const message = `${this.#options.name} takes up to ${MAX_MESSAGES} messages in one call`;
+    throw new GreetError("RESOURCE_EXHAUSTED", message);
+  }
+
+  async #take(wires: readonly ChatMessage[]): Promise<void> {
+    await this.#options.take(wires.map((wire) => fromWire(wire, this.#options.name)));
   }
 
   /**

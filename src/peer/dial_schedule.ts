@@ -46,6 +46,11 @@ export class Attempt {
     this.#requested.resolve();
   }
 
+  /** Ends the attempt as another one will end. */
+  follow({ outcome }: Attempt): void {
+    this.#outcome.resolve(outcome);
+  }
+
   /** Ends the attempt. */
   end(presence: Presence): void {
     this.#outcome.resolve(presence);

@@ -1,7 +1,8 @@
 /**
  * The connection to one other peer: its presence, its name and key, and deliveries to it.
  *
- * Nothing is polled. A link dials once, and again when the other peer calls us
+ * The peer is reached over a connection that we have dialled or, if we cannot, over one that it has
+ * dialled and attached to us. Nothing is polled. A link dials once, and again when the other peer calls us
  * ({@link Link.knock}) or the connection drops; only a connected peer that has gone silent is asked
  * whether it is still there.
  *
@@ -9,14 +10,18 @@
  */
 import { type IntroductionOptions, requestAcceptance } from "./acceptance.ts";
 import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
+import { Attachment } from "./attachment.ts";
+import { type Carrier, DialledCarrier } from "./carrier.ts";
+import { Collection } from "./collection.ts";
 import type { KeyPair } from "../net/certificates.ts";
 import { DELIVERY_TIMEOUT, DeliveryPace, type Load } from "./delivery_pace.ts";
 import { type Attempt, DialSchedule } from "./dial_schedule.ts";
 import { GreetError } from "../base/errors.ts";
 import type { Person } from "./journal.ts";
-import { type Message, toWire } from "./messages.ts";
+import type { Message } from "./messages.ts";
 import {
   type Answerer,
+  AwaitedCall,
   leftChat,
   type Place,
   type Presence,
@@ -25,7 +30,7 @@ import {
 import { isAbsent } from "../rpc/call_errors.ts";
 import { type Channel, dial } from "../rpc/client.ts";
 import { Pulse, within } from "../base/timing.ts";
-import { CHAT, LISTENING_PORT } from "../rpc/services.ts";
+import { CHAT, type ChatMessage, LISTENING_PORT } from "../rpc/services.ts";
 
 /**
  * How long a peer may take to introduce itself when dialled. That includes connecting, which takes
@@ -41,7 +46,10 @@ const DIAL_TIMEOUT = { leastMs: 5_000, mostMs: 20_000 };
 const SILENCE_MS = 5_000;
 const SIGN_OF_LIFE_TIMEOUT = { leastMs: 3_000, mostMs: 20_000 };
 
-/** How large an answer may be, in bytes: it holds a name at most. */
+/**
+ * How large an answer may be without encryption, in bytes: it holds a name at most. With it, answers
+ * may be deliveries.
+ */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
 /** Accepts a peer at a place, or throws a {@link GreetError} that says why not. */
@@ -66,6 +74,13 @@ export interface LinkOptions {
    * the decision still holds when the presence changes.
    */
   readonly admit: Check;
+  /**
+   * Takes messages that the other side has for us, if it cannot call us; resolves when they may be
+   * acknowledged.
+   *
+   * @throws {GreetError} if they cannot be taken
+   */
+  readonly take: (messages: readonly ChatMessage[], from: Person) => Promise<unknown>;
   /** Called with every change of presence. */
   readonly onChange: (presence: Presence) => void;
 }
@@ -84,6 +99,12 @@ export class Link implements AsyncDisposable {
   #place: Place | undefined;
   #presence: Presence = { state: "connecting" };
   #channel: Channel | undefined;
+  /** What reaches the peer while it is here. */
+  #carrier: Carrier | undefined;
+  /** The caller that is attached to us. */
+  #attachment: Attachment | undefined;
+  /** Our own call that collects what the peer has for us, if it cannot call us. */
+  #collection: Collection | undefined;
   /** The peer that has answered on the current connection and has passed the check. */
   #met: Answerer | undefined;
   /** Whether a peer has answered the last dial. */
@@ -95,8 +116,6 @@ export class Link implements AsyncDisposable {
   readonly #wishes = new Pulse();
   /** Whether the other side has refused a message since it accepted us. */
   #isInDoubt = false;
-  /** Whether the other side is believed to implement `SendMessages`. */
-  #acceptsBatches = true;
   /** Whether the last connection dropped without a reason. */
   #hasDropped = false;
   /** When the peer last answered; `-Infinity` if that is to be verified now. */
@@ -128,6 +147,7 @@ export class Link implements AsyncDisposable {
   get peer(): Person | undefined {
     const presence = this.#presence;
     if (presence.state !== "here") return undefined;
+    if (this.#carrier instanceof Attachment && !this.#carrier.isOpen) return undefined;
     return { name: presence.name, fingerprint: presence.fingerprint };
   }
 
@@ -166,7 +186,55 @@ export class Link implements AsyncDisposable {
 
   /** How many messages the other side is expected to handle in one call. */
   get batch(): number {
-    return this.#acceptsBatches ? this.#pace.batch : 1;
+    return this.#carrier?.acceptsBatches ?? true ? this.#pace.batch : 1;
+  }
+
+  /** Whether one connection carries both directions. */
+  get sharesConnection(): boolean {
+    return this.#isAttached || this.#collection?.isOpen === true;
+  }
+
+  /** Whether only a call of the peer can connect us: it will, or it is attached already. */
+  get awaitsCall(): boolean {
+    return this.#isAttached || this.#whereabouts instanceof AwaitedCall;
+  }
+
+  get #isAttached(): boolean {
+    return this.#attachment?.isOpen === true;
+  }
+
+  /** A peer has called us. If it is attached, it is still there. */
+  heard(fingerprint: string): void {
+    if (this.#attachment?.caller.fingerprint === fingerprint) this.#attachment.heard();
+  }
+
+  /**
+   * Reaches the peer over its own connection from now on, unless our connection to it stands; that
+   * of an earlier call ends.
+   *
+   * @returns when the peer is admitted
+   * @throws {GreetError} if it is refused
+   */
+  async attach(attachment: Attachment): Promise<void> {
+    this.#options.check(attachment.caller, this.#callersPlace());
+    const isDialled = this.peer !== undefined && this.#carrier instanceof DialledCarrier;
+    const former = this.#attachment;
+    this.#attachment = attachment;
+    former?.end();
+    if (isDialled) return this.wanted();
+    const { outcome } = this.#dials.next;
+    this.#dials.next.request();
+    // A dial that is in progress would take seconds to fail.
+    if (former === undefined) this.#channel?.[Symbol.dispose]();
+    const presence = await outcome;
+    if (presence.state === "away") throw presence.error;
+  }
+
+  /** Names of callers are limited, and alarms about them, as if they answered at our own target. */
+  #callersPlace(): Place {
+    const whereabouts = this.#whereabouts;
+    const place = whereabouts instanceof GreetError ? {} : whereabouts;
+    return { ...place, address: this.address };
   }
 
   /**
@@ -206,44 +274,17 @@ export class Link implements AsyncDisposable {
    * @throws {GreetError} if none was, because the other side is away or refuses it
    */
   async deliver(to: Person, messages: readonly Message[]): Promise<number> {
-    const channel = await this.#channelTo(to);
-    if (this.#acceptsBatches && messages.length > 1) {
-      try {
-        await this.#send(channel, "SendMessages", { messages: messages.map(toWire) }, messages);
-        return messages.length;
-      } catch (error) {
-        if (!isTooMuch(error)) throw error;
-        this.#acceptsBatches = false;
-      }
-    }
-    await this.#send(channel, "SendMessage", toWire(messages[0]), messages.slice(0, 1));
-    return 1;
-  }
-
-  /** The channel to this peer; throws if it is away or another peer has taken its place. */
-  async #channelTo({ name, fingerprint }: Person): Promise<Channel> {
-    const presence = await this.settled();
-    if (presence.state === "away") throw presence.error;
-    if (presence.state === "connecting") throw leftChat();
-    if (presence.name === name && presence.fingerprint === fingerprint) return this.#channel!;
-    throw new GreetError("UNAVAILABLE", `${name} has left, and ${presence.name} is there instead`);
-  }
-
-  async #send<Name extends "SendMessage" | "SendMessages">(
-    channel: Channel,
-    name: Name,
-    request: NonNullable<typeof CHAT.calls>[Name]["request"],
-    messages: readonly Message[],
-  ): Promise<void> {
-    const characters = messages.reduce((sum, { body }) => sum + body.length, 0);
-    const load = { messages: messages.length, characters };
+    const carrier = await this.#carrierTo(to);
+    const load = loadOf(messages);
     const timeoutMs = this.#pace.timeoutMs(load);
     this.#extraMs = timeoutMs - DELIVERY_TIMEOUT.leastMs;
     const began = performance.now();
     try {
-      await channel.call(CHAT, name, request, { timeoutMs });
+      const count = await carrier.deliver(messages, timeoutMs);
       this.#lastAnswer = performance.now();
-      this.#pace.delivered(load, this.#lastAnswer - began, this.#timeout.quickestMs);
+      const delivered = loadOf(messages.slice(0, count));
+      this.#pace.delivered(delivered, this.#lastAnswer - began, this.#timeout.quickestMs);
+      return count;
     } catch (error) {
       if (isExpired(error)) this.#doubt(load);
       if (GreetError.from(error).code === "PERMISSION_DENIED") this.#doubtAcceptance();
@@ -253,10 +294,20 @@ export class Link implements AsyncDisposable {
     }
   }
 
+  /** What reaches this peer; throws if it is away or another peer has taken its place. */
+  async #carrierTo({ name, fingerprint }: Person): Promise<Carrier> {
+    const presence = await this.settled();
+    if (presence.state === "away") throw presence.error;
+    if (presence.state === "connecting") throw leftChat();
+    if (presence.name === name && presence.fingerprint === fingerprint) return this.#carrier!;
+    throw new GreetError("UNAVAILABLE", `${name} has left, and ${presence.name} is there instead`);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#dials.next.request();
     this.#dials.next.end(this.#presence);
+    this.#attachment?.end();
     this.#channel?.[Symbol.dispose]();
     await this.#running;
   }
@@ -267,7 +318,9 @@ export class Link implements AsyncDisposable {
     while (!this.#closed) {
       const attempt = this.#dials.begin();
       const whereabouts = this.#whereabouts;
-      if (whereabouts instanceof GreetError) {
+      if (this.#isAttached) {
+        await this.#stayAttached(this.#attachment!, attempt);
+      } else if (whereabouts instanceof GreetError) {
         this.#conclude(attempt, { state: "away", error: whereabouts });
         await this.#dials.requested();
       } else {
@@ -281,24 +334,45 @@ export class Link implements AsyncDisposable {
     attempt.end(presence);
   }
 
+  /** Admits a caller that is attached and, if it is admitted, waits until it is gone. */
+  async #stayAttached(attachment: Attachment, attempt: Attempt): Promise<void> {
+    const { caller } = attachment;
+    this.#place = this.#callersPlace();
+    this.#carrier = attachment;
+    this.#conclude(attempt, this.#checked({ state: "here", ...caller }, this.#options.admit));
+    if (this.#presence.state === "here") await attachment.watch();
+    if (this.#attachment !== attachment) return;
+    attachment.end();
+    this.#attachment = undefined;
+    if (this.#presence.state === "here") this.#change({ state: "connecting" });
+  }
+
   /** Dials once and, if a peer is there, waits until it is gone. */
   async #dial(place: Place, attempt: Attempt): Promise<Presence> {
     this.#place = place;
     const { own, admit } = this.#options;
-    const options = { own, maxAnswerBytes: MAX_ANSWER_BYTES };
+    const options = { own, maxAnswerBytes: own === undefined ? MAX_ANSWER_BYTES : undefined };
     using first = this.#channel = dial(place, options);
     let presence = this.#checked(await this.#meet(first), admit);
     // A process that is exiting may still accept a connection and drop it, which proves nothing.
     const isConclusive = !this.#hasDropped || presence.state !== "away" ||
-      isAbsent(presence.error);
+      isAbsent(presence.error) || this.#isAttached;
     using channel = this.#channel = isConclusive ? first : dial(place, options);
     if (!isConclusive) presence = this.#checked(await this.#meet(channel), admit);
     this.#hasDropped = false;
-    this.#acceptsBatches = true;
+    // Over its own connection, the peer is here, although this dial may have failed.
+    const isOutdated = this.#isAttached && presence.state !== "here";
+    if (isOutdated) attempt.follow(this.#dials.next);
+    else await this.#concludeDial(channel, attempt, presence);
+    this.#met = undefined;
+    this.#collection?.[Symbol.dispose]();
+    return this.refusedBy === undefined ? presence : this.#presence;
+  }
+
+  async #concludeDial(channel: Channel, attempt: Attempt, presence: Presence): Promise<void> {
+    this.#carrier = new DialledCarrier(channel);
     this.#conclude(attempt, presence);
     await this.#stay(channel);
-    this.#met = undefined;
-    return this.refusedBy === undefined ? presence : this.#presence;
   }
 
   /** Waits as long as the connection is of use. */
@@ -331,6 +405,7 @@ export class Link implements AsyncDisposable {
     const { check, onMet } = this.#options;
     this.#met = undefined;
     this.#isWanted = false;
+    this.#collection = undefined;
     const answer = await this.#ask(channel, DIAL_TIMEOUT);
     this.#isAnswered = answer.state === "here";
     const met = this.#checked(answer, check);
@@ -353,19 +428,45 @@ export class Link implements AsyncDisposable {
       );
       this.#lastAnswer = performance.now();
       this.#saysAcceptance = answer !== "not implemented";
-      return answer instanceof GreetError && !this.#isWanted
-        ? { state: "away", error: answer, refusedBy: peer }
-        : peer;
+      if (!(answer instanceof GreetError) || this.#isWanted) return peer;
+      if (this.#collection?.isOpen || await this.#attachTo(channel, answer)) return peer;
+      return { state: "away", error: answer, refusedBy: peer };
     } catch (error) {
       if (isExpired(error)) this.#timeout.expired();
       return { state: "away", error: GreetError.from(error) };
     }
   }
 
+  /** Whether a peer that cannot call us delivers to us over our own connection. */
+  async #attachTo(channel: Channel, { code }: GreetError): Promise<boolean> {
+    if (this.#options.own === undefined || code === "PERMISSION_DENIED") return false;
+    const { argument: _, ...introduction } = this.#options.introduction;
+    const timeoutMs = this.#timeout.within(DIAL_TIMEOUT);
+    try {
+      this.#collection = await Collection.open(channel, introduction, timeoutMs);
+      return true;
+    } catch {
+      // Why the peer has not accepted us says more.
+      return false;
+    }
+  }
+
+  /** Takes what the peer delivers over our own connection; resolves when it no longer does. */
+  async #collect(collection: Collection): Promise<void> {
+    await collection.run(async (messages) => {
+      const { peer } = this;
+      if (peer === undefined) throw leftChat();
+      await this.#options.take(messages, peer);
+      this.#lastAnswer = performance.now();
+    });
+  }
+
   /** Waits until the connection drops, or the peer no longer answers on it or accepts us. */
   async #watch(channel: Channel): Promise<Presence> {
     let isOpen = true;
-    const dropped = channel.dropped().then(() => void (isOpen = false));
+    const collected = this.#collection && this.#collect(this.#collection);
+    const dropped = Promise.race([channel.dropped(), ...collected ? [collected] : []])
+      .then(() => void (isOpen = false));
     for (;;) {
       const doubted = this.#doubts.next;
       const silenceMs = performance.now() - this.#lastAnswer;
@@ -398,7 +499,7 @@ export class Link implements AsyncDisposable {
 
   /** A message was refused: ask immediately whether the peer still accepts us. */
   #doubtAcceptance(): void {
-    if (!this.#saysAcceptance) return;
+    if (!this.#saysAcceptance || this.#carrier instanceof Attachment) return;
     this.#isInDoubt = true;
     this.#lastAnswer = -Infinity;
     this.#doubts.beat();
@@ -442,8 +543,7 @@ function isExpired(error: unknown): boolean {
   return GreetError.from(error).code === "DEADLINE_EXCEEDED";
 }
 
-/** Whether the other side cannot handle several messages in one call. */
-function isTooMuch(error: unknown): boolean {
-  const { code } = GreetError.from(error);
-  return code === "UNIMPLEMENTED" || code === "RESOURCE_EXHAUSTED";
+function loadOf(messages: readonly Message[]): Load {
+  const characters = messages.reduce((sum, { body }) => sum + body.length, 0);
+  return { messages: messages.length, characters };
 }

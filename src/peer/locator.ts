@@ -6,10 +6,17 @@
  */
 import { GreetError } from "../base/errors.ts";
 import type { Link } from "./link.ts";
-import type { Place, Whereabouts } from "./presence.ts";
+import { AwaitedCall, type Place, type Whereabouts } from "./presence.ts";
 import type { Names } from "../naming/names.ts";
 import { type NamedEntry, notRegistered } from "../naming/naming_service.ts";
-import { isLocal, isLoopback, isTarget, parseTarget, splitName } from "../net/address.ts";
+import {
+  isLocal,
+  isLoopback,
+  isOnlyName,
+  isTarget,
+  parseTarget,
+  splitName,
+} from "../net/address.ts";
 import { parseName } from "../base/text.ts";
 
 /** Another peer, as the user specified it. */
@@ -27,17 +34,22 @@ export type Reach = "everywhere" | "this machine";
 /**
  * Parses the targets that the user typed.
  *
- * @param targets ports and addresses, optionally with `NAME@` in front; with a naming service, also
- *   names
+ * @param targets ports and addresses, optionally with `NAME@` in front, and names: of peers that a
+ *   naming service knows or, without one, that will call us and prove who they are
  * @throws {GreetError} `USAGE` if a target is invalid, out of reach or repeated, or if there is none
  */
 export function locatePeers(
   targets: readonly string[],
   names: Names | undefined,
   reach: Reach,
+  isEncrypted: boolean,
 ): ExpectedPeer[] {
   if (targets.length === 0) throw new GreetError("USAGE", "a chat needs at least one other peer");
   const others = targets.map((text): ExpectedPeer => {
+    if (names === undefined && isEncrypted && isOnlyName(text)) {
+      const name = parseName(text);
+      return { address: name, name, whereabouts: new AwaitedCall(name) };
+    }
     if (names === undefined || isTarget(text)) {
       const typed = splitName(text);
       const target = parseTarget(typed.target);

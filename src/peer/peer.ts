@@ -6,13 +6,13 @@
  *
  * @module
  */
-import type { GreetError } from "../base/errors.ts";
+import { GreetError } from "../base/errors.ts";
 import { parseName } from "../base/text.ts";
 import { within } from "../base/timing.ts";
 import type { Identity } from "../identity/identity.ts";
 import { KnownPeers } from "../identity/known_peers.ts";
 import type { ClaimStatus, Names, Registration } from "../naming/names.ts";
-import { formatEndpoint, LOOPBACK } from "../net/address.ts";
+import { formatEndpoint, isLocal, isLoopback, LOOPBACK } from "../net/address.ts";
 import { Attendance } from "./attendance.ts";
 import type { Caller } from "./callers.ts";
 import { ChatService } from "./chat_service.ts";
@@ -40,7 +40,8 @@ export interface PeerOptions {
   name: string;
   /**
    * The other peers, at least one: ports, `host:port` or any other targets; with
-   * {@link PeerOptions.names}, also names. `NAME@` in front of a target requires the peer there to
+   * {@link PeerOptions.names}, also names. In an encrypted chat without a naming service, a name is a
+   * peer that will call us, from wherever it is. `NAME@` in front of a target requires the peer there to
    * have that name.
    */
   targets: readonly string[];
@@ -203,7 +204,7 @@ export class Peer implements AsyncDisposable {
     const { host = LOOPBACK, names } = options;
     const mayLeave = options.identity !== undefined || options.plaintext === true;
     const reach = reachFrom(host, mayLeave);
-    const expected = locatePeers(options.targets, names, reach);
+    const expected = locatePeers(options.targets, names, reach, options.identity !== undefined);
     const peer = new Peer(parseName(options.name), expected, options);
     try {
       // Listen first, call second: whichever peer comes up last finds the other one listening.
@@ -230,6 +231,7 @@ export class Peer implements AsyncDisposable {
       check: (peer, place) => this.#gatekeeper.check(peer, place, expected),
       admit: (peer, place) => this.#gatekeeper.admit(peer, place, expected),
       onMet: () => this.#reception.met(),
+      take: (messages, from) => this.#chatService.collect(messages, from),
       onChange: (presence) => this.#presenceChanged(address, presence),
     });
     const outbox = new Outbox({
@@ -246,10 +248,12 @@ export class Peer implements AsyncDisposable {
     return { link, outbox, expected: expected.name, last };
   }
 
-  /** A peer that we find by name can find us by ours. */
-  #introductionTo({ address, name }: ExpectedPeer) {
+  /** A peer that we find by name, or that cannot call us, knows us by ours. */
+  #introductionTo({ address, name, whereabouts }: ExpectedPeer) {
     const us = { name: this.name, host: this.#host, port: this.port };
-    const argument = address === name ? nameArgument(us) : addressArgument(us);
+    const isFar = !(whereabouts instanceof GreetError || isLocal(whereabouts));
+    const isUncallable = isFar && isLoopback(this.#host) && this.#identity !== undefined;
+    const argument = address === name || isUncallable ? nameArgument(us) : addressArgument(us);
     return { sender: this.name, port: this.port, instance: this.#instance, argument };
   }
 

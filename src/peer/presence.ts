@@ -34,6 +34,14 @@ export interface Place extends Target {
 /** Where a peer listens, or why that is not known. */
 export type Whereabouts = Place | GreetError;
 
+/** A peer whose whereabouts are not known, because it will call us. */
+export class AwaitedCall extends GreetError {
+  /** @param name the name of the peer */
+  constructor(name: string) {
+    super("NOT_FOUND", `waiting for ${name} to call`);
+  }
+}
+
 /** Why something ends without a result: we have left the chat. */
 export function leftChat(): GreetError {
   return new GreetError("CANCELLED", "this peer has left the chat");

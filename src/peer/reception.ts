@@ -11,10 +11,12 @@ import { nameProblem } from "../base/text.ts";
 import { pause } from "../base/timing.ts";
 import type { Trust } from "../identity/trust.ts";
 import { formatEndpoint, isLoopback } from "../net/address.ts";
+import type { Attachment } from "./attachment.ts";
 import type { IncomingCall } from "../rpc/service.ts";
 import type { Acceptance, Introduction } from "../rpc/services.ts";
 import { type CallerEvent, Callers } from "./callers.ts";
 import type { Contact } from "./contact.ts";
+import type { Person } from "./journal.ts";
 import type { Link } from "./link.ts";
 import type { Nameable } from "./peer_argument.ts";
 import type { Answerer } from "./presence.ts";
@@ -94,7 +96,11 @@ export class Reception {
   async meet(introduction: Introduction, call: IncomingCall): Promise<Acceptance> {
     const { sender } = introduction;
     const { fingerprint } = call;
-    if (this.#isInvalid(sender, fingerprint)) throw this.refusal(sender, fingerprint);
+    if (this.#isInvalid(sender, fingerprint)) {
+      this.#alarm(introduction, call);
+      throw this.refusal(sender, fingerprint);
+    }
+    if (this.#expecting(introduction, call)?.link.awaitsCall) return { verdict: "UNREACHABLE" };
     const test = (peer: Answerer) => isCaller(peer, introduction, fingerprint);
     if (await this.#hasMet(test, call.signal)) return { verdict: "ACCEPTED" };
     if (this.#closed) throw new GreetError("UNAVAILABLE", `${this.#options.name} has left`);
@@ -110,6 +116,66 @@ export class Reception {
     }
     this.#report(introduction, call);
     return { verdict: "UNLISTED" };
+  }
+
+  /**
+   * Attaches a caller to the link that expects it.
+   *
+   * @param attachment the way to the caller
+   * @returns when the caller is admitted
+   * @throws {GreetError} `PERMISSION_DENIED` if it is refused
+   */
+  async attach(
+    attachment: Attachment,
+    introduction: Introduction,
+    call: IncomingCall,
+  ): Promise<void> {
+    const { sender } = introduction;
+    const contact = this.#closed ? undefined : this.#expecting(introduction, call);
+    if (contact === undefined) this.#report(introduction, call);
+    try {
+      if (contact === undefined) throw undefined;
+      await contact.link.attach(attachment);
+    } catch {
+      // The reason is for our user; the caller might learn from it whom we know.
+      throw this.refusal(sender, call.fingerprint);
+    }
+  }
+
+  /**
+   * The contact that a caller may be, if it proves its key: the one whose name it says it has, or that
+   * has no required name and is expected exactly where the caller says that it listens. A host name
+   * would stand for any address.
+   */
+  #expecting({ sender, port }: Introduction, call: IncomingCall): Contact | undefined {
+    const { fingerprint } = call;
+    if (fingerprint === undefined) return undefined;
+    const isCaller = (peer: Partial<Person> | undefined) =>
+      peer?.name === sender && peer.fingerprint === fingerprint;
+    const open = this.#options.contacts.filter(({ link: { peer } }) =>
+      peer === undefined || isCaller(peer)
+    );
+    const host = hostOf(call.from);
+    return open.find(({ expected }) => expected === sender) ??
+      open.find(({ last, expected }) => expected === undefined && isCaller(last)) ??
+      open.find(({ link: { endpoint }, expected }) =>
+        expected === undefined && endpoint?.port === port && endpoint.host === host
+      );
+  }
+
+  /** Makes an impostor known to our user, if we wait for the peer that it claims to be. */
+  #alarm(introduction: Introduction, call: IncomingCall): void {
+    const { sender } = introduction;
+    const contact = this.#expecting(introduction, call);
+    if (contact === undefined) return;
+    try {
+      this.#options.trust.check(sender, {
+        target: contact.link.address,
+        fingerprint: call.fingerprint,
+      });
+    } catch {
+      // The caller is refused in any case.
+    }
   }
 
   #isInvalid(sender: string, fingerprint: string | undefined): boolean {

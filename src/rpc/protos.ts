@@ -250,6 +250,24 @@ message Acceptance {
   Verdict verdict = 1;
 }
 
+// What an attached caller says: first who it is, and then what became of each delivery.
+message Receipt {
+  // In the first receipt of a call, and in no other.
+  Introduction introduction = 1;
+  // The gRPC status of the delivery: 0 if all of it was stored, or the reader has it.
+  uint32 status = 2;
+  // Why it was not stored.
+  string reason = 3;
+}
+
+// What the peer that was called has for the caller.
+message Delivery {
+  // In the order in which they were written. There are none in the first delivery,
+  // which says that the caller is attached, and in later ones that only ask whether
+  // the caller is still there.
+  repeated ChatMessage messages = 1;
+}
+
 message Nothing {}
 
 service Chat {
@@ -280,6 +298,16 @@ service Chat {
   // name belongs to another key. A peer need not implement this call: callers
   // that get UNIMPLEMENTED count as accepted.
   rpc Meet (Introduction) returns (Acceptance);
+
+  // Lets the peer that was called deliver to the caller over the caller's own
+  // connection, because it cannot connect to the caller. The first receipt has the
+  // introduction; after that, each delivery is answered with one receipt, in order,
+  // and a delivery that was not acknowledged comes again in the next call. The
+  // caller sends its own messages with SendMessage or SendMessages.
+  // UNAUTHENTICATED: the caller has no key, because calls are not encrypted.
+  // PERMISSION_DENIED: the caller is not expected, or the name belongs to another key.
+  // A peer need not implement this call.
+  rpc Attach (stream Receipt) returns (stream Delivery);
 }
 `,
   "greet/v1/greeting.proto": `// The greeting service: one call, one answer.

@@ -30,8 +30,8 @@ export interface IncomingCall {
 
 /**
  * The functions that answer the calls of a service: with a promise or, if the answer is a stream,
- * with an async generator, which must end when the call's signal is aborted. A {@link GreetError}
- * with a gRPC status reaches the caller as that status; any other error as `INTERNAL`, without
+ * with an async generator, which must end when the call's signal is aborted. A stream of requests is
+ * an async iterable, which fails when the call is cancelled. A {@link GreetError} with a gRPC status reaches the caller as that status; any other error as `INTERNAL`, without
  * details.
  */
 type Handlers<C extends Calls> =
@@ -43,7 +43,8 @@ type Handlers<C extends Calls> =
   }
   & {
     [Name in Streaming<C>]: (
-      request: C[Name]["request"],
+      request: C[Name]["streams"] extends "both" ? AsyncIterable<C[Name]["request"]>
+        : C[Name]["request"],
       call: IncomingCall,
     ) => AsyncIterable<C[Name]["response"]>;
   };
@@ -147,15 +148,16 @@ type StreamHandler = (request: unknown, call: IncomingCall) => AsyncIterable<unk
 
 function streamMethod(
   handler: StreamHandler,
-  { responseSerialize }: ServiceDefinition[string],
+  { requestStream, responseSerialize }: ServiceDefinition[string],
   server: ServerState,
-): grpc.handleServerStreamingCall<unknown, Uint8Array> {
+): (stream: ResponseStream) => void {
   return (stream) => {
     const signal = trackStream(stream, server);
     const backpressure = backpressureOn(stream, server, () => signal);
     const answerAll = async () => {
       try {
-        const answers = handler(stream.request, incoming(stream, () => signal, server));
+        const request = requestStream ? stream : stream.request;
+        const answers = handler(request, incoming(stream, () => signal, server));
         for await (const answer of answers) {
           const capacity = backpressure.waitForCapacity();
           if (capacity !== undefined) await capacity;
@@ -172,6 +174,9 @@ function streamMethod(
     void answerAll();
   };
 }
+
+/** A call whose answer is a stream; it is itself the stream of requests, if the call has one. */
+type ResponseStream = grpc.ServerWritableStream<unknown, Uint8Array>;
 
 /** The parts that all kinds of calls have in grpc-js. */
 interface AnyCall {

@@ -81,6 +81,18 @@ export interface ChatMessages {
   messages: ChatMessage[];
 }
 
+/** `greet.v1.Receipt`: what an attached caller says about itself, and then about each delivery. */
+export interface Receipt {
+  introduction: Introduction | null;
+  status: number;
+  reason: string;
+}
+
+/** `greet.v1.Delivery`: what a peer has for an attached caller. */
+export interface Delivery {
+  messages: ChatMessage[];
+}
+
 /** `greet.v1.Nothing`. */
 export type Nothing = Record<never, never>;
 
@@ -99,6 +111,7 @@ export const CHAT: ServiceType<{
   SendMessages: { request: ChatMessages; response: Nothing };
   GetInfo: { request: Nothing; response: ChatMessage };
   Meet: { request: Introduction; response: Acceptance };
+  Attach: { request: Receipt; response: Delivery; streams: "both" };
 }> = { name: "greet.v1.Chat", proto: PROTOS["greet/v1/chat.proto"] };
 
 /** `greet.v1.Entry`: a name that is held. */

@@ -1,0 +1,141 @@
+/**
+ * A caller that is attached to us: messages reach it over the connection that it has dialled.
+ *
+ * One delivery is in flight at a time, and the next one waits for its receipt, so a caller that does
+ * not read holds back the outbox. Whether the caller may attach is decided before.
+ *
+ * @module
+ */
+import { GreetError, STATUS_NAMES } from "../base/errors.ts";
+import { Pulse, within } from "../base/timing.ts";
+import type { Delivery, Receipt } from "../rpc/services.ts";
+import type { Carrier } from "./carrier.ts";
+import { type Message, toWire } from "./messages.ts";
+import type { Answerer } from "./presence.ts";
+
+/**
+ * After this much silence, the caller is asked whether it is still there. It is more than a peer
+ * stays silent that asks the same of us, so usually nothing is sent.
+ */
+const SILENCE_MS = 10_000;
+
+/** How long the caller may take to answer that, in milliseconds. */
+const ANSWER_MS = 10_000;
+
+/** An open `Attach` call, from our side. */
+export class Attachment implements Carrier {
+  /** The peer that has called. */
+  readonly caller: Answerer;
+  readonly acceptsBatches = true;
+  /** Deliveries that are not on their way yet. */
+  readonly #queue: Delivery[] = [];
+  /** Deliveries without a receipt, in order. */
+  readonly #unanswered: PromiseWithResolvers<Receipt>[] = [];
+  readonly #queued = new Pulse();
+  readonly #signs = new Pulse();
+  readonly #ended = Promise.withResolvers<void>();
+  #isOpen = true;
+  #lastHeard = performance.now();
+
+  /** Its first delivery is empty: it tells the caller that it is attached. */
+  constructor(caller: Answerer) {
+    this.caller = caller;
+    this.#send({ messages: [] }).catch(() => {});
+  }
+
+  /** Whether messages may still reach the caller over it. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** Resolves when it has ended. */
+  get ended(): Promise<void> {
+    return this.#ended.promise;
+  }
+
+  /** The caller has shown that it is there. */
+  heard(): void {
+    this.#lastHeard = performance.now();
+    this.#signs.beat();
+  }
+
+  /**
+   * Delivers messages in order. It takes as long as the caller takes and shows signs of life.
+   *
+   * @returns how many were delivered: all
+   * @throws {GreetError} if none was, because the caller has refused them or is gone
+   */
+  async deliver(messages: readonly Message[]): Promise<number> {
+    const { status, reason } = await this.#send({ messages: messages.map(toWire) });
+    if (status === 0) return messages.length;
+    const code = STATUS_NAMES[status];
+    throw new GreetError(code === "OK" || code === undefined ? "UNKNOWN" : code, reason);
+  }
+
+  /** Resolves when the attachment has ended, which it does when the caller has gone silent. */
+  async watch(): Promise<void> {
+    while (this.#isOpen) {
+      const silenceMs = performance.now() - this.#lastHeard;
+      await within(SILENCE_MS - silenceMs, this.ended);
+      if (performance.now() - this.#lastHeard < SILENCE_MS) continue;
+      if (this.#isOpen && !await this.#answers()) this.end();
+    }
+  }
+
+  /** Whether the caller shows in time that it is there, in whatever way. */
+  async #answers(): Promise<boolean> {
+    const asked = performance.now();
+    const sign = this.#signs.next;
+    if (this.#unanswered.length === 0) this.#send({ messages: [] }).catch(() => {});
+    await within(ANSWER_MS, Promise.race([sign, this.ended]));
+    return this.#lastHeard >= asked;
+  }
+
+  #send(delivery: Delivery): Promise<Receipt> {
+    if (!this.#isOpen) return Promise.reject(this.#gone());
+    const answer = Promise.withResolvers<Receipt>();
+    this.#unanswered.push(answer);
+    this.#queue.push(delivery);
+    this.#queued.beat();
+    return answer.promise;
+  }
+
+  /** What is to be sent to the caller, until the attachment ends. */
+  async *deliveries(): AsyncGenerator<Delivery> {
+    while (this.#isOpen) {
+      const queued = this.#queued.next;
+      const delivery = this.#queue.shift();
+      if (delivery === undefined) await queued;
+      else yield delivery;
+    }
+  }
+
+  /** Reads the caller's receipts until there are no more, and ends. */
+  async read(receipts: AsyncIterator<Receipt>): Promise<void> {
+    try {
+      for (;;) {
+        const { done, value } = await receipts.next();
+        const answer = this.#unanswered.shift();
+        if (done || answer === undefined) break;
+        this.heard();
+        answer.resolve(value);
+      }
+    } catch {
+      // The call was cancelled, or its connection broke.
+    }
+    this.end();
+  }
+
+  /** Ends it. What has no receipt is not delivered. */
+  end(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.#ended.resolve();
+    this.#queued.beat();
+    for (const { reject } of this.#unanswered.splice(0)) reject(this.#gone());
+  }
+
+  #gone(): GreetError {
+    return new GreetError("UNAVAILABLE", `${this.caller.name} is no longer connected to us`);
+  }
+}
