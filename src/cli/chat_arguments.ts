@@ -66,7 +66,7 @@ function refuseMisplaced(typed: readonly string[], input: Arguments): void {
 
 /** Whether there is no PORT, and all peers are on other machines, called over TLS. */
 function isOnlyCalling([, ...rest]: readonly string[], input: Arguments): boolean {
-  return rest.length > 0 && !input.flag("plaintext") && rest.every((text) => {
+  return rest.length > 0 && !isNumber(rest[0]) && !input.flag("plaintext") && rest.every((text) => {
     const { target } = splitName(text);
     return isTarget(target) && !isLocal(parseTarget(target));
   });

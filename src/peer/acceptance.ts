@@ -11,7 +11,13 @@ import { CHAT, type Introduction } from "../rpc/services.ts";
 export interface IntroductionOptions extends Introduction {
   /** The argument with which the other side's command would name us, such as `55555`. */
   readonly argument: string;
+  /** Whether the chat is encrypted, so that the peer could use our connection. */
+  readonly isEncrypted: boolean;
 }
+
+/** What would let a connection from one side carry both directions. */
+export const ENCRYPTION_HELPS =
+  "in an encrypted chat (--tls on both sides, not --plaintext), a connection from one side is enough";
 
 /** The answer of a peer: it accepts us, says that it does not, or does not know the question. */
 export type Answer = "accepted" | "not implemented" | GreetError;
@@ -26,14 +32,16 @@ export type Answer = "accepted" | "not implemented" | GreetError;
 export async function requestAcceptance(
   channel: Channel,
   peer: { readonly name: string; readonly address: string },
-  { argument, ...introduction }: IntroductionOptions,
+  { argument, isEncrypted, ...introduction }: IntroductionOptions,
   timeoutMs: number,
 ): Promise<Answer> {
   try {
     const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs });
     if (verdict === "ACCEPTED") return "accepted";
     const { name, address } = peer;
-    const why = verdict === "UNREACHABLE" ? unreachable(name, argument) : unlisted(name, argument);
+    const why = verdict === "UNREACHABLE"
+      ? unreachable(name, argument, isEncrypted)
+      : unlisted(name, argument);
     return new GreetError("FAILED_PRECONDITION", `${name} is at ${address}, but ${why.reason}`, {
       hint: why.hint,
     });
@@ -52,10 +60,11 @@ function unlisted(name: string, argument: string) {
   };
 }
 
-function unreachable(name: string, argument: string) {
+function unreachable(name: string, argument: string, isEncrypted: boolean) {
+  const check = `check that ${name}'s command names ${argument} and that no firewall blocks it`;
   return {
     reason: `has not reached ${subjectOf(argument)} yet`,
-    hint: `check that ${name}'s command names ${argument} and that no firewall blocks it`,
+    hint: isEncrypted ? check : `${check}; ${ENCRYPTION_HELPS}`,
   };
 }
 

@@ -12,6 +12,10 @@ import { type Message, toWire } from "./messages.ts";
 export interface Carrier {
   /** Whether the other side is believed to take several messages at once. */
   readonly acceptsBatches: boolean;
+  /** Whether it still reaches the peer, as far as is known. */
+  readonly isOpen: boolean;
+  /** Ends deliveries that are in flight: their connection is of no more use. */
+  end(): void;
   /**
    * Delivers messages in order.
    *
@@ -26,6 +30,7 @@ export interface Carrier {
 /** Carries messages with calls on a connection that we have dialled. */
 export class DialledCarrier implements Carrier {
   readonly #channel: Channel;
+  readonly #ended = new AbortController();
   #acceptsBatches = true;
 
   constructor(channel: Channel) {
@@ -36,18 +41,27 @@ export class DialledCarrier implements Carrier {
     return this.#acceptsBatches;
   }
 
+  get isOpen(): boolean {
+    return !this.#ended.signal.aborted;
+  }
+
+  end(): void {
+    this.#ended.abort(new GreetError("UNAVAILABLE", "the connection is given up"));
+  }
+
   async deliver(messages: readonly Message[], timeoutMs: number): Promise<number> {
+    const options = { timeoutMs, signal: this.#ended.signal };
     if (this.#acceptsBatches && messages.length > 1) {
       const request = { messages: messages.map(toWire) };
       try {
-        await this.#channel.call(CHAT, "SendMessages", request, { timeoutMs });
+        await this.#channel.call(CHAT, "SendMessages", request, options);
         return messages.length;
       } catch (error) {
         if (!isTooMuch(error)) throw error;
         this.#acceptsBatches = false;
       }
     }
-    await this.#channel.call(CHAT, "SendMessage", toWire(messages[0]), { timeoutMs });
+    await this.#channel.call(CHAT, "SendMessage", toWire(messages[0]), options);
     return 1;
   }
 }

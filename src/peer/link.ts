@@ -146,8 +146,7 @@ export class Link implements AsyncDisposable {
   /** The other peer while it is there. */
   get peer(): Person | undefined {
     const presence = this.#presence;
-    if (presence.state !== "here") return undefined;
-    if (this.#carrier instanceof Attachment && !this.#carrier.isOpen) return undefined;
+    if (presence.state !== "here" || this.#carrier?.isOpen !== true) return undefined;
     return { name: presence.name, fingerprint: presence.fingerprint };
   }
 
@@ -270,7 +269,7 @@ export class Link implements AsyncDisposable {
    *
    * @param to the peer that they are for; no other peer gets them
    * @param messages at least one, and at most {@link Link.batch}
-   * @returns how many of them were delivered, counted from the first
+   * @returns how many of them were delivered, counted from the first; none if the connection was lost
    * @throws {GreetError} if none was, because the other side is away or refuses it
    */
   async deliver(to: Person, messages: readonly Message[]): Promise<number> {
@@ -286,6 +285,7 @@ export class Link implements AsyncDisposable {
       this.#pace.delivered(delivered, this.#lastAnswer - began, this.#timeout.quickestMs);
       return count;
     } catch (error) {
+      if (!carrier.isOpen) return 0;
       if (isExpired(error)) this.#doubt(load);
       if (GreetError.from(error).code === "PERMISSION_DENIED") this.#doubtAcceptance();
       throw error;
@@ -370,9 +370,11 @@ export class Link implements AsyncDisposable {
   }
 
   async #concludeDial(channel: Channel, attempt: Attempt, presence: Presence): Promise<void> {
-    this.#carrier = new DialledCarrier(channel);
+    const carrier = this.#carrier = new DialledCarrier(channel);
     this.#conclude(attempt, presence);
     await this.#stay(channel);
+    // When we leave, what is in flight may still arrive.
+    if (!this.#closed) carrier.end();
   }
 
   /** Waits as long as the connection is of use. */
@@ -440,7 +442,8 @@ export class Link implements AsyncDisposable {
   /** Whether a peer that cannot call us delivers to us over our own connection. */
   async #attachTo(channel: Channel, { code }: GreetError): Promise<boolean> {
     if (this.#options.own === undefined || code === "PERMISSION_DENIED") return false;
-    const { argument: _, ...introduction } = this.#options.introduction;
+    const { sender, port, instance } = this.#options.introduction;
+    const introduction = { sender, port, instance };
     const timeoutMs = this.#timeout.within(DIAL_TIMEOUT);
     try {
       this.#collection = await Collection.open(channel, introduction, timeoutMs);

@@ -179,6 +179,7 @@ export class Peer implements AsyncDisposable {
       trust,
       argumentFor: options.names === undefined ? addressArgument : nameArgument,
       announce: (event) => this.#events.push(event),
+      onUncallable: (error) => this.#events.push({ type: "trouble", error }),
     });
     this.#chatService = new ChatService({
       ...shared,
@@ -254,7 +255,8 @@ export class Peer implements AsyncDisposable {
     const isFar = !(whereabouts instanceof GreetError || isLocal(whereabouts));
     const isUncallable = isFar && isLoopback(this.#host) && this.#identity !== undefined;
     const argument = address === name || isUncallable ? nameArgument(us) : addressArgument(us);
-    return { sender: this.name, port: this.port, instance: this.#instance, argument };
+    const isEncrypted = this.#identity !== undefined;
+    return { sender: this.name, port: this.port, instance: this.#instance, argument, isEncrypted };
   }
 
   async #register(names: Names, host: string): Promise<void> {

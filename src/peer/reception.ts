@@ -8,12 +8,13 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { nameProblem } from "../base/text.ts";
-import { pause } from "../base/timing.ts";
+import { pause, RateLimit } from "../base/timing.ts";
 import type { Trust } from "../identity/trust.ts";
 import { formatEndpoint, isLoopback } from "../net/address.ts";
 import type { Attachment } from "./attachment.ts";
 import type { IncomingCall } from "../rpc/service.ts";
 import type { Acceptance, Introduction } from "../rpc/services.ts";
+import { ENCRYPTION_HELPS } from "./acceptance.ts";
 import { type CallerEvent, Callers } from "./callers.ts";
 import type { Contact } from "./contact.ts";
 import type { Person } from "./journal.ts";
@@ -39,7 +40,12 @@ export interface ReceptionOptions {
   /** The argument that would make a caller a peer of ours. */
   readonly argumentFor: (caller: Nameable) => string;
   readonly announce: (event: CallerEvent) => void;
+  /** Gets the reason why a peer that has called, and that we cannot call back, is not let in. */
+  readonly onUncallable: (error: GreetError) => void;
 }
+
+/** How often that is said of one peer, in milliseconds. */
+const UNCALLABLE_MS = 60_000;
 
 /** Tells whether a peer at one of our links is the one that is looked for. */
 export type Test = (peer: Answerer) => boolean;
@@ -50,6 +56,7 @@ export class Reception {
   readonly #callers: Callers;
   /** Ends the waits of callers when a link has met a peer, or when we leave. */
   readonly #waits = new Set<AbortController>();
+  readonly #uncallable = new RateLimit<string>(UNCALLABLE_MS);
   #closed = false;
 
   constructor(options: ReceptionOptions) {
@@ -112,6 +119,7 @@ export class Reception {
       throw this.refusal(sender, fingerprint);
     }
     if (candidates.length > 0 || links.some((link) => mayYetLeadTo(link, endpoint))) {
+      if (fingerprint === undefined) this.#reportUncallable(sender, candidates);
       return { verdict: "UNREACHABLE" };
     }
     this.#report(introduction, call);
@@ -161,6 +169,13 @@ export class Reception {
       open.find(({ link: { endpoint }, expected }) =>
         expected === undefined && endpoint?.port === port && endpoint.host === host
       );
+  }
+
+  #reportUncallable(sender: string, [link]: readonly Link[]): void {
+    if (link?.presence.state !== "away" || !this.#uncallable.isDue(link.address)) return;
+    const message = `${sender} is calling, but cannot be called back at ${link.address}`;
+    const hint = `check that no firewall blocks it; ${ENCRYPTION_HELPS}`;
+    this.#options.onUncallable(new GreetError("UNAVAILABLE", message, { hint }));
   }
 
   /** Makes an impostor known to our user, if we wait for the peer that it claims to be. */

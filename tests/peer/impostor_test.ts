@@ -262,8 +262,9 @@ attack(
     await using link = new Link({
       address: target.address,
       whereabouts: target,
-      introduction: { sender: "Alice", port: 1, instance: "", argument: "1" },
+      introduction: { sender: "Alice", port: 1, instance: "", argument: "1", isEncrypted: true },
       check: () => {},
+      take: () => Promise.resolve(),
       onMet: () => {},
       admit: () => {
         steps.push("admitted");
