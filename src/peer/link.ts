@@ -373,8 +373,8 @@ export class Link implements AsyncDisposable {
     const carrier = this.#carrier = new DialledCarrier(channel);
     this.#conclude(attempt, presence);
     await this.#stay(channel);
-    // When we leave, what is in flight may still arrive.
-    if (!this.#closed) carrier.end();
+    // When one side leaves, what is in flight is still answered; if the peer is silent, it is not.
+    if (!this.#closed && !this.#hasDropped) carrier.end();
   }
 
   /** Waits as long as the connection is of use. */

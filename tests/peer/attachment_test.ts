@@ -1,0 +1,176 @@
+/** Peers of which one cannot connect to the other, and callers that pose as such peers. */
+import assert from "node:assert/strict";
+import { Journal, KnownPeers, newIdentity } from "../../mod.ts";
+import { parseTarget } from "../../src/net/address.ts";
+import { aborted } from "../../src/base/timing.ts";
+import { dial } from "../../src/rpc/client.ts";
+import { CHAT, type Receipt } from "../../src/rpc/services.ts";
+import { Immortal } from "../support/bot.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
+import { openWitnessed as open } from "../support/witness.ts";
+
+const [ALICE, BOB, EVE] = await Promise.all(["Alice", "Bob", "Eve"].map(newIdentity));
+
+/** How many messages are sent each way while both sides are killed; `GREET_TEST_ATTACHED` changes it. */
+const MANY = Number(Deno.env.get("GREET_TEST_ATTACHED") ?? 1_000);
+
+/** How long they may take, in milliseconds. */
+const MANY_MS = 60_000 + MANY * 10;
+
+/** Someone who knows Alice's key. */
+function knowing(): KnownPeers {
+  const known = KnownPeers.inMemory();
+  known.remember({ name: "Alice", fingerprint: ALICE.fingerprint });
+  return known;
+}
+
+/** What a caller sends first. */
+function introduction(sender: string): Receipt {
+  return { introduction: { sender, port: 1, instance: "" }, status: 0, reason: "" };
+}
+
+/** Receipts that never end before the signal is aborted. */
+async function* only(receipts: readonly Receipt[], signal: AbortSignal): AsyncGenerator<Receipt> {
+  yield* receipts;
+  await aborted(signal);
+}
+
+Deno.test("a peer that is only known by name is waited for, welcomed, missed, and welcomed back", async () => {
+  await using bob = await open({ name: "Bob", targets: ["Alice"], identity: BOB });
+  const [{ reason }] = await bob.witness.until("waiting");
+  assert.equal(reason, "waiting for Alice to call");
+  const alices = { name: "Alice", targets: [`${bob.peer.port}`], identity: ALICE };
+  {
+    await using alice = await open(alices);
+    await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
+    await Promise.all([alice.peer.send("from Alice"), bob.peer.send("from Bob")]);
+    const [[toAlice], [toBob]] = await Promise.all(
+      [alice, bob].map(({ witness }) => witness.until("message")),
+    );
+    assert.deepEqual([toAlice.message.body, toBob.message.body], ["from Bob", "from Alice"]);
+  }
+  await bob.witness.until("left");
+  await using _alice = await open(alices);
+  const [{ name, back }] = await bob.witness.until("joined");
+  assert.deepEqual([name, back], ["Alice", true]);
+});
+
+Deno.test("what waits for a peer goes to no impostor that attaches, and both sides see why", async () => {
+  using journal = Journal.inMemory();
+  const bobs = { name: "Bob", targets: ["Alice"], identity: BOB, known: knowing(), journal };
+  await using bob = await open(bobs);
+  await using eve = await open({ name: "Alice", targets: [`${bob.peer.port}`], identity: EVE });
+  const [impostor] = await bob.witness.until("impostor");
+  assert.equal(impostor.fingerprint, EVE.fingerprint);
+  const refused = await inTime(
+    (async () => {
+      for (let count = 1;; count++) {
+        const { reason } = (await eve.witness.until("waiting", count)).at(-1)!;
+        if (reason.includes("another key")) return reason;
+      }
+    })(),
+    "the reason",
+  );
+  assert.match(refused, /Bob knows Alice by another key/);
+  // Without asking first, too.
+  using channel = dial(parseTarget(`${bob.peer.port}`), { own: EVE });
+  const over = new AbortController();
+  const receipts = only([introduction("Alice")], over.signal);
+  await assert.rejects(
+    channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+    { code: "PERMISSION_DENIED", message: /Bob knows Alice by another key/ },
+  );
+  over.abort();
+  await using alice = await open({ name: "Alice", targets: [`${bob.peer.port}`], identity: ALICE });
+  await alice.witness.until("welcome");
+  assert.equal(bob.witness.seen.filter(({ type }) => type === "impostor").length, 1);
+  for (const type of ["welcome", "message"]) {
+    assert.deepEqual(eve.witness.seen.filter((event) => event.type === type), []);
+  }
+});
+
+Deno.test("a caller that is not expected does not attach, and both sides see that it tried", async () => {
+  await using bob = await open({ name: "Bob", targets: ["Carol"], identity: BOB });
+  await using alice = await open({
+    ...{ name: "Alice", targets: [`${bob.peer.port}`], identity: ALICE },
+  });
+  const [caller] = await bob.witness.until("caller");
+  assert.equal(caller.name, "Alice");
+  const reason = await inTime(
+    (async () => {
+      for (let count = 1;; count++) {
+        const waiting = (await alice.witness.until("waiting", count)).at(-1)!;
+        if (waiting.refusedBy !== undefined) return waiting.reason;
+      }
+    })(),
+    "the reason",
+  );
+  assert.match(reason, /Bob's command does not name/);
+  assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "welcome"), []);
+});
+
+Deno.test("without a key, a caller cannot attach and is told what would help", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  await using bob = await open({ name: "Bob", targets: ["1"] });
+  using channel = dial(parseTarget(`${bob.peer.port}`));
+  const over = new AbortController();
+  const receipts = only([introduction("Alice")], over.signal);
+  await assert.rejects(
+    channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+    { code: "UNAUTHENTICATED", message: /start both sides with --tls/ },
+  );
+  over.abort();
+});
+
+Deno.test("strangers that hold calls open without saying who they are keep no one from attaching", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  await using bob = await open({ name: "Bob", targets: ["Alice"], identity: BOB });
+  const over = new AbortController();
+  const strangers = Array.from(
+    { length: 40 },
+    () => dial(parseTarget(`${bob.peer.port}`), { own: EVE }),
+  );
+  const ends = strangers.flatMap((channel) =>
+    Array.from(
+      { length: 10 },
+      () =>
+        channel.stream(CHAT, "Attach", only([], over.signal), { timeoutMs: 30_000 }).next()
+          .catch(({ code }) => code),
+    )
+  );
+  // Those that are too many have to make room at once.
+  assert.equal(await inTime(Promise.race(ends), "a refusal"), "INVALID_ARGUMENT");
+  await using alice = await open({
+    ...{ name: "Alice", targets: [`${bob.peer.port}`], identity: ALICE },
+  });
+  await alice.witness.until("welcome");
+  await bob.peer.send("hello");
+  await alice.witness.until("message");
+  over.abort();
+  for (const channel of strangers) channel[Symbol.dispose]();
+  await Promise.all(ends);
+});
+
+Deno.test(`${MANY} messages each way over one connection, both sides killed at random: none lost, none twice, in order`, async () => {
+  const [b] = freePorts();
+  await using bob = new Immortal("Bob", b, "Alice", "--tls");
+  await using alice = new Immortal("Alice", "0", b, "--tls");
+  for (let sent = 0; sent < MANY; sent += MANY / 20) {
+    const bodies = Array.from({ length: MANY / 20 }, (_, i) => `${sent + i}`);
+    await Promise.all([alice, bob].map(({ now }) => now.say(...bodies)));
+    const stored = [alice, bob].map(({ now }) => now.until("queued", bodies.length, MANY_MS));
+    await Promise.all(stored);
+    for (const one of Math.random() < 0.5 ? [alice] : [bob, alice]) await one.killAndStart();
+  }
+  for (const [from, to] of [[alice, bob], [bob, alice]]) {
+    await from.now.say("the end");
+    const isEnd = () => to.now.all("message").find(({ body }) => body === "the end");
+    await to.now.program.out.waitFor(isEnd, () => "the end", MANY_MS);
+    const bodies = to.received().map(({ body }) => body);
+    assert.deepEqual(bodies, [...Array.from({ length: MANY }, (_, i) => `${i}`), "the end"]);
+  }
+});
