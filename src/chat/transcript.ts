@@ -95,8 +95,17 @@ export class Transcript {
   /** Begins; on a terminal, with the messages that wait for the peers of this chat. */
   begin(): void {
     if (this.#screen.interactive) this.#restore();
-    if (!this.#quiet) this.#screen.note("Waiting for other peer to connect...");
+    if (!this.#quiet) this.#screen.note(this.#firstLine());
     this.#updatePending();
+  }
+
+  #firstLine(): string {
+    const { others } = this.#peer;
+    const callers = others.filter(({ hasToCall }) => hasToCall).map(({ target }) => target);
+    if (callers.length === 0 || callers.length < others.length) {
+      return "Waiting for other peer to connect...";
+    }
+    return `Waiting for ${listOf(callers)} to call...`;
   }
 
   #restore(): void {

@@ -145,6 +145,10 @@ export const COMMANDS: readonly Command[] = [
       "first number, may then be omitted: a free port is used, and others find you by\n" +
       "NAME.\n" +
       "\n" +
+      "One side that can be reached is enough, if the chat is encrypted. Without --names,\n" +
+      "a PEER that is only a name is waited for, whatever its address; it calls you, and\n" +
+      "needs no PORT if all its PEERs are on other machines.\n" +
+      "\n" +
       "Bob@PEER accepts only Bob there. Without a name, a peer that answers where you\n" +
       "met another one before is announced on a terminal, and refused in a pipe.\n" +
       "Everything beyond this machine is encrypted.\n" +
@@ -160,6 +164,11 @@ export const COMMANDS: readonly Command[] = [
       ],
       ["", "greet chat Bob 55556 55555"],
       ["find each other by name", "greet chat Alice Bob --names 55500"],
+      [
+        "Bob waits for Alice, who is behind a router and calls him",
+        "greet chat Bob 55555 Alice --host 10.0.0.2",
+      ],
+      ["", "greet chat Alice 10.0.0.2:55555"],
       [
         "send one message, and wait up to a minute until Bob has it",
         "echo 'backup done' | greet chat Alice 55555 55556 --linger 60",

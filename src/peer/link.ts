@@ -193,9 +193,14 @@ export class Link implements AsyncDisposable {
     return this.#isAttached || this.#collection?.isOpen === true;
   }
 
-  /** Whether only a call of the peer can connect us: it will, or it is attached already. */
+  /** Whether only its name is known, so that the peer has to call us. */
+  get hasToCall(): boolean {
+    return this.#whereabouts instanceof AwaitedCall;
+  }
+
+  /** Whether only a call of the peer can connect us: it has to call, or is attached already. */
   get awaitsCall(): boolean {
-    return this.#isAttached || this.#whereabouts instanceof AwaitedCall;
+    return this.#isAttached || this.hasToCall;
   }
 
   get #isAttached(): boolean {

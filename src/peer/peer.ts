@@ -83,6 +83,8 @@ export interface Other {
   readonly presence: Presence;
   /** The name that was last met there, or that is required. */
   readonly lastName?: string;
+  /** Whether only its name is known, so that it has to call us. */
+  readonly hasToCall?: boolean;
   /** Why messages wait although it is there. */
   readonly trouble?: GreetError;
 }
@@ -290,10 +292,11 @@ export class Peer implements AsyncDisposable {
 
   /** The other peers, in the order of {@link PeerOptions.targets}. */
   get others(): Other[] {
-    return this.#contacts.map(({ link: { address, presence }, outbox, expected, last }) => ({
-      target: address,
-      presence,
+    return this.#contacts.map(({ link, outbox, expected, last }) => ({
+      target: link.address,
+      presence: link.presence,
       lastName: last?.name ?? expected,
+      hasToCall: link.hasToCall,
       trouble: outbox.trouble,
     }));
   }

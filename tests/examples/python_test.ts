@@ -406,3 +406,20 @@ pythonTest(
   },
   { what: "openssl", isThere: hasOpenssl },
 );
+
+pythonTest("our peer waits for theirs, which attaches and listens on no port", async () => {
+  await using alice = await identified("Alice");
+  await using bobs = await identified("Bob");
+  await using ours = new Bot(["Alice", "0", "Bob", "--tls"], alice);
+  const [{ port }] = await ours.until("listening");
+  await using bob = theirs("attach.py", "Bob", `127.0.0.1:${port}`, ...bobs.files, alice.cert);
+  await ours.until("welcome");
+  await ours.say("Hello, Bob!", "Are you there?");
+  await bob.out.until(/ Alice> Hello, Bob!\n.* Alice> Are you there\?\n/);
+  await ours.until("delivered", 2);
+  await bob.write("Hello, Alice!\n");
+  const [{ from, body }] = await ours.until("message");
+  assert.deepEqual([from, body], ["Bob", "Hello, Alice!"]);
+  await bob.end();
+  await ours.until("left");
+}, { what: "openssl", isThere: hasOpenssl });

@@ -7,6 +7,7 @@ import { dial } from "../../src/rpc/client.ts";
 import { CHAT, type Receipt } from "../../src/rpc/services.ts";
 import { Immortal } from "../support/bot.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
+import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { inTime } from "../support/waiting.ts";
 import { openWitnessed as open } from "../support/witness.ts";
@@ -58,9 +59,11 @@ Deno.test("a peer that is only known by name is waited for, welcomed, missed, an
 });
 
 Deno.test("what waits for a peer goes to no impostor that attaches, and both sides see why", async () => {
-  using journal = Journal.inMemory();
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Bob" });
   const bobs = { name: "Bob", targets: ["Alice"], identity: BOB, known: knowing(), journal };
   await using bob = await open(bobs);
+  await bob.peer.send({ text: "for Alice alone", to: "Alice" });
   await using eve = await open({ name: "Alice", targets: [`${bob.peer.port}`], identity: EVE });
   const [impostor] = await bob.witness.until("impostor");
   assert.equal(impostor.fingerprint, EVE.fingerprint);
@@ -84,7 +87,8 @@ Deno.test("what waits for a peer goes to no impostor that attaches, and both sid
   );
   over.abort();
   await using alice = await open({ name: "Alice", targets: [`${bob.peer.port}`], identity: ALICE });
-  await alice.witness.until("welcome");
+  const [{ message }] = await alice.witness.until("message");
+  assert.equal(message.body, "for Alice alone");
   assert.equal(bob.witness.seen.filter(({ type }) => type === "impostor").length, 1);
   for (const type of ["welcome", "message"]) {
     assert.deepEqual(eve.witness.seen.filter((event) => event.type === type), []);
