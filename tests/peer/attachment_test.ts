@@ -9,6 +9,7 @@ import { Immortal } from "../support/bot.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
+import { Program, run } from "../support/program.ts";
 import { inTime } from "../support/waiting.ts";
 import { openWitnessed as open } from "../support/witness.ts";
 
@@ -56,6 +57,14 @@ Deno.test("a peer that is only known by name is waited for, welcomed, missed, an
   await using _alice = await open(alices);
   const [{ name, back }] = await bob.witness.until("joined");
   assert.deepEqual([name, back], ["Alice", true]);
+});
+
+Deno.test("the screen says for whose call a chat waits; without encryption, a name is a mistake", async () => {
+  await using bob = Program.greet(["chat", "Bob", "0", "Alice", "--tls"]);
+  await bob.out.until("Waiting for Alice to call...\n");
+  const { code, err } = await run(["chat", "Bob", "0", "Alice"]);
+  assert.equal(code, 2);
+  assert.match(err, /"Alice" is a name.*\n.*to wait for a call, add --tls\n/);
 });
 
 Deno.test("what waits for a peer goes to no impostor that attaches, and both sides see why", async () => {

@@ -322,33 +322,42 @@ Deno.test("after a restart on the same port, deliveries resume by themselves", a
   assert.deepEqual(bob.received().map(({ body }) => body), ["1", "2", "3", "4", "5"]);
 });
 
-Deno.test("a slow reader does not fill the receiver's memory: the backlog stays with the sender", async () => {
-  const [a, b] = freePorts();
-  await using home = temporaryHome();
-  const [command, ...args] = [...greetCommand(), "chat", "Bob", b, a];
-  const bob = new Deno.Command(command, {
-    args,
-    cwd: ROOT,
-    env: home.env,
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  await using alice = new Bot(["Alice", a, b]);
-  await alice.until("welcome");
-  const bodies = Array.from({ length: 4_000 }, (_, i) => `${i} ${"x".repeat(1_000)}`);
-  await alice.say(...bodies);
-  await alice.until("queued", bodies.length, 60_000);
-  await alice.until("delivered", 800, 60_000);
-  // Bob's output is not read yet: a pipe full is shown, a thousand wait, and one call is in flight.
-  await run(["greet", b, "Nobody"]);
-  const { length } = alice.all("delivered");
-  assert(length < 2_000, `${length} were delivered`);
-  const out = new Printed(bob.stdout);
-  await alice.until("delivered", bodies.length, 60_000);
-  await out.until(/\] Alice> 3999 x/);
-  const heard = [...out.text.matchAll(/\] Alice> (\d+) x/g)].map(([, number]) => Number(number));
-  assert.deepEqual(heard, bodies.map((_, i) => i));
-  await bob.stdin.close();
-  assert.equal((await bob.status).code, 0);
-  await out.ended;
-});
+/** How many messages wait for a slow reader; `GREET_TEST_WAITING` changes it. */
+const WAITING = Number(Deno.env.get("GREET_TEST_WAITING") ?? 4_000);
+
+for (const how of ["over two connections", "over the receiver's own connection"]) {
+  const isAttached = how !== "over two connections";
+
+  Deno.test(`a slow reader does not fill the receiver's memory: the backlog stays with the sender (${how})`, async () => {
+    const drainMs = 60_000 + WAITING * 5;
+    const [a, b] = freePorts();
+    const tls = isAttached ? ["--tls"] : [];
+    await using home = temporaryHome();
+    const [command, ...args] = [...greetCommand(), "chat", "Bob", b, a, ...tls];
+    const bob = new Deno.Command(command, {
+      args,
+      cwd: ROOT,
+      env: home.env,
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    await using alice = new Bot(["Alice", a, isAttached ? "Bob" : b, ...tls]);
+    await alice.until("welcome");
+    const bodies = Array.from({ length: WAITING }, (_, i) => `${i} ${"x".repeat(1_000)}`);
+    await alice.say(...bodies);
+    await alice.until("queued", bodies.length, drainMs);
+    await alice.until("delivered", 800, drainMs);
+    // Bob's output is not read yet: a pipe full is shown, a thousand wait, and one call is in flight.
+    await run(["greet", b, "Nobody"]);
+    const { length } = alice.all("delivered");
+    assert(length < 2_000, `${length} were delivered`);
+    const out = new Printed(bob.stdout);
+    await alice.until("delivered", bodies.length, drainMs);
+    await out.until(new RegExp(`\\] Alice> ${WAITING - 1} x`));
+    const heard = [...out.text.matchAll(/\] Alice> (\d+) x/g)].map(([, number]) => Number(number));
+    assert.deepEqual(heard, bodies.map((_, i) => i));
+    await bob.stdin.close();
+    assert.equal((await bob.status).code, 0);
+    await out.ended;
+  });
+}
