@@ -304,6 +304,7 @@ Deno.test("a caller that says which port it listens on does not make us dial oth
   });
   await new Promise<void>((resolve) => absent.listen(0, "127.0.0.1", resolve));
   const portC = `${(absent.address() as net.AddressInfo).port}`;
+  const began = performance.now();
   await using alice = await Peer.open({ name: "Alice", targets: [portB, portC] });
   const aliceEvents = new Witness(alice);
   const areAway = async () => {
@@ -313,7 +314,8 @@ Deno.test("a caller that says which port it listens on does not make us dial oth
   using caller = dial(parseTarget(`${alice.port}`));
   const headers = { "listening-port": portB };
   dials = 0;
-  for (let calls = 0; calls < 200; calls++) {
+  // A peer that drops connections is dialled again after five seconds anyway.
+  for (let calls = 0; calls < 200 && performance.now() - began < 4_000; calls++) {
     await caller.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000, headers });
   }
   assert.equal(dials, 0);
