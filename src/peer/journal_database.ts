@@ -4,22 +4,14 @@
  *
  * @module
  */
-import {
-  DatabaseSync,
-  type SQLInputValue,
-  type SQLOutputValue,
-  type StatementSync,
-} from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { setImmediate } from "node:timers";
 import { GreetError } from "../base/errors.ts";
+import { CountedRows, type Parameters, type Row } from "./counted_rows.ts";
 import { begin, diskError, type JournalPaths, type OpenFile, openFile } from "./journal_file.ts";
 import { LAYOUT } from "./journal_schema.ts";
 
-/** One row of a result. */
-export type Row = Record<string, SQLOutputValue>;
-
-/** Values of a statement's parameters: in order, or one object with their names. */
-export type Parameters = readonly (SQLInputValue | Record<string, SQLInputValue>)[];
+export type { Parameters, Row };
 
 /** A write that waits for the next commit. */
 interface Write {
@@ -32,6 +24,7 @@ interface Write {
 export class JournalDatabase implements Disposable {
   readonly #database: DatabaseSync;
   readonly #statements = new Map<string, StatementSync>();
+  readonly #queries = new Map<string, CountedRows>();
   #pending: Write[] = [];
   #open = true;
 
@@ -108,10 +101,12 @@ export class JournalDatabase implements Disposable {
     }
   }
 
-  /** The rows of a query, read one by one. */
+  /** The rows of a query, read one by one. They must not change meanwhile. */
   *each(sql: string, ...values: Parameters): Generator<Row> {
     try {
-      yield* this.#prepare(sql).iterate(...values as SQLInputValue[]);
+      const query = this.#queries.get(sql) ?? new CountedRows(this.#database, sql);
+      this.#queries.set(sql, query);
+      yield* query.each(...values);
     } catch (error) {
       throw diskError(error);
     }

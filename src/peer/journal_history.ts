@@ -64,7 +64,7 @@ export class JournalHistory {
     for (let to = this.#lastPlace(); to > 0 && found.length < limit; to -= step) {
       await nextTurn();
       step = this.#stepBelow(to, Math.min(STEP, 2 * step));
-      const rows = this.#database.each(
+      const rows = this.#database.all(
         `SELECT ${COLUMNS} FROM message
          WHERE place > :from AND place <= :to AND ${condition} AND ${WAS_SAID}
          ORDER BY place DESC`,

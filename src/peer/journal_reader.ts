@@ -6,6 +6,7 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { GreetError } from "../base/errors.ts";
 import { isWritableByOthers, statFile, UnusableFile } from "../base/private_files.ts";
+import { CountedRows } from "./counted_rows.ts";
 import { COLUMNS, COLUMNS_BEFORE_3, type Entry, toEntry } from "./journal_entries.ts";
 import { checkVersion, diskError, journalFile } from "./journal_file.ts";
 import { LAYOUT } from "./journal_schema.ts";
@@ -31,14 +32,15 @@ export class JournalReader implements Disposable {
   /** Whether other users can write to the file, and so may have changed it. */
   readonly isWritableByOthers: boolean;
   readonly #database: DatabaseSync;
-  readonly #entries: StatementSync;
+  readonly #entries: CountedRows;
   readonly #deliveries: StatementSync;
 
   private constructor(database: DatabaseSync, path: string, isWritableByOthers: boolean) {
     this.isWritableByOthers = isWritableByOthers;
     this.#database = database;
     const version = versionOf(database, path);
-    this.#entries = database.prepare(
+    this.#entries = new CountedRows(
+      database,
       `SELECT ${version < 3 ? COLUMNS_BEFORE_3 : COLUMNS} FROM message
        WHERE place > ? AND place <= ? AND taken >= ? ORDER BY place LIMIT ${BATCH}`,
     );
@@ -74,9 +76,7 @@ export class JournalReader implements Disposable {
    * @param since only messages that were sent or arrived at this time or later
    */
   *entries(since: Date): Generator<RecordedEntry> {
-    const last = Number(
-      this.#database.prepare("SELECT coalesce(max(place), 0) AS place FROM message").get()!.place,
-    );
+    const last = this.#lastPlace();
     for (let after = 0; after < last;) {
       const batch = this.#batch(after, last, since);
       yield* batch;
@@ -84,16 +84,27 @@ export class JournalReader implements Disposable {
     }
   }
 
+  #lastPlace(): number {
+    try {
+      const sql = "SELECT coalesce(max(place), 0) AS place FROM message";
+      return Number(this.#database.prepare(sql).get()!.place);
+    } catch (error) {
+      throw diskError(error);
+    }
+  }
+
   #batch(after: number, last: number, since: Date): RecordedEntry[] {
     const batch: RecordedEntry[] = [];
     let length = 0;
     try {
-      for (const row of this.#entries.iterate(after, last, since.getTime())) {
+      this.#database.exec("BEGIN");
+      for (const row of this.#entries.each(after, last, since.getTime())) {
         const entry = toEntry(row);
         batch.push({ ...entry, deliveries: this.#deliveriesOf(entry.place) });
         length += entry.message.body.length;
         if (length > BATCH_LENGTH) break;
       }
+      this.#database.exec("COMMIT");
     } catch (error) {
       throw diskError(error);
     }
