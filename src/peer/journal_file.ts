@@ -232,14 +232,37 @@ function openOrReplace(
   path: string,
   layout: Layout,
 ): { database: DatabaseSync; notice?: string } {
+  const database = openUnlessDamaged(path, layout) ?? openReadable(path, layout);
+  if (database !== undefined) return { database };
+  const aside = moveAside(path);
+  const notice = `The journal was damaged. It is kept as ${aside}; a new one was begun.`;
+  return { database: openDatabase(path, layout), notice };
+}
+
+function openUnlessDamaged(path: string, layout: Layout): DatabaseSync | undefined {
   try {
-    return { database: openDatabase(path, layout) };
+    return openDatabase(path, layout);
   } catch (error) {
-    if (!isDamaged(error)) throw error;
-    const aside = moveAside(path);
-    const notice = `The journal was damaged. It is kept as ${aside}; a new one was begun.`;
-    return { database: openDatabase(path, layout), notice };
+    if (isDamaged(error)) return undefined;
+    throw error;
   }
+}
+
+/**
+ * Opens a journal that seems to be damaged, if it is not. SQLite also reports damage when the disk
+ * fails to read a page; then the journal stays where it is.
+ *
+ * @throws the system's error if the file, or its log, cannot be read
+ */
+function openReadable(path: string, layout: Layout): DatabaseSync | undefined {
+  for (const suffix of ["", "-wal"]) readThrough(path + suffix);
+  return openUnlessDamaged(path, layout);
+}
+
+function readThrough(path: string): void {
+  using file = openExisting(path);
+  const chunk = new Uint8Array(65_536);
+  while (file !== undefined && file.readSync(chunk) !== null);
 }
 
 function openDatabase(path: string, layout: Layout): DatabaseSync {
@@ -314,7 +337,8 @@ const SQLITE_REASONS: readonly [RegExp, string][] = [
   [/disk is full/, "the disk is full"],
   [/readonly/, "it is read-only"],
   [/locked/, "another program is using it"],
-  [/not a database|malformed/, "it is damaged"],
+  [/not a database/, "it is damaged"],
+  [/malformed/, "it is damaged, or reading the disk failed"],
   [/disk I\/O error/, "reading or writing the disk failed"],
   [/unable to open/, "it cannot be opened"],
 ];
