@@ -11,6 +11,7 @@ import { Pulse } from "../../src/base/timing.ts";
 import { Bot } from "./bot.ts";
 import { temporaryHome } from "./home.ts";
 import { freePorts } from "./ports.ts";
+import { randomNumbers } from "./random.ts";
 import { works } from "./tools.ts";
 import { inTime, PATIENCE_MS } from "./waiting.ts";
 
@@ -54,7 +55,7 @@ export const CALLS: readonly TracedCall[] = [
 ];
 
 /** The strace command for some calls of a chat with a home. `-D` keeps the chat our own child. */
-function strace({ call, files }: TracedCall, home: string, ...options: string[]): string[] {
+export function strace({ call, files }: TracedCall, home: string, ...options: string[]): string[] {
   const paths = files(home).flatMap((path) => ["-P", path]);
   return ["strace", "-D", "-f", "-qq", ...paths, "-e", `trace=${call}`, ...options, "--"];
 }
@@ -64,6 +65,29 @@ export const canInject = await works(
   ...strace({ call: "getppid", files: everything }, "", "-e", "inject=getppid:error=EIO"),
   "true",
 );
+
+/** How a call can fail: once, or from then on. */
+const WAYS = [
+  { effect: "error=EIO", from: "" },
+  { effect: "error=EIO", from: "+" },
+  { effect: "error=ENOSPC", from: "" },
+  { effect: "error=EINTR", from: "" },
+  { effect: "delay_enter=200000", from: "" },
+];
+
+const isComplete = Deno.env.get("GREET_TEST_FAULTS") === "all";
+/** What the failures of one run are chosen by. */
+export const SEED = Number(
+  Deno.env.get("GREET_TEST_SEED") ?? crypto.getRandomValues(new Uint16Array(1))[0],
+);
+const random = randomNumbers(SEED);
+
+/** All failures of a call that occurs a number of times, or one of them if not all are asked for. */
+export function faultsOf(call: string, times: number): DiskFault[] {
+  const all = Array.from({ length: times }, (_, i) => i + 1)
+    .flatMap((n) => WAYS.map(({ effect, from }) => ({ call, effect, when: `${n}${from}` })));
+  return isComplete ? all : [all[Math.floor(random() * all.length)]];
+}
 
 /** Runs a whole chat of Alice and Bob while strace records Alice. Returns the record. */
 export async function recordedChat(home: string, options: readonly string[]): Promise<string> {
