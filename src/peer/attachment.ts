@@ -100,7 +100,7 @@ export class Attachment implements Carrier {
     return answer.promise;
   }
 
-  /** What is to be sent to the caller, until the attachment ends. */
+  /** The deliveries to send to the caller, until the attachment ends. */
   async *deliveries(): AsyncGenerator<Delivery> {
     while (this.#isOpen) {
       const queued = this.#queued.next;
