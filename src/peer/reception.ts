@@ -140,9 +140,11 @@ export class Reception {
   ): Promise<void> {
     const { sender } = introduction;
     const contact = this.#closed ? undefined : this.#expecting(introduction, call);
-    if (contact === undefined) this.#report(introduction, call);
+    if (contact === undefined) {
+      this.#report(introduction, call);
+      throw this.refusal(sender, call.fingerprint);
+    }
     try {
-      if (contact === undefined) throw undefined;
       await contact.link.attach(attachment);
     } catch {
       // The reason is for our user; the caller might learn from it whom we know.

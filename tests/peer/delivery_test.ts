@@ -348,7 +348,7 @@ for (const how of ["over two connections", "over the receiver's own connection"]
     await alice.until("queued", bodies.length, drainMs);
     await alice.until("delivered", 800, drainMs);
     // Bob's output is not read yet: a pipe full is shown, a thousand wait, and one call is in flight.
-    await run(["greet", b, "Nobody"]);
+    await run(["greet", b, "Zoe"]);
     const { length } = alice.all("delivered");
     assert(length < 2_000, `${length} were delivered`);
     const out = new Printed(bob.stdout);

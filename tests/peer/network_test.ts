@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { greetCommand, Program } from "../support/program.ts";
 import { PATIENCE_MS } from "../support/waiting.ts";
-import { hasCommand, works } from "../support/tools.ts";
+import { UNSHARE, worksBetweenMachines } from "../support/namespaces.ts";
+import { hasCommand } from "../support/tools.ts";
 
 /**
  * Runs two chats in two namespaces, A and B, and obeys lines such as `A hello` (send it there), `cut`
@@ -34,14 +35,7 @@ exec 8>&- 9>&-
 wait
 `.replaceAll("$\\{", "${");
 
-const UNSHARE = ["unshare", "--map-root-user", "--mount", "--net", "--"];
-
-const hasNamespaces = await works(
-  ...UNSHARE,
-  ...["sh", "-c"],
-  "mount -t tmpfs tmpfs /run && ip netns add A && ip netns add B && " +
-    "ip link add cable netns A type veth peer name cable netns B",
-);
+const hasNamespaces = await worksBetweenMachines("true");
 
 Deno.test({
   name:

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { pause } from "../../src/base/timing.ts";
 import { greetCommand, Program } from "../support/program.ts";
 import { PATIENCE_MS } from "../support/waiting.ts";
-import { works } from "../support/tools.ts";
+import { UNSHARE, worksBetweenMachines } from "../support/namespaces.ts";
 
 /**
  * How long the router remembers a silent connection, in seconds. Home routers take a minute or more:
@@ -13,9 +13,8 @@ const NAT_S = Number(Deno.env.get("GREET_TEST_NAT_S") ?? 8);
 
 /**
  * Alice on A, behind a router R that forgets silent connections, and Bob on B, whom she calls. Obeys
- * `A hello`, `B hello`, `move` (Alice gets another address) and `loss` (how many packets did R drop?).
- * With an action as WALL, there is no translation of addresses: A drops or resets what would connect
- * to it.
+ * `A hello`, `B hello` and `move` (Alice gets another address). With an action as WALL, there is no
+ * translation of addresses: A drops or resets what would connect to it.
  */
 const SCRIPT = `
 set -e
@@ -65,14 +64,8 @@ exec 8>&- 9>&-
 wait
 `.replaceAll("\\$", "$");
 
-const UNSHARE = ["unshare", "--map-root-user", "--mount", "--net", "--"];
-
-const canRoute = await works(
-  ...UNSHARE,
-  ...["sh", "-c"],
-  "mount -t tmpfs tmpfs /run && ip netns add A && ip netns add B && " +
-    "ip link add cable netns A type veth peer name cable netns B && " +
-    "ip netns exec A nft 'add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; " +
+const canRoute = await worksBetweenMachines(
+  "ip netns exec A nft 'add table ip nat; add chain ip nat out { type nat hook postrouting priority 100; }; " +
     "add rule ip nat out masquerade'",
 );
 
