@@ -176,7 +176,7 @@ export class ChatService {
   async #admit(call: string, caller: Caller | undefined): Promise<void> {
     const { fingerprint, certifiedName = "" } = caller ?? {};
     const { contacts, reception } = this.#options;
-    if (fingerprint !== undefined) { for (const { link } of contacts) link.heard(fingerprint); }
+    for (const { link } of contacts) link.heard(fingerprint);
     if (call === "GetInfo" || call === "Meet" || call === "Attach") return;
     if (await reception.isHere((peer) => peer.fingerprint === fingerprint)) return;
     throw reception.refusal(certifiedName, fingerprint);

@@ -2,9 +2,9 @@
  * The connection to one other peer: its presence, its name and key, and deliveries to it.
  *
  * The peer is reached over a connection that we have dialled or, if we cannot, over one that it has
- * dialled and attached to us. Nothing is polled. A link dials once, and again when the other peer calls us
- * ({@link Link.knock}) or the connection drops; only a connected peer that has gone silent is asked
- * whether it is still there.
+ * dialled and attached to us. Nothing is polled: a link dials once, and again when the other peer
+ * calls us ({@link Link.knock}) or the connection drops; only a connected peer that has gone silent is
+ * asked whether it is still there.
  *
  * @module
  */
@@ -207,9 +207,12 @@ export class Link implements AsyncDisposable {
     return this.#attachment?.isOpen === true;
   }
 
-  /** A peer has called us. If it is attached, it is still there. */
-  heard(fingerprint: string): void {
-    if (this.#attachment?.caller.fingerprint === fingerprint) this.#attachment.heard();
+  /** A peer with this key has called us. If it is attached, it is still there. */
+  heard(fingerprint: string | undefined): void {
+    const attachment = this.#attachment;
+    if (attachment !== undefined && attachment.caller.fingerprint === fingerprint) {
+      attachment.heard();
+    }
   }
 
   /**

@@ -31,8 +31,8 @@ export interface IncomingCall {
 /**
  * The functions that answer the calls of a service: with a promise or, if the answer is a stream,
  * with an async generator, which must end when the call's signal is aborted. A stream of requests is
- * an async iterable, which fails when the call is cancelled. A {@link GreetError} with a gRPC status reaches the caller as that status; any other error as `INTERNAL`, without
- * details.
+ * an async iterable, which fails when the call is cancelled. A {@link GreetError} with a gRPC status
+ * reaches the caller as that status; any other error as `INTERNAL`, without details.
  */
 type Handlers<C extends Calls> =
   & {
