@@ -344,6 +344,7 @@ export class Peer implements AsyncDisposable {
     }
     this.#roster.change(address, presence);
     contact.outbox.linkChanged();
+    this.#reception.linkChanged(contact.link);
   }
 
   /** Two contacts are one peer: the second one ends, and what waits for it is for the first. */

@@ -57,6 +57,8 @@ export class Reception {
   /** Ends the waits of callers when a link has met a peer, or when we leave. */
   readonly #waits = new Set<AbortController>();
   readonly #uncallable = new RateLimit<string>(UNCALLABLE_MS);
+  /** The names of callers that a link may lead to, but has not reached yet. */
+  readonly #notReachedYet = new Map<Link, string>();
   #closed = false;
 
   constructor(options: ReceptionOptions) {
@@ -119,7 +121,7 @@ export class Reception {
       throw this.refusal(sender, fingerprint);
     }
     if (candidates.length > 0 || links.some((link) => mayYetLeadTo(link, endpoint))) {
-      if (fingerprint === undefined) this.#reportUncallable(sender, candidates);
+      if (fingerprint === undefined) this.#notReached(sender, candidates);
       return { verdict: "UNREACHABLE" };
     }
     this.#report(introduction, call);
@@ -173,8 +175,22 @@ export class Reception {
       );
   }
 
-  #reportUncallable(sender: string, [link]: readonly Link[]): void {
-    if (link?.presence.state !== "away" || !this.#uncallable.isDue(link.address)) return;
+  #notReached(sender: string, [link]: readonly Link[]): void {
+    if (link === undefined) return;
+    this.#notReachedYet.set(link, sender);
+    this.linkChanged(link);
+  }
+
+  /** The presence at a link has changed: a caller may turn out to be out of our reach. */
+  linkChanged(link: Link): void {
+    const sender = this.#notReachedYet.get(link);
+    if (sender === undefined || link.presence.state === "connecting") return;
+    this.#notReachedYet.delete(link);
+    if (link.presence.state === "away") this.#reportUncallable(sender, link);
+  }
+
+  #reportUncallable(sender: string, link: Link): void {
+    if (!this.#uncallable.isDue(link.address)) return;
     const message = `${sender} is calling, but cannot be called back at ${link.address}`;
     const hint = `check that no firewall blocks it; ${ENCRYPTION_HELPS}`;
     this.#options.onUncallable(new GreetError("UNAVAILABLE", message, { hint }));
