@@ -177,7 +177,8 @@ Deno.test("in a pipe, // says a command, and leaves paths and comments as they a
   const [a, b] = freePorts();
   await using alice = Program.greet(["chat", "Alice", a, b]);
   await using bob = Program.greet(["chat", "Bob", b, a]);
-  await bob.out.until("Welcome");
+  // Otherwise Alice may leave before she has met Bob, and keep the messages.
+  await Promise.all([alice.out.until("Welcome"), bob.out.until("Welcome")]);
   await alice.write("/etc/passwd\n// a comment\n//who\n//quit now\n///help\n /quit\nnever\n");
   await bob.out.until("left");
   assert.equal(await alice.code(), 0);
