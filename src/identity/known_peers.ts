@@ -34,6 +34,9 @@ const HEADER = `# Peers and their keys, remembered at first contact.
 # remove the line with the old one; to accept both, add a line.
 `;
 
+/** Another process holds the lock while it forces a file to the disk, which may be a slow one. */
+const LOCK_TIMEOUT_MS = 2_000;
+
 /**
  * The known peers, in a file or in memory.
  *
@@ -183,7 +186,7 @@ function readText(file: string): string {
  * @returns a lock that is released when it is disposed
  */
 function lock(file: string): Disposable {
-  const handle = lockFile(`${file}.lock`);
+  const handle = lockFile(`${file}.lock`, LOCK_TIMEOUT_MS);
   if (handle !== undefined) return handle;
   throw new GreetError("UNAVAILABLE", `another process has locked ${file}`);
 }
