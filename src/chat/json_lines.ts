@@ -112,8 +112,9 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
 }
 
 /** The fields of a message. */
-export function messageObject({ id, from, body, at, isAction, to }: Message) {
-  return { id, from, body, at: at.toISOString(), ...(isAction && { action: true }), to };
+export function messageObject({ id, from, body, at, isAction, to, isDamaged }: Message) {
+  const kind = { ...(isAction && { action: true }), to, ...(isDamaged && { damaged: true }) };
+  return { id, from, body, at: at.toISOString(), ...kind };
 }
 
 /**

@@ -50,9 +50,13 @@ export function lateLine(message: Message, arrived: Date): Span[] {
 function lineAt(
   time: string,
   remarks: readonly string[],
-  { from, body, isAction, to }: Message,
+  { from, body, isAction, to, isDamaged }: Message,
 ): Span[] {
-  const all = to === undefined ? remarks : [`only to ${showableName(to)}`, ...remarks];
+  const kind = [
+    ...to === undefined ? [] : [`only to ${showableName(to)}`],
+    ...isDamaged ? ["damaged on the disk"] : [],
+  ];
+  const all = [...kind, ...remarks];
   const remark = all.length === 0 ? "" : ` (${all.join(", ")})`;
   const text: Span = { text: body, look: "plain", escape: escapeBody };
   const name = (shown: string): Span => ({ text: shown, look: hueOf(from) });

@@ -10,6 +10,7 @@
 import { JournalDatabase, type Parameters } from "./journal_database.ts";
 import {
   type Addressee,
+  checksumOf,
   COLUMNS,
   type Entry,
   type Meeting,
@@ -132,7 +133,7 @@ export class Journal implements Disposable {
   send(message: Message, addressees: () => readonly Addressee[]): Promise<Waiting> {
     const taken = new Date();
     return this.#database.durably(() => {
-      const place = this.#insert(message, 1)!;
+      const place = this.#insert(message, taken, 1)!;
       const waiting = { place, message, taken, addressees: addressees() };
       for (const { target, name = null, fingerprint = null } of waiting.addressees) {
         this.#database.run(
@@ -152,9 +153,10 @@ export class Journal implements Disposable {
    */
   receive(messages: readonly Message[]): Promise<number> {
     return this.#database.durably(() => {
+      const taken = new Date();
       let last = 0;
       for (const message of messages) {
-        last = Math.max(last, this.#insert(message, 0) ?? this.#placeOf(message));
+        last = Math.max(last, this.#insert(message, taken, 0) ?? this.#placeOf(message));
       }
       return last;
     });
@@ -169,12 +171,13 @@ export class Journal implements Disposable {
     return Number(place);
   }
 
-  #insert({ id, from, body, at, isAction, to }: Message, shown: 0 | 1): number | undefined {
+  #insert(message: Message, taken: Date, shown: 0 | 1): number | undefined {
+    const { id, from, body, at, isAction, to } = message;
     const { changes, lastInsertRowid } = this.#database.run(
-      `INSERT INTO message (id, sender, body, at, taken, shown, action, direct_to)
-       VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
-      ...[id, from, body, at.getTime(), Date.now(), shown],
-      ...[isAction ? 1 : 0, to ?? null],
+      `INSERT INTO message (id, sender, body, at, taken, shown, action, direct_to, checksum)
+       VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`,
+      ...[id, from, body, at.getTime(), taken.getTime(), shown],
+      ...[isAction ? 1 : 0, to ?? null, checksumOf(message, taken)],
     );
     return changes === 0 ? undefined : Number(lastInsertRowid);
   }

@@ -4,7 +4,9 @@
  * @module
  */
 import type { SQLOutputValue } from "node:sqlite";
+import { crc32 } from "node:zlib";
 import type { Row } from "./journal_database.ts";
+import { LAYOUT } from "./journal_schema.ts";
 import { kindOf, type Message } from "./messages.ts";
 
 /** A message in a journal. */
@@ -52,29 +54,50 @@ export interface Participants {
 }
 
 /**
- * The columns that {@link toEntry} reads. Text from others may contain U+0000, where the runtime
- * would cut it off if it were not read as bytes.
+ * The columns that {@link toEntry} reads, for a file of a version. Text from others may contain
+ * U+0000, where the runtime would cut it off if it were not read as bytes.
  */
-export const COLUMNS =
-  "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken, action, direct_to";
+export function columnsOf(version: number): string {
+  return [
+    "place, CAST(id AS BLOB) AS id, sender, CAST(body AS BLOB) AS body, at, taken",
+    version < 3 ? "0 AS action, NULL AS direct_to" : "action, direct_to",
+    version < 4 ? "NULL AS checksum" : "checksum",
+  ].join(", ");
+}
 
-/** The same for a file of version 1 or 2. */
-export const COLUMNS_BEFORE_3 = COLUMNS.replace(
-  "action, direct_to",
-  "0 AS action, NULL AS direct_to",
-);
+/** The columns that {@link toEntry} reads. */
+export const COLUMNS = columnsOf(LAYOUT.version);
 
 /** Reads a row with {@link COLUMNS}. */
-export function toEntry({ place, id, sender, body, at, taken, action, direct_to }: Row): Entry {
+export function toEntry(row: Row): Entry {
+  const { place, id, sender, body, at, action, direct_to } = row;
   const to = direct_to === null ? undefined : String(direct_to);
-  return {
-    place: Number(place),
-    message: {
-      ...{ id: textOf(id), from: String(sender), body: textOf(body), at: new Date(Number(at)) },
-      ...kindOf({ isAction: action === 1, to }),
-    },
-    taken: new Date(Number(taken)),
+  const message = {
+    ...{ id: textOf(id), from: String(sender), body: textOf(body), at: new Date(Number(at)) },
+    ...kindOf({ isAction: action === 1, to }),
   };
+  const taken = new Date(Number(row.taken));
+  const isIntact = row.checksum === null || row.checksum === checksumOf(message, taken);
+  return { place: Number(place), ...isIntact ? { message, taken } : damaged(message, taken) };
+}
+
+/**
+ * The checksum that is stored with a message. SQLite has none, so that it would return a text in
+ * which the disk has changed a letter.
+ */
+export function checksumOf({ id, from, body, at, isAction, to }: Message, taken: Date): number {
+  const values = [id, from, body, at.getTime(), taken.getTime(), isAction === true, to];
+  return crc32(JSON.stringify(values));
+}
+
+/** What is shown of a message that the disk has changed: not its text. Its times may be invalid. */
+function damaged({ id, from, at }: Message, taken: Date): Omit<Entry, "place"> {
+  const [validAt = new Date(0), validTaken = validAt] = [at, taken].filter(isValid);
+  return { message: { id, from, body: "", at: validAt, isDamaged: true }, taken: validTaken };
+}
+
+function isValid(date: Date): boolean {
+  return !Number.isNaN(date.getTime());
 }
 
 function textOf(blob: SQLOutputValue): string {

@@ -27,7 +27,7 @@ const IS_NEEDED = `(shown = 0 OR EXISTS
 const TABLES: readonly { name: string; integers: string[]; texts: string[] }[] = [
   {
     name: "message",
-    integers: ["place", "at", "taken", "shown", "action"],
+    integers: ["place", "at", "taken", "shown", "action", "checksum"],
     texts: ["id", "sender", "body", "direct_to"],
   },
   {

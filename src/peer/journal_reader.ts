@@ -7,7 +7,7 @@ import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { GreetError } from "../base/errors.ts";
 import { isWritableByOthers, statFile, UnusableFile } from "../base/private_files.ts";
 import { CountedRows } from "./counted_rows.ts";
-import { COLUMNS, COLUMNS_BEFORE_3, type Entry, toEntry } from "./journal_entries.ts";
+import { columnsOf, type Entry, toEntry } from "./journal_entries.ts";
 import { checkVersion, diskError, journalFile } from "./journal_file.ts";
 import { LAYOUT } from "./journal_schema.ts";
 
@@ -38,10 +38,9 @@ export class JournalReader implements Disposable {
   private constructor(database: DatabaseSync, path: string, isWritableByOthers: boolean) {
     this.isWritableByOthers = isWritableByOthers;
     this.#database = database;
-    const version = versionOf(database, path);
     this.#entries = new CountedRows(
       database,
-      `SELECT ${version < 3 ? COLUMNS_BEFORE_3 : COLUMNS} FROM message
+      `SELECT ${columnsOf(versionOf(database, path))} FROM message
        WHERE place > ? AND place <= ? AND taken >= ? ORDER BY place LIMIT ${BATCH}`,
     );
     this.#deliveries = database.prepare(

@@ -12,12 +12,13 @@ const NUL_INDEX = `CREATE INDEX message_with_nul ON message (place) WHERE ${HAS_
 /** The tables of a journal. */
 export const LAYOUT: Layout = {
   applicationId: 0x67726574, // "gret"
-  version: 3,
+  version: 4,
   upgrades: [
     `ALTER TABLE delivery ADD COLUMN fingerprint TEXT; ALTER TABLE met ADD COLUMN fingerprint TEXT;`,
     `ALTER TABLE message ADD COLUMN action INTEGER NOT NULL DEFAULT 0;
      ALTER TABLE message ADD COLUMN direct_to TEXT;
      ${NUL_INDEX};`,
+    `ALTER TABLE message ADD COLUMN checksum INTEGER;`,
   ],
   sql: `
   CREATE TABLE message (
@@ -29,7 +30,8 @@ export const LAYOUT: Layout = {
     taken INTEGER NOT NULL,         -- ms since 1970, by our clock
     shown INTEGER NOT NULL,         -- 0 until our reader has it
     action INTEGER NOT NULL DEFAULT 0, -- 1 if the body says what the sender does
-    direct_to TEXT                  -- the only peer that it is for; NULL if it is for everyone
+    direct_to TEXT,                 -- the only peer that it is for; NULL if it is for everyone
+    checksum INTEGER                -- of the above; NULL if an older version stored it
   ) STRICT;
   CREATE UNIQUE INDEX message_once ON message (sender, id) WHERE id <> '';
   CREATE INDEX message_unshown ON message (place) WHERE shown = 0;

@@ -20,6 +20,8 @@ export interface Message {
   readonly isAction?: boolean;
   /** The only peer that it is for; missing if it is for everyone in the chat. */
   readonly to?: string;
+  /** Whether the disk changed it after it was stored; its body is then empty. */
+  readonly isDamaged?: boolean;
 }
 
 /** A message that is to be sent. */

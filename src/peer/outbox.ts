@@ -14,6 +14,8 @@ import { BackOff, Pulse, within } from "../base/timing.ts";
 /** The pauses before a refused message is sent again. */
 const RETRY = { firstMs: 1_000, maxMs: 5_000, factor: 2 };
 
+const DAMAGED = "the message was damaged on the disk";
+
 /** How to deliver. */
 export interface OutboxOptions {
   readonly link: Link;
@@ -117,32 +119,44 @@ export class Outbox implements AsyncDisposable {
     if (link.name === undefined && journal.durable) return false;
     const entries = journal.waitingFor(this.#recipient);
     if (entries.length === 0) return false;
-    await this.#deliver(this.#recipient, entries.slice(0, link.batch));
+    const [first] = entries;
+    const intact = entries.slice(0, countIntact(entries));
+    if (intact.length > 0) await this.#deliver(this.#recipient, intact.slice(0, link.batch));
+    else await this.#fail(first, this.#recipient, new GreetError("DATA_LOSS", DAMAGED));
     return true;
   }
 
   async #deliver(to: Person, entries: readonly Entry[]): Promise<void> {
-    const { link, journal, onDelivered, onFailed } = this.#options;
-    const { name } = to;
+    const { link, journal, onDelivered } = this.#options;
     this.#inFlight = entries;
     const { ended } = this.#delivery = { began: Date.now(), ended: Promise.withResolvers() };
     try {
       const count = await link.deliver(to, entries.map(({ message }) => message));
       const delivered = entries.slice(0, count);
       this.#trouble = undefined;
-      journal.endDelivery(name, delivered.map(({ place }) => place), "delivered");
-      await onDelivered(delivered, name);
+      journal.endDelivery(to.name, delivered.map(({ place }) => place), "delivered");
+      await onDelivered(delivered, to.name);
     } catch (cause) {
       const error = GreetError.from(cause);
       if (journal.durable && !isFinal(error)) throw error;
-      const [first] = entries;
-      journal.endDelivery(name, [first.place], "failed");
-      await onFailed(first, name, error);
+      await this.#fail(entries[0], to, error);
     } finally {
       this.#inFlight = [];
       ended.resolve();
     }
   }
+
+  async #fail(entry: Entry, { name }: Person, error: GreetError): Promise<void> {
+    const { journal, onFailed } = this.#options;
+    journal.endDelivery(name, [entry.place], "failed");
+    await onFailed(entry, name, error);
+  }
+}
+
+/** How many messages there are before the first one that is damaged. */
+function countIntact(entries: readonly Entry[]): number {
+  const index = entries.findIndex(({ message }) => message.isDamaged);
+  return index < 0 ? entries.length : index;
 }
 
 /** Whether a retry is pointless, because the message itself is refused. */

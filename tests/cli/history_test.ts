@@ -3,8 +3,10 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Journal } from "../../src/peer/journal.ts";
+import { checksumOf } from "../../src/peer/journal_entries.ts";
 import { journalFile } from "../../src/peer/journal_file.ts";
 import type { Message } from "../../src/peer/messages.ts";
+import { changeInFile } from "../support/damage.ts";
 import { homeTest } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Program, run } from "../support/program.ts";
@@ -22,17 +24,21 @@ async function fill(
   home: string,
   texts: readonly (readonly [body: string, age: number, waits?: "waits"])[],
 ) {
+  const dated = texts.map(([body, age, waits]) => {
+    const at = new Date(Date.now() - age * DAY_MS);
+    return { ...message(body, waits && "Alice"), at };
+  });
   {
     using journal = Journal.open({ home, name: "Alice" });
-    for (const [body, , waits] of texts) {
-      if (waits) await journal.send(message(body, "Alice"), BOB);
-      else journal.markShown(await journal.receive([message(body)]));
+    for (const [i, [, , waits]] of texts.entries()) {
+      if (waits) await journal.send(dated[i], BOB);
+      else journal.markShown(await journal.receive([dated[i]]));
     }
   }
   const database = new DatabaseSync(journalFile(home, "Alice"));
-  const set = database.prepare("UPDATE message SET at = ?, taken = ? WHERE place = ?");
-  texts.forEach(([, age], i) =>
-    set.run(Date.now() - age * DAY_MS, Date.now() - age * DAY_MS, i + 1)
+  const set = database.prepare("UPDATE message SET taken = ?, checksum = ? WHERE place = ?");
+  dated.forEach((message, i) =>
+    set.run(message.at.getTime(), checksumOf(message, message.at), i + 1)
   );
   database.close();
 }
@@ -142,20 +148,44 @@ homeTest("a journal can be read while its chat runs, and not pruned", async (hom
   assert.deepEqual(filesIn(home).length, 1);
 });
 
-homeTest("a journal of an earlier version is read as it is", async (home) => {
-  await fill(home, [["from before", 1]]);
-  const path = journalFile(home, "Alice");
-  const database = new DatabaseSync(path);
-  database.exec(`DROP INDEX message_with_nul; ALTER TABLE message DROP COLUMN action;
-    ALTER TABLE message DROP COLUMN direct_to; PRAGMA user_version = 2`);
-  database.close();
-  const before = await Deno.readFile(path);
-  assert.match((await history(home)).out, /Bob> from before\n$/);
-  assert.deepEqual(await Deno.readFile(path), before);
-  using journal = Journal.open({ home, name: "Alice" });
-  const [{ message }] = journal.history({ names: ["Bob"], targets: [] }, 9);
-  assert.deepEqual([message.body, "to" in message], ["from before", false]);
-});
+/** What makes a journal one of an earlier version. */
+const DOWNGRADES: readonly [version: number, sql: string][] = [
+  [
+    2,
+    `DROP INDEX message_with_nul; ALTER TABLE message DROP COLUMN action;
+     ALTER TABLE message DROP COLUMN direct_to; ALTER TABLE message DROP COLUMN checksum;`,
+  ],
+  [3, "ALTER TABLE message DROP COLUMN checksum;"],
+];
+
+for (const [version, sql] of DOWNGRADES) {
+  homeTest(`a journal of version ${version} is read as it is`, async (home) => {
+    await fill(home, [["from before", 1]]);
+    const path = journalFile(home, "Alice");
+    const database = new DatabaseSync(path);
+    database.exec(`${sql} PRAGMA user_version = ${version}`);
+    database.close();
+    const before = await Deno.readFile(path);
+    assert.match((await history(home)).out, /Bob> from before\n$/);
+    assert.deepEqual(await Deno.readFile(path), before);
+    using journal = Journal.open({ home, name: "Alice" });
+    const [{ message }] = journal.history({ names: ["Bob"], targets: [] }, 9);
+    assert.deepEqual([message.body, "to" in message], ["from before", false]);
+  });
+}
+
+homeTest(
+  "a message that the disk has changed is marked, and its text is not shown",
+  async (home) => {
+    await fill(home, [["first", 2], ["second", 1], ["third", 0]]);
+    await changeInFile(journalFile(home, "Alice"), "second", "secoNd");
+    const { out } = await history(home);
+    assert.match(out, /Bob> first\n[^]*Bob \(damaged on the disk\)> \n[^]*Bob> third\n$/);
+    const lines = (await history(home, "--json")).out.trimEnd().split("\n");
+    const { body, damaged } = JSON.parse(lines[1]);
+    assert.deepEqual({ body, damaged }, { body: "", damaged: true });
+  },
+);
 
 const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"] as const;
 const canMount = {

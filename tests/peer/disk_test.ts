@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { journalFile } from "../../src/peer/journal_file.ts";
 import { Bot } from "../support/bot.ts";
+import { changeInFile } from "../support/damage.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Program, run } from "../support/program.ts";
@@ -11,6 +12,27 @@ import { works } from "../support/tools.ts";
 const UNSHARE = ["unshare", "--map-root-user", "--mount", "--"] as const;
 
 const canMount = await works(...UNSHARE, "mount", "-t", "tmpfs", "tmpfs", "/mnt");
+
+Deno.test("a message that the disk has changed is not sent, and the others are", async () => {
+  const [a, b] = freePorts();
+  await using home = temporaryHome();
+  {
+    await using alice = new Bot(["Alice", a, b], home);
+    await alice.say("first", "second", "third");
+    await alice.until("queued", 3);
+    await alice.program.write("/quit\n");
+    assert.equal(await alice.program.code(), 0);
+  }
+  await changeInFile(journalFile(home.env.GREET_HOME, "Alice"), "second", "secoNd");
+  await using alice = new Bot(["Alice", a, b], home);
+  await using bob = new Bot(["Bob", b, a]);
+  const received = await bob.until("message", 2);
+  assert.deepEqual(received.map(({ body }) => body), ["first", "third"]);
+  const [{ code, message, to }] = await alice.until("error");
+  assert.deepEqual({ code, to }, { code: "DATA_LOSS", to: "Bob" });
+  assert.match(String(message), /damaged on the disk/);
+  await alice.until("delivered", 2);
+});
 
 Deno.test({
   name:
