@@ -1,8 +1,8 @@
 /**
  * A soak test: servers and peers work continuously while other clients vanish in every possible way.
  * No call may fail, no message may be lost, repeated or reordered, no process may exit, and no memory,
- * descriptor or work may be left behind. `deno task soak` takes half an hour, or `--minutes N`, or
- * `--seconds N`. Needs Linux.
+ * descriptor or work may be left behind. `deno task soak` takes half an hour, or `--hours N`,
+ * `--minutes N` or `--seconds N`; with `--faults` it is another one, in `faults/`. Needs Linux.
  *
  * @module
  */
@@ -20,6 +20,8 @@ import { randomNumbers } from "../../tests/support/random.ts";
 import { pause } from "../../src/base/timing.ts";
 import { hasCommand } from "../../tests/support/tools.ts";
 import { Report, usage } from "../measure.ts";
+import { type Fault, parseFaults } from "./faults/plan.ts";
+import { soakWithFaults } from "./faults/run.ts";
 import {
   AS_PEER,
   FROM_ANY_HOST,
@@ -558,32 +560,52 @@ function sum(numbers: readonly number[]): number {
 
 const RESULT = join(ROOT, "bench", "soak.json");
 
-/** Parses the command line: the duration, and the file for the results. */
-function parse(args: string[]): { seconds: number; file: string } {
+/** What the command line asks for. */
+interface Command {
+  readonly seconds: number;
+  readonly file: string;
+  /** None for the soak with clients that vanish. */
+  readonly faults?: readonly Fault[];
+  readonly seed: number;
+}
+
+/** Parses the command line: the duration, the faults and their seed, and the file for the results. */
+function parse(args: string[]): Command {
   const { values } = parseArgs({
     args,
     options: {
+      hours: { type: "string" },
       minutes: { type: "string", default: "30" },
       seconds: { type: "string" },
+      faults: { type: "string" },
+      seed: { type: "string" },
       json: { type: "string", default: RESULT },
     },
   });
-  const seconds = Number(values.seconds ?? 60 * Number(values.minutes));
-  if (!(seconds > 0)) throw new Error("the duration must be positive: --minutes N or --seconds N");
-  return { seconds, file: values.json };
+  const minutes = values.hours === undefined ? Number(values.minutes) : 60 * Number(values.hours);
+  const seconds = Number(values.seconds ?? 60 * minutes);
+  if (!(seconds > 0)) {
+    throw new Error("the duration must be positive: --hours, --minutes, --seconds");
+  }
+  const seed = Number(values.seed ?? crypto.getRandomValues(new Uint16Array(1))[0]);
+  if (!Number.isSafeInteger(seed)) throw new Error(`--seed takes an integer: ${values.seed}`);
+  const faults = values.faults === undefined ? undefined : parseFaults(values.faults);
+  return { seconds, file: values.json, faults, seed };
 }
 
 async function main(args: string[]): Promise<number> {
-  let options: ReturnType<typeof parse>;
+  let command: Command;
   try {
-    options = parse(args);
+    command = parse(args);
   } catch (error) {
     console.error((error as Error).message);
     return 2;
   }
+  const { seconds, file, faults, seed } = command;
   const report = await Report.open();
-  await soak(report, { seconds: options.seconds, maxTime: 2 });
-  return await report.close(options.file);
+  if (faults === undefined) await soak(report, { seconds, maxTime: 2 });
+  else await soakWithFaults(report, { seconds, faults, seed });
+  return await report.close(file);
 }
 
 if (import.meta.main) Deno.exit(await main(Deno.args));
