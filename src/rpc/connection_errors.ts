@@ -41,6 +41,7 @@ const SHOW_CERTIFICATE = "show one with --cert and --key";
 const TRUST_CA = "--cacert FILE names the CA certificate to trust";
 const NOT_TRUSTED = "the certificate is not trusted";
 const NOT_ACCEPTED = "the other side does not accept our certificate";
+const NOT_ESTABLISHED = "the other side closed the connection before it was established";
 const DROP_TLS = "turn TLS on over there, or off here: --plaintext";
 
 /** Reasons for missing connections, by patterns in grpc-js's details. */
@@ -164,7 +165,7 @@ async function whyNoHttp2({ endpoint }: Target): Promise<Reason> {
     case "other":
       return { reason: "the other side does not speak gRPC" };
     default:
-      return { reason: "the other side closed the connection before it was established" };
+      return { reason: NOT_ESTABLISHED };
   }
 }
 
@@ -176,10 +177,16 @@ async function whyNoTls(
   if (endpoint === undefined || !await speaksTls(endpoint)) {
     return { reason: "the other side closed the connection during the TLS handshake" };
   }
-  return protection === "tls"
-    ? {
-      reason: "the other side does not speak gRPC, or requires a certificate",
-      hint: SHOW_CERTIFICATE,
-    }
-    : { reason: NOT_ACCEPTED };
+  switch (protection) {
+    case "tls":
+      return {
+        reason: "the other side does not speak gRPC, or requires a certificate",
+        hint: SHOW_CERTIFICATE,
+      };
+    case "mutual":
+      return { reason: NOT_ACCEPTED };
+    case "peer":
+      // Peers accept every key, and close connections when they are busy or about to end.
+      return { reason: NOT_ESTABLISHED };
+  }
 }

@@ -96,6 +96,25 @@ connectionTest("a server that closes HTTP/2 at once is not said not to speak gRP
   assert.doesNotMatch((await failureOf(channel)).message, /does not speak/);
 });
 
+connectionTest(
+  "a peer that closes one connection and answers the next is not said to refuse our certificate",
+  async () => {
+    const tls = { own: await newIdentity("Bob"), isKnown: () => true };
+    await using bob = await serve({ host: "127.0.0.1", port: 0, services: [], tls });
+    let calls = 0;
+    await using between = await listening(net.createServer((caller) => {
+      if (calls++ === 0) return caller.resetAndDestroy();
+      const callee = net.connect(bob.port, "127.0.0.1").on("error", () => {});
+      caller.pipe(callee).pipe(caller);
+    }));
+    using channel = dial(parseTarget(`${between.port}`), { own: ALICE });
+    const { code, message } = await failureOf(channel);
+    assert.equal(code, "UNAVAILABLE");
+    assert.match(message, /: the other side closed the connection before it was established$/);
+    assert(calls > 1, "a second connection tells more");
+  },
+);
+
 const LIES = [
   "No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:1",
   "No connection established. Last error: wrong version number",
