@@ -78,7 +78,10 @@ function metadata(headers: CallOptions["headers"] = {}, wait = false): grpc.Meta
 
 /** How to open a channel. */
 export interface DialOptions {
-  /** Pauses for calls that wait for a connection. Without them, a failed connection closes the channel. */
+  /**
+   * Pauses for calls that wait for a connection. Without them, a failed connection closes the
+   * channel, and further calls fail for the same reason.
+   */
   backOff?: ReconnectPauses;
   /** Pings while calls are in flight, and fails them if the other side does not answer. */
   keepalive?: Keepalive;
@@ -158,6 +161,8 @@ export class Channel implements Disposable {
   readonly #servers: ServerList | undefined;
   /** Whether the latest connection was closed because of the headers on it. */
   #hasRefusedHeaders = false;
+  /** Why no more calls can be made, if the channel is closed. */
+  #closed: Promise<GreetError> | undefined;
 
   /** Use {@link dial} or {@link dialAll}. */
   constructor(
@@ -233,6 +238,7 @@ export class Channel implements Disposable {
     options: CallOptions,
   ): Promise<C[Name]["response"]> {
     options.signal?.throwIfAborted();
+    if (this.#closed !== undefined) throw await this.#closed;
     try {
       return await this.#unary(definitionOf(type)[name], request, options);
     } catch (failure) {
@@ -244,13 +250,20 @@ export class Channel implements Disposable {
   /** The error for a failed call, after which a channel without a connection may have to close. */
   #explain(failure: FailedCall, limitMs: number): Promise<GreetError> {
     const { error, wasConnected } = failure;
+    const explained = this.#hasRefusedHeaders && isDisconnect(error)
+      ? Promise.resolve(this.#unavailable(REFUSED_HEADERS, error))
+      : callError(failure, this.#attempt, limitMs);
     const isUnconnected = error.code === grpc.status.UNAVAILABLE && !wasConnected;
-    if (isUnconnected && this.#closesOnFailure) this[Symbol.dispose]();
-    if (this.#hasRefusedHeaders && isDisconnect(error)) {
-      const message = `${this.#attempt.target.address}: ${REFUSED_HEADERS}`;
-      return Promise.resolve(new GreetError("UNAVAILABLE", message, { cause: error }));
+    if (isUnconnected && this.#closesOnFailure) {
+      // To explain it takes up to a second, in which others may call.
+      this.#closed ??= explained;
+      this[Symbol.dispose]();
     }
-    return callError(failure, this.#attempt, limitMs);
+    return explained;
+  }
+
+  #unavailable(reason: string, cause?: Error): GreetError {
+    return new GreetError("UNAVAILABLE", `${this.#attempt.target.address}: ${reason}`, { cause });
   }
 
   /** Returns a function that tells what is known about a call when it fails. */
@@ -308,6 +321,7 @@ export class Channel implements Disposable {
     { timeoutMs, limitMs = timeoutMs, signal, headers }: StreamOptions,
   ): AsyncGenerator<C[Name]["response"]> {
     signal?.throwIfAborted();
+    if (this.#closed !== undefined) throw await this.#closed;
     const method = definitionOf(type)[name];
     const call = this.#open(method, request, metadata(headers));
     const failure = this.#failureOf(method, call);
@@ -379,6 +393,7 @@ export class Channel implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#closed ??= Promise.resolve(this.#unavailable("connection lost"));
     this.#client.close();
     this.#servers?.end();
   }

@@ -10,7 +10,7 @@ import { type Channel, dial, dialAll, type DialOptions } from "../../src/rpc/cli
 import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
-import { GREETER } from "../../src/rpc/services.ts";
+import { GREETER, NAMES } from "../../src/rpc/services.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
 
@@ -114,6 +114,37 @@ connectionTest(
     assert(calls > 1, "a second connection tells more");
   },
 );
+
+connectionTest(
+  "a call on a channel that has failed to connect fails for the same reason",
+  async () => {
+    const probed = Promise.withResolvers<void>();
+    let connections = 0;
+    await using server = await listening(net.createServer((socket) => {
+      if (connections++ === 0) return socket.resetAndDestroy();
+      probed.resolve();
+    }));
+    using channel = dial(parseTarget(`${server.port}`));
+    const first = failureOf(channel);
+    // The failure is still being explained: the probe waits for an answer.
+    await probed.promise;
+    const failures = [await failureOf(channel), await first, await failureOf(channel)];
+    assert.deepEqual(failures.map(({ code, message }) => `${code} ${message}`), [
+      ...Array(3).fill(
+        `UNAVAILABLE 127.0.0.1:${server.port}: the other side closed the connection before it was established`,
+      ),
+    ]);
+    const stream = channel.stream(NAMES, "Watch", { name: "" }, { timeoutMs: 10_000 });
+    await assert.rejects(stream.next(), { code: "UNAVAILABLE", message: failures[0].message });
+  },
+);
+
+connectionTest("a call on a channel that has been disposed of fails with a reason", async () => {
+  const channel = dial(parseTarget("127.0.0.1:1"));
+  channel[Symbol.dispose]();
+  const { code, message } = await failureOf(channel);
+  assert.deepEqual([code, message], ["UNAVAILABLE", "127.0.0.1:1: connection lost"]);
+});
 
 const LIES = [
   "No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:1",
