@@ -1,9 +1,14 @@
 /** The judges of the soak with faults: they must see what is wrong, and nothing else. */
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import net from "node:net";
 import { Ledger } from "../../bench/soak/faults/ledger.ts";
 import { growth, type Rest, type Sample, TOLERANCE } from "../../bench/soak/faults/levels.ts";
 import { parseFaults, plan } from "../../bench/soak/faults/plan.ts";
+import { Proxy } from "../../bench/soak/faults/proxy.ts";
 import type { ChatEvent } from "../support/bot.ts";
+import { freePorts } from "../support/ports.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** What Alice prints about messages that she has said. */
 const queued = (...numbers: number[]) => numbers.map((n) => event("queued", n));
@@ -105,4 +110,67 @@ Deno.test("a seed gives the same faults again, and another one gives others", ()
   const some = plan(parseFaults("kill,stop"), 1).take(50).map(({ fault }) => fault);
   assert.deepEqual([...new Set(some)].sort(), ["kill", "stop"]);
   assert.throws(() => parseFaults("kill,typo"), /typo/);
+});
+
+/** An echo server behind a proxy. */
+async function openEcho() {
+  await using stack = new AsyncDisposableStack();
+  const [to, port] = freePorts().map(Number);
+  const server = net.createServer((socket) => void socket.on("error", () => {}).pipe(socket));
+  await new Promise<void>((resolve) => server.listen(to, "127.0.0.1", resolve));
+  stack.defer(() => new Promise<void>((resolve) => server.close(() => resolve())));
+  const proxy = stack.use(await Proxy.open({ host: "127.0.0.1", port, to }));
+  const open = stack.move();
+  return {
+    ...{ proxy, to, connect: () => net.connect(port, "127.0.0.1").on("error", () => {}) },
+    [Symbol.asyncDispose]: () => open.disposeAsync(),
+  };
+}
+
+async function echoOf(caller: net.Socket): Promise<string> {
+  const [chunk] = await inTime(once(caller, "data"), "an echo");
+  return `${chunk}`;
+}
+
+async function closeOf(caller: net.Socket): Promise<void> {
+  const closed = new Promise<void>((resolve) => caller.resume().once("close", () => resolve()));
+  await inTime(closed, "the end of a connection");
+}
+
+Deno.test("the soak's proxy holds bytes back while it is stalled, and then passes all of them on", async () => {
+  await using echo = await openEcho();
+  const caller = echo.connect();
+  caller.write("one");
+  assert.equal(await echoOf(caller), "one");
+  echo.proxy.stall();
+  caller.write("two");
+  // A second connection is stalled as well.
+  const second = echo.connect();
+  second.write("three");
+  const early: string[] = [];
+  for (const socket of [caller, second]) socket.once("data", (chunk) => early.push(`${chunk}`));
+  // Without a stall, the echoes would come before these.
+  const direct = net.connect(echo.to, "127.0.0.1");
+  for (let i = 0; i < 50; i++) {
+    direct.write(`${i}`);
+    await echoOf(direct);
+  }
+  direct.destroy();
+  assert.deepEqual(early, []);
+  echo.proxy.heal();
+  assert.deepEqual(await Promise.all([echoOf(caller), echoOf(second)]), ["two", "three"]);
+});
+
+Deno.test("the soak's proxy resets connections, and refuses new ones until it heals", async () => {
+  await using echo = await openEcho();
+  const caller = echo.connect();
+  caller.write("one");
+  await echoOf(caller);
+  echo.proxy.refuse();
+  await closeOf(caller);
+  await closeOf(echo.connect());
+  echo.proxy.heal();
+  const next = echo.connect();
+  next.write("two");
+  assert.equal(await echoOf(next), "two");
 });
