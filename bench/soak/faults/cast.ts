@@ -188,14 +188,15 @@ class Builder {
       const event = JSON.parse(line);
       if (event.type === "welcome") { for (const peer of event.peers) met.add(peer); }
       if (event.type === "joined") met.add(event.name);
-      if (event.type === "error") this.#noteError(event.message);
+      if (event.type === "error") this.#noteError(name, event.message);
       this.ledger.note(name, run, event);
     };
     return this.#actor({ name, args: ["chat", name, ...args, "--json"], onLine });
   }
 
-  #noteError(message: string): void {
+  #noteError(name: string, message: string): void {
     const kind = message.replaceAll(this.folder, "").replace(/\d+/g, "N");
+    if (!this.errors.has(kind)) console.log(`${name} reports: ${message}`);
     this.errors.set(kind, (this.errors.get(kind) ?? 0) + 1);
   }
 

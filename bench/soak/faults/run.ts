@@ -177,7 +177,12 @@ class Soak {
     const isDone = () => this.#accounts().every(isSettled);
     while (!isDone() && performance.now() - start < ARRIVAL_MS) await pause(500);
     const seconds = Math.round((performance.now() - start) / 1_000);
-    this.#log(`rest after quarter ${quarter}: everything arrived after ${seconds} s: ${isDone()}`);
+    this.#log(`rest after quarter ${quarter}, which began after ${seconds} s`);
+    for (const { from, to, lost, unreported } of this.#accounts()) {
+      const what = `messages from ${from} to ${to}, after quarter ${quarter}`;
+      this.#report.expect(`${what}, lost`, lost.length, 0);
+      this.#report.expect(`${what}, unreported`, unreported.length, 0);
+    }
     const { failed, wrong } = this.#calls;
     await pause(CALM_MS);
     await this.#greetAtRest();
