@@ -1,5 +1,6 @@
 /** What every naming service promises, tested with a naming server and with etcd. */
 import assert from "node:assert/strict";
+import net from "node:net";
 import { printChanges } from "../../src/cli/names_output.ts";
 import { greet, type NamedEntry, Names, openNames, serveNames } from "../../mod.ts";
 import type { ClaimStatus, Holders } from "../../src/naming/names.ts";
@@ -16,6 +17,7 @@ import {
   type WireEntry,
 } from "../../src/rpc/services.ts";
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { Program, run } from "../support/program.ts";
 import { inTime } from "../support/waiting.ts";
 
@@ -701,6 +703,35 @@ onBoth("after the service was lost and comes back, names are held as before", as
   }
   await alice[Symbol.asyncDispose]();
   assert.equal(await watching.nextText(), "freed: Alice@127.0.0.1:55555");
+});
+
+Deno.test("a watch that begins while a look-up fails on the same connection goes on afterwards", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  const server = await embedded();
+  const probed = Promise.withResolvers<void>();
+  let connections = 0;
+  const between = net.createServer((caller) => {
+    caller.on("error", () => {});
+    // The second connection only finds out why the first one failed, and waits for an answer.
+    if (++connections === 1) return caller.resetAndDestroy();
+    if (connections === 2) return probed.resolve();
+    const callee = net.connect(Number(server.place), "127.0.0.1").on("error", () => {});
+    caller.pipe(callee).pipe(caller);
+  });
+  await new Promise<void>((resolve) => between.listen(0, "127.0.0.1", resolve));
+  const { port } = between.address() as net.AddressInfo;
+  {
+    await using names = openNames(`${port}`);
+    const failure = assert.rejects(names.lookup("Bob"), { code: "UNAVAILABLE" });
+    await probed.promise;
+    await using watching = new Watching(names);
+    assert.equal(await watching.nextText(), "lost");
+    assert.equal(await watching.nextText(), "state: ");
+    await failure;
+  }
+  between.close();
+  await server[Symbol.asyncDispose]();
 });
 
 onBoth(
