@@ -211,9 +211,12 @@ export class Journal implements Disposable {
     return Number(place);
   }
 
-  /** Marks a message as shown to our reader. */
+  /**
+   * Marks a message as shown to our reader, and with it all before it, which may have been shown
+   * while the disk failed.
+   */
   markShown(place: number): void {
-    this.#database.run("UPDATE message SET shown = 1 WHERE place = ?", place);
+    this.#database.run("UPDATE message SET shown = 1 WHERE shown = 0 AND place <= ?", place);
     if (!this.durable) this.#forget();
   }
 

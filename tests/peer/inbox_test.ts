@@ -1,5 +1,6 @@
 /** Acknowledged messages are shown, and lateness does not depend on clocks that are set. */
 import assert from "node:assert/strict";
+import { GreetError } from "../../src/base/errors.ts";
 import { Inbox } from "../../src/peer/inbox.ts";
 import { type Entry, Journal } from "../../src/peer/journal.ts";
 import type { Message } from "../../src/peer/messages.ts";
@@ -14,7 +15,10 @@ function message(body: string): Message {
 }
 
 /** An open inbox on a journal on disk, and the messages that its reader was shown. */
-function openInbox(read: (entry: Entry) => boolean | Promise<boolean> = () => true) {
+function openInbox(
+  read: (entry: Entry) => boolean | Promise<boolean> = () => true,
+  onTrouble: (error: GreetError) => void = (error) => assert.fail(error),
+) {
   const home = temporaryHome();
   const journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
   const shown: string[] = [];
@@ -25,7 +29,7 @@ function openInbox(read: (entry: Entry) => boolean | Promise<boolean> = () => tr
       if (isRead) shown.push(entry.message.body);
       return isRead;
     },
-    onTrouble: (error) => assert.fail(error),
+    onTrouble,
   });
   inbox.open();
   return {
@@ -47,6 +51,23 @@ Deno.test("a message that is stored as the inbox closes is shown, or not acknowl
   await assert.rejects(taken, { code: "UNAVAILABLE" });
   await closed;
   assert.deepEqual(alice.shown, []);
+});
+
+Deno.test("a message that could not be marked as shown is marked together with the next one", async () => {
+  const troubles: string[] = [];
+  await using alice = openInbox(undefined, ({ message }) => troubles.push(message));
+  const { inbox, journal, shown } = alice;
+  const mark = journal.markShown.bind(journal);
+  journal.markShown = () => {
+    journal.markShown = mark;
+    throw new GreetError("FAILED", "the disk fails");
+  };
+  await inbox.take([message("one")]);
+  await inbox.take([message("two")]);
+  await inbox[Symbol.asyncDispose]();
+  assert.deepEqual([shown, troubles], [["one", "two"], ["the disk fails"]]);
+  // Otherwise the next run would show it again.
+  assert.deepEqual(journal.unshown(0).map(({ message: { body } }) => body), []);
 });
 
 Deno.test("a closed inbox stores nothing", async () => {
