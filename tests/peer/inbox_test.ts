@@ -128,12 +128,17 @@ Deno.test("a stalled reader does not prevent closing, and its messages are kept"
 
 /** Runs a function with a clock that is off by some milliseconds. */
 async function clockOffBy<T>(ms: number, run: () => Promise<T>): Promise<T> {
-  const { now } = Date;
-  Date.now = () => now() + ms;
+  const Exact = Date;
+  globalThis.Date = class extends Exact {
+    constructor(value: number | string | Date = Exact.now() + ms) {
+      super(value);
+    }
+    static override now = () => Exact.now() + ms;
+  } as DateConstructor;
   try {
     return await run();
   } finally {
-    Date.now = now;
+    globalThis.Date = Exact;
   }
 }
 
