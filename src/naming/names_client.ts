@@ -19,11 +19,15 @@ import type {
 import { type Channel, dial } from "../rpc/client.ts";
 import type { ClientTls } from "../rpc/credentials.ts";
 import { isEndpoint, type Target } from "../net/address.ts";
+import { within } from "../base/timing.ts";
 import { isFingerprint, nameProblem } from "../base/text.ts";
 import { NAMES, type WireChanges, type WireEntry } from "../rpc/services.ts";
 
 /** How long the server may take for its first answer. */
 const ANSWER_TIMEOUT_MS = 5_000;
+
+/** How long giving a name back may take; otherwise the name is free when the server notices. */
+const GIVE_BACK_MS = 1_000;
 
 /** A silent server is noticed within 5 s, as it notices silent clients. */
 const KEEPALIVE = { everyMs: 2_500, timeoutMs: 2_000 };
@@ -78,10 +82,40 @@ export class NamesClient implements NamingService {
     const holding = this.#using((channel) =>
       channel.stream(NAMES, "Register", request, { timeoutMs: ANSWER_TIMEOUT_MS, signal })
     );
+    let since: number | undefined;
     try {
-      for await (const { sinceMs } of holding) held(new Date(sinceMs));
+      for await (const { sinceMs } of holding) held(new Date(since = sinceMs));
     } catch (error) {
+      if (signal.aborted && since !== undefined) await this.#untilFreed(claim, since);
       throw GreetError.from(error).code === "ALREADY_EXISTS" ? inLocalTime(error) : error;
+    }
+  }
+
+  /**
+   * Waits until a name that was given back is free. The call that held it is cancelled, and the server
+   * may get other calls before it notices.
+   */
+  async #untilFreed(claim: NameClaim, sinceMs: number): Promise<void> {
+    const enough = new AbortController();
+    try {
+      await within(GIVE_BACK_MS, this.#freed(claim, sinceMs, enough.signal));
+    } catch {
+      // The connection is lost, and the name with it.
+    } finally {
+      enough.abort();
+    }
+  }
+
+  async #freed({ name, address }: NameClaim, sinceMs: number, signal: AbortSignal): Promise<void> {
+    const options = { timeoutMs: GIVE_BACK_MS, signal };
+    let isHeld = false;
+    for await (const answer of this.#dial().stream(NAMES, "Watch", { name }, options)) {
+      if (answer.state) isHeld = false;
+      for (const { kind, entry } of answer.changes) {
+        const isOurs = entry?.address === address && entry.sinceMs === sinceMs;
+        if (isOurs) isHeld = kind === "HELD";
+      }
+      if (!isHeld && !answer.more) return;
     }
   }
 

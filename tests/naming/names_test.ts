@@ -178,6 +178,21 @@ onBoth("a name that is given back is free at once", async ({ place }) => {
   assert(Date.now() - begun < 2_000, "it took long");
 });
 
+onBoth("once a name has been given back, the next claim gets it", async ({ place }) => {
+  await using names = openNames(place);
+  await using others = openNames(place);
+  for (let round = 0; round < 20; round++) {
+    for (const next of [names, others]) {
+      const bob = await next.register(BOB);
+      await bob[Symbol.asyncDispose]();
+    }
+  }
+  const last = openNames(place);
+  await last.register(BOB);
+  await last[Symbol.asyncDispose]();
+  await assert.rejects(others.lookup("Bob"), { code: "NOT_FOUND" });
+});
+
 onBoth("a watch reports the state, then every change in order", async ({ place }) => {
   const rounds = 200;
   await using names = openNames(place);
