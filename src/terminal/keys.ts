@@ -61,6 +61,12 @@ const BY_NUMBER: Readonly<Record<string, string>> = {
   8: "end",
 };
 
+/** Keys by their whole sequence, as sent by st: with other parameters, it means another key. */
+const BY_SEQUENCE: Readonly<Record<string, string>> = {
+  "\x1b[P": "delete",
+  "\x1b[M": "ctrl-delete",
+};
+
 const BY_CONTROL: Readonly<Record<string, string>> = {
   "\r": "enter",
   "\t": "tab",
@@ -170,6 +176,7 @@ function controlName(character: string): string | undefined {
 
 /** `ESC [ 1 ; 5 C` is the right arrow with Ctrl: 1 + 1 for Shift, 2 for Alt, 4 for Ctrl. */
 function sequenceName(sequence: string): string | undefined {
+  if (Object.hasOwn(BY_SEQUENCE, sequence)) return BY_SEQUENCE[sequence];
   const last = sequence.at(-1)!;
   const [number, modifiers = "1"] = sequence.slice(2, -1).split(";");
   const name = last === "~" ? BY_NUMBER[number] : BY_LETTER[last];

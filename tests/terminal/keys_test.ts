@@ -20,6 +20,8 @@ const KEYS: readonly [what: string, sent: string, keys: readonly Key[]][] = [
     ...["home", "end", "home", "end"].map(press),
   ]],
   ["Delete", "\x1b[3~", [press("delete")]],
+  ["Delete and Ctrl-Delete of st", "\x1b[P\x1b[M", [press("delete"), press("ctrl-delete")]],
+  ["F1, also with Shift, is not Delete", "\x1bOP\x1b[1;2P", []],
   ["with Ctrl, Alt, Shift", "\x1b[1;5C\x1b[1;3D\x1b[1;2A", [
     ...["ctrl-right", "alt-left", "up"].map(press),
   ]],
