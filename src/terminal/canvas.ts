@@ -38,10 +38,11 @@ const CLEAR_BELOW = "\x1b[J";
 const CLEAR_RIGHT = "\x1b[K";
 const CLEAR_ROW = "\x1b[2K";
 /**
- * Clears a row and those below it. `CLEAR_BELOW` in the first cell of the screen would make tmux keep
- * a copy in its history, so that one starts in the second column.
+ * Clears a row and those below it by deleting them. `CLEAR_BELOW` in the first cell of the screen
+ * would make tmux keep a copy in its history; and GNU screen remembers of a row that it was wrapped,
+ * however it is cleared, and would join it to the next one when the screen becomes wider.
  */
-const CLEAR_ROWS = `${CLEAR_ROW}\x1b[C${CLEAR_BELOW}\r`;
+const CLEAR_ROWS = "\x1b[999M";
 /** A new row at the bottom of the screen. */
 const NEW_ROW = "\r\x1b[999B\n";
 export const AUTOWRAP = { off: "\x1b[?7l", on: "\x1b[?7h" } as const;
