@@ -97,10 +97,14 @@ export class Canvas {
     return isLost ? NEW_ROW : `\r${vertically(-up)}${CLEAR_ROWS}`;
   }
 
-  /** Clears the whole screen. */
-  clear(): string {
-    this.forget();
-    return CLEAR_SCREEN;
+  /**
+   * Clears the whole screen. The footer goes first: some terminals keep what they clear in their
+   * history, where it would be out of date.
+   *
+   * @param columns the terminal's width
+   */
+  clear(columns: number): string {
+    return this.erase(columns) + CLEAR_SCREEN;
   }
 
   /** Forgets the footer, because another program has written to the terminal. */

@@ -213,7 +213,7 @@ class Terminal implements Screen {
       case "suspend":
         return void this.#suspend();
       case "redraw":
-        this.#prefix = this.#canvas.clear() + this.#prefix;
+        this.#prefix = this.#canvas.clear(this.#resizing.size.columns) + this.#prefix;
     }
     this.#repaint();
   }

@@ -44,6 +44,23 @@ terminalTest("two screens show the transcript of a chat, to the letter", async (
   await alice.until("] Alice> still there? (waiting)");
 });
 
+terminalTest(
+  "Ctrl-L scrolls the conversation away, and no copy of the line being typed",
+  async () => {
+    await using chat = await together();
+    const { alice, bob } = chat;
+    await bob.say("said before");
+    await alice.until("said before");
+    await alice.type("half-a-line-".repeat(8));
+    await alice.until(/\nAlice> half/);
+    await alice.type("C-l");
+    await alice.until(/^Alice> half/);
+    const history = await alice.screen("-S", "-");
+    assert.match(history, /said before/);
+    assert.equal(history.match(/Alice> half/g)?.length, 1);
+  },
+);
+
 terminalTest("a message appears above the line being typed", async () => {
   await using chat = await together();
   const { alice, bob } = chat;
