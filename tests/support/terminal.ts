@@ -79,6 +79,11 @@ export class Terminal extends TerminalBase {
     return isVisible ? { row, column } : undefined;
   }
 
+  async hasColor(): Promise<boolean> {
+    // deno-lint-ignore no-control-regex
+    return /\x1b\[(?:3[1-7]|38;5;\d+)m/.test(await this.screen("-e"));
+  }
+
   async #tmux(...args: string[]): Promise<string> {
     const { stdout, stderr, success } = await new Deno.Command("tmux", {
       args: ["-L", this.#socket, ...args],

@@ -48,6 +48,9 @@ export abstract class TerminalBase implements AsyncDisposable {
   /** Where the cursor is. */
   abstract cursor(): Promise<Cursor>;
 
+  /** Whether any text on the screen is in color. */
+  abstract hasColor(): Promise<boolean>;
+
   /** Closes the terminal and ends its shell. */
   abstract close(): Promise<void>;
 
