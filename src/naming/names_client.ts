@@ -16,8 +16,9 @@ import type {
   NamingService,
   WatchUpdate,
 } from "./naming_service.ts";
-import { type Channel, dial } from "../rpc/client.ts";
+import { type Connection, dial } from "../rpc/client.ts";
 import type { ClientTls } from "../rpc/credentials.ts";
+import type { Network } from "../rpc/network.ts";
 import { isEndpoint, type Target } from "../net/address.ts";
 import { within } from "../base/timing.ts";
 import { isFingerprint, nameProblem } from "../base/text.ts";
@@ -36,30 +37,36 @@ const KEEPALIVE = { everyMs: 2_500, timeoutMs: 2_000 };
 export class NamesClient implements NamingService {
   readonly #target: Target;
   readonly #tls: ClientTls | undefined;
+  readonly #connect: Network["dial"];
   readonly #secrets = new WeakMap<NameClaim, string>();
-  #channel: Channel | undefined;
+  #channel: Connection | undefined;
 
   /**
    * Connects with the first call.
    *
    * @param target the naming server
    * @param tls how to use TLS; without it, the connection is not encrypted
+   * @param connect opens connections (default: over TCP)
    */
-  constructor(target: Target, tls?: ClientTls) {
+  constructor(target: Target, tls?: ClientTls, connect: Network["dial"] = dial) {
     this.#target = target;
     this.#tls = tls;
+    this.#connect = connect;
   }
 
   get address(): string {
     return this.#target.address;
   }
 
-  #dial(): Channel {
-    return this.#channel ??= dial(this.#target, { keepalive: KEEPALIVE, tls: this.#tls });
+  #dial(): Connection {
+    return this.#channel ??= this.#connect(this.#target, {
+      keepalive: KEEPALIVE,
+      tls: this.#tls,
+    });
   }
 
   /** Runs calls on the channel, and replaces the channel if its connection fails. */
-  async *#using<T>(run: (channel: Channel) => AsyncIterable<T>): AsyncGenerator<T> {
+  async *#using<T>(run: (channel: Connection) => AsyncIterable<T>): AsyncGenerator<T> {
     const channel = this.#dial();
     try {
       yield* run(channel);

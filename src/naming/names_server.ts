@@ -10,7 +10,7 @@ import { GreetError } from "../base/errors.ts";
 import { LIMITS, Registry } from "./registry.ts";
 import { NAMES_PORT } from "./service_url.ts";
 import { serve, type Server } from "../rpc/server.ts";
-import { implement } from "../rpc/service.ts";
+import { implement, type Service } from "../rpc/service.ts";
 import { health, reflection } from "../rpc/standard_services.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { LOOPBACK } from "../net/address.ts";
@@ -95,18 +95,7 @@ export interface ServeNamesOptions {
 export async function serveNames(options: ServeNamesOptions = {}): Promise<Server> {
   const { host = LOOPBACK, port = NAMES_PORT, onChange, onFault, tls, onRefused } = options;
   const registry = new Registry(onChange && ((change) => onChange(newsOf(change))));
-  const names = implement(NAMES, {
-    async *Register(claim, { from, signal }) {
-      using held = registry.claim(claim, from);
-      yield { sinceMs: held.entry.sinceMs };
-      await aborted(signal, held.superseded);
-      if (signal.aborted) return;
-      throw new GreetError("ABORTED", `the same holder has registered ${claim.name} again`);
-    },
-    Lookup: ({ name }) => ({ entries: registry.lookup(name) }),
-    Watch: ({ name }, { from, signal }) => registry.watch(name, from, signal),
-    List: ({ pageToken }) => registry.list(pageToken),
-  });
+  const names = namesService(registry);
   const services = [names, health([names])];
   return await serve({
     host,
@@ -119,6 +108,22 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
     maxRequestBytes: MAX_REQUEST_BYTES,
     maxCalls: MAX_CALLS,
     maxOpenCalls: MAX_OPEN_CALLS,
+  });
+}
+
+/** Offers a registry to callers. */
+export function namesService(registry: Registry): Service {
+  return implement(NAMES, {
+    async *Register(claim, { from, signal }) {
+      using held = registry.claim(claim, from);
+      yield { sinceMs: held.entry.sinceMs };
+      await aborted(signal, held.superseded);
+      if (signal.aborted) return;
+      throw new GreetError("ABORTED", `the same holder has registered ${claim.name} again`);
+    },
+    Lookup: ({ name }) => ({ entries: registry.lookup(name) }),
+    Watch: ({ name }, { from, signal }) => registry.watch(name, from, signal),
+    List: ({ pageToken }) => registry.list(pageToken),
   });
 }
 

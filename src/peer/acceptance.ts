@@ -4,7 +4,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import type { Channel } from "../rpc/client.ts";
+import type { Connection } from "../rpc/client.ts";
 import { CHAT, type Introduction } from "../rpc/services.ts";
 
 /** How we introduce ourselves to a peer. */
@@ -30,7 +30,7 @@ export type Answer = "accepted" | "not implemented" | GreetError;
  * @throws {GreetError} if there is no answer
  */
 export async function requestAcceptance(
-  channel: Channel,
+  channel: Connection,
   peer: { readonly name: string; readonly address: string },
   { argument, isEncrypted, ...introduction }: IntroductionOptions,
   timeoutMs: number,

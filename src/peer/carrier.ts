@@ -4,7 +4,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import type { Channel } from "../rpc/client.ts";
+import type { Connection } from "../rpc/client.ts";
 import { CHAT } from "../rpc/services.ts";
 import { type Message, toWire } from "./messages.ts";
 
@@ -29,11 +29,11 @@ export interface Carrier {
 
 /** Carries messages with calls on a connection that we have dialled. */
 export class DialledCarrier implements Carrier {
-  readonly #channel: Channel;
+  readonly #channel: Connection;
   readonly #ended = new AbortController();
   #acceptsBatches = true;
 
-  constructor(channel: Channel) {
+  constructor(channel: Connection) {
     this.#channel = channel;
   }
 

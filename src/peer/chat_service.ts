@@ -15,7 +15,8 @@ import { fromWire, type Message, toWire } from "./messages.ts";
 import type { Person } from "./journal.ts";
 import type { Reception } from "./reception.ts";
 import type { Caller } from "../rpc/admission.ts";
-import { serve, type Server } from "../rpc/server.ts";
+import type { Network } from "../rpc/network.ts";
+import type { Server } from "../rpc/server.ts";
 import { implement, type IncomingCall } from "../rpc/service.ts";
 import { Pulse, RateLimit } from "../base/timing.ts";
 import type { Trust } from "../identity/trust.ts";
@@ -47,6 +48,8 @@ export interface ChatServiceOptions {
   /** Our own certificate; without it, calls are not encrypted. */
   readonly identity: Identity | undefined;
   readonly trust: Trust;
+  /** Listens for calls. */
+  readonly serve: Network["serve"];
   /** Identifies this run of ours to others. */
   readonly instance: string;
   readonly contacts: readonly Contact[];
@@ -82,7 +85,7 @@ export class ChatService {
 
   /** Listens. @throws {GreetError} `FAILED` if it cannot listen on this host and port */
   async open(host: string, port: number): Promise<void> {
-    const { identity: own, trust, reception } = this.#options;
+    const { identity: own, trust, reception, serve } = this.#options;
     const attachCalls = new AttachCalls(reception);
     const chat = implement(CHAT, {
       GetInfo: (_, call) => this.#introduce(call),

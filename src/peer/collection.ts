@@ -5,7 +5,7 @@
  */
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import { Pulse } from "../base/timing.ts";
-import type { Channel } from "../rpc/client.ts";
+import type { Connection } from "../rpc/client.ts";
 import {
   CHAT,
   type ChatMessage,
@@ -38,7 +38,7 @@ export class Collection implements Disposable {
    * @throws {GreetError} if the peer refuses us, or does not know the call
    */
   static async open(
-    channel: Channel,
+    channel: Connection,
     introduction: Introduction,
     timeoutMs: number,
   ): Promise<Collection> {

@@ -28,7 +28,8 @@ import {
   type Whereabouts,
 } from "./presence.ts";
 import { isAbsent } from "../rpc/call_errors.ts";
-import { type Channel, dial } from "../rpc/client.ts";
+import type { Connection } from "../rpc/client.ts";
+import type { Network } from "../rpc/network.ts";
 import { Pulse, within } from "../base/timing.ts";
 import { CHAT, type ChatMessage, LISTENING_PORT } from "../rpc/services.ts";
 
@@ -61,6 +62,8 @@ export interface LinkOptions {
   readonly address: string;
   /** Where it listens, or why that is not known; {@link Link.moveTo} changes it. */
   readonly whereabouts: Whereabouts;
+  /** Opens connections. */
+  readonly dial: Network["dial"];
   /** How we introduce ourselves to the other side. */
   readonly introduction: IntroductionOptions;
   /** Our own certificate, for mutual TLS; without it, the link is not encrypted. */
@@ -98,7 +101,7 @@ export class Link implements AsyncDisposable {
   /** Where the current connection leads, or the last one led. */
   #place: Place | undefined;
   #presence: Presence = { state: "connecting" };
-  #channel: Channel | undefined;
+  #channel: Connection | undefined;
   /** What reaches the peer while it is here. */
   #carrier: Carrier | undefined;
   /** The caller that is attached to us. */
@@ -358,7 +361,7 @@ export class Link implements AsyncDisposable {
   /** Dials once and, if a peer is there, waits until it is gone. */
   async #dial(place: Place, attempt: Attempt): Promise<Presence> {
     this.#place = place;
-    const { own, admit } = this.#options;
+    const { dial, own, admit } = this.#options;
     const options = { own, maxAnswerBytes: own === undefined ? MAX_ANSWER_BYTES : undefined };
     using first = this.#channel = dial(place, options);
     let presence = this.#checked(await this.#meet(first), admit);
@@ -377,7 +380,7 @@ export class Link implements AsyncDisposable {
     return this.refusedBy === undefined ? presence : this.#presence;
   }
 
-  async #concludeDial(channel: Channel, attempt: Attempt, presence: Presence): Promise<void> {
+  async #concludeDial(channel: Connection, attempt: Attempt, presence: Presence): Promise<void> {
     const carrier = this.#carrier = new DialledCarrier(channel);
     this.#conclude(attempt, presence);
     await this.#stay(channel);
@@ -386,7 +389,7 @@ export class Link implements AsyncDisposable {
   }
 
   /** Waits as long as the connection is of use. */
-  async #stay(channel: Channel): Promise<void> {
+  async #stay(channel: Connection): Promise<void> {
     while (!this.#closed) {
       const presence = this.#presence;
       if (presence.state !== "here" && this.refusedBy === undefined) return;
@@ -402,7 +405,7 @@ export class Link implements AsyncDisposable {
   }
 
   /** Waits until the peer wants to be accepted by us, in which case it accepts us as well. */
-  async #isWantedLater(channel: Channel): Promise<boolean> {
+  async #isWantedLater(channel: Connection): Promise<boolean> {
     const ends = [channel.dropped(), this.#dials.next.requested].map((end) =>
       end.then(() => false)
     );
@@ -411,7 +414,7 @@ export class Link implements AsyncDisposable {
   }
 
   /** Finds out who answers on a channel, and whether both sides accept each other. */
-  async #meet(channel: Channel): Promise<Presence> {
+  async #meet(channel: Connection): Promise<Presence> {
     const { check, onMet } = this.#options;
     this.#met = undefined;
     this.#isWanted = false;
@@ -426,7 +429,7 @@ export class Link implements AsyncDisposable {
   }
 
   /** Asks a peer that is there whether it accepts us; otherwise it counts as away. */
-  async #accepted(channel: Channel, peer: Presence & Answerer): Promise<Presence> {
+  async #accepted(channel: Connection, peer: Presence & Answerer): Promise<Presence> {
     const { name } = peer;
     const { address } = this.#place!;
     try {
@@ -448,7 +451,7 @@ export class Link implements AsyncDisposable {
   }
 
   /** Whether a peer that cannot call us delivers to us over our own connection. */
-  async #attachTo(channel: Channel, { code }: GreetError): Promise<boolean> {
+  async #attachTo(channel: Connection, { code }: GreetError): Promise<boolean> {
     if (this.#options.own === undefined || code === "PERMISSION_DENIED") return false;
     const { sender, port, instance } = this.#options.introduction;
     const introduction = { sender, port, instance };
@@ -473,7 +476,7 @@ export class Link implements AsyncDisposable {
   }
 
   /** Waits until the connection drops, or the peer no longer answers on it or accepts us. */
-  async #watch(channel: Channel): Promise<Presence> {
+  async #watch(channel: Connection): Promise<Presence> {
     let isOpen = true;
     const collected = this.#collection && this.#collect(this.#collection);
     const dropped = Promise.race([channel.dropped(), ...collected ? [collected] : []])
@@ -493,7 +496,7 @@ export class Link implements AsyncDisposable {
   }
 
   /** Whether the peer still answers and, if that is in doubt, accepts us. */
-  async #verified(channel: Channel): Promise<Presence> {
+  async #verified(channel: Connection): Promise<Presence> {
     const answer = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
     const presence = this.#checked(answer, this.#options.check);
     if (presence.state !== "here" || !this.#isInDoubt) return presence;
@@ -516,7 +519,7 @@ export class Link implements AsyncDisposable {
     this.#doubts.beat();
   }
 
-  async #ask(channel: Channel, range: TimeoutRange): Promise<Presence> {
+  async #ask(channel: Connection, range: TimeoutRange): Promise<Presence> {
     const timeoutMs = this.#timeout.within(range) + this.#extraMs;
     const began = performance.now();
     try {

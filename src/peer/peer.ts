@@ -13,6 +13,7 @@ import type { Identity } from "../identity/identity.ts";
 import { KnownPeers } from "../identity/known_peers.ts";
 import type { ClaimStatus, Names, Registration } from "../naming/names.ts";
 import { formatEndpoint, isLocal, isLoopback, LOOPBACK } from "../net/address.ts";
+import { GRPC, type Network } from "../rpc/network.ts";
 import { Attendance } from "./attendance.ts";
 import type { Caller } from "./callers.ts";
 import { ChatService } from "./chat_service.ts";
@@ -121,6 +122,7 @@ export class Peer implements AsyncDisposable {
   readonly events: AsyncIterable<PeerEvent>;
   readonly #events = new EventFeed();
   readonly #resources = new AsyncDisposableStack();
+  readonly #network: Network;
   readonly #identity: Identity | undefined;
   readonly #journal: Journal;
   readonly #formerMeetings: readonly Meeting[];
@@ -147,11 +149,13 @@ export class Peer implements AsyncDisposable {
     name: string,
     expected: readonly ExpectedPeer[],
     options: PeerOptions,
+    network: Network,
   ) {
     const { journal, identity, known = KnownPeers.inMemory(), newcomers = "admit" } = options;
     this.name = name;
     this.#host = options.advertise ?? options.host ?? LOOPBACK;
     this.events = this.#events;
+    this.#network = network;
     this.#identity = identity;
     this.#journal = journal ?? this.#resources.use(Journal.inMemory());
     const targets = expected.map(({ address }) => address);
@@ -187,6 +191,7 @@ export class Peer implements AsyncDisposable {
       ...shared,
       identity,
       trust,
+      serve: network.serve,
       instance: this.#instance,
       reception: this.#reception,
       take: (messages) => this.#receiver.take(messages),
@@ -203,12 +208,21 @@ export class Peer implements AsyncDisposable {
    *   may reach; `FAILED` if it cannot listen or the journal cannot be used; `ALREADY_EXISTS` if our
    *   name is registered already
    */
-  static async open(options: PeerOptions): Promise<Peer> {
+  static open(options: PeerOptions): Promise<Peer> {
+    return Peer.openOn(GRPC, options);
+  }
+
+  /**
+   * Does the same on any network.
+   *
+   * @internal
+   */
+  static async openOn(network: Network, options: PeerOptions): Promise<Peer> {
     const { host = LOOPBACK, names } = options;
     const mayLeave = options.identity !== undefined || options.plaintext === true;
     const reach = reachFrom(host, mayLeave);
     const expected = locatePeers(options.targets, names, reach, options.identity !== undefined);
-    const peer = new Peer(parseName(options.name), expected, options);
+    const peer = new Peer(parseName(options.name), expected, options, network);
     try {
       // Listen first, call second: whichever peer comes up last finds the other one listening.
       await peer.#chatService.open(host, options.port ?? 0);
@@ -229,6 +243,7 @@ export class Peer implements AsyncDisposable {
     const link: Link = new Link({
       address,
       whereabouts,
+      dial: this.#network.dial,
       introduction: this.#introductionTo(expected),
       own: this.#identity,
       check: (peer, place) => this.#gatekeeper.check(peer, place, expected),

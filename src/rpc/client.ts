@@ -151,6 +151,12 @@ const OTHERS_MS = 20;
 /** On this side, only calls whose answers have large headers count. */
 const LIMITS = new HeaderLimits({ side: "client", maxOpenCalls: Infinity });
 
+/** What a {@link Channel} offers to those that only make calls. */
+export type Connection = Pick<
+  Channel,
+  "fingerprint" | "call" | "stream" | "dropped" | typeof Symbol.dispose
+>;
+
 /** Connections to one target, or to several servers. Disposing closes them and fails open calls. */
 export class Channel implements Disposable {
   readonly #attempt: Attempt;

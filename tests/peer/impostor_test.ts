@@ -262,6 +262,7 @@ attack(
     await using link = new Link({
       address: target.address,
       whereabouts: target,
+      dial,
       introduction: { sender: "Alice", port: 1, instance: "", argument: "1", isEncrypted: true },
       check: () => {},
       take: () => Promise.resolve(),
