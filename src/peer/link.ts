@@ -450,7 +450,12 @@ export class Link implements AsyncDisposable {
     }
   }
 
-  /** Whether a peer that cannot call us delivers to us over our own connection. */
+  /**
+   * Whether a peer that cannot call us delivers to us over our own connection.
+   *
+   * @throws {GreetError} if the peer gives no answer: to wait for its call, as after a refusal, would
+   *   be in vain
+   */
   async #attachTo(channel: Connection, { code }: GreetError): Promise<boolean> {
     if (this.#options.own === undefined || code === "PERMISSION_DENIED") return false;
     const { sender, port, instance } = this.#options.introduction;
@@ -459,7 +464,8 @@ export class Link implements AsyncDisposable {
     try {
       this.#collection = await Collection.open(channel, introduction, timeoutMs);
       return true;
-    } catch {
+    } catch (error) {
+      if (!isRefusal(error)) throw error;
       // Why the peer has not accepted us says more.
       return false;
     }
@@ -555,6 +561,12 @@ export class Link implements AsyncDisposable {
 
 function isExpired(error: unknown): boolean {
   return GreetError.from(error).code === "DEADLINE_EXCEEDED";
+}
+
+/** Whether a peer has refused our `Attach` call, or does not know it. */
+function isRefusal(error: unknown): boolean {
+  const { code } = GreetError.from(error);
+  return code === "PERMISSION_DENIED" || code === "UNAUTHENTICATED" || code === "UNIMPLEMENTED";
 }
 
 function loadOf(messages: readonly Message[]): Load {
