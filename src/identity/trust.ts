@@ -165,8 +165,7 @@ export class Trust {
     this.check(name, seen);
     const { known } = this.#options;
     const knownNames = known.peers.map(({ name }) => name);
-    const isKnown = knownNames.includes(name);
-    if (!isKnown && seen.fingerprint !== undefined) {
+    if (seen.fingerprint !== undefined) {
       this.#remember(name, seen.fingerprint, seen.target);
       // Another process may have bound the name a moment earlier.
       this.check(name, seen);
@@ -182,6 +181,7 @@ export class Trust {
     if (!others.includes(name)) void this.#compare(name, others);
   }
 
+  /** Remembers a name with its key; does nothing for a known name. */
   #remember(name: string, fingerprint: string, target: string): void {
     const { known, announce, onTrouble } = this.#options;
     const aliases = known.namesOf(fingerprint);

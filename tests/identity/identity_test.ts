@@ -1,7 +1,13 @@
 /** Identities: a key is created once, stays the same and is never shown. */
+import "reflect-metadata";
+import {
+  BasicConstraintsExtension,
+  SubjectAlternativeNameExtension,
+  X509Certificate as PeculiarCertificate,
+} from "@peculiar/x509";
 import assert from "node:assert/strict";
 import { Buffer } from "node:buffer";
-import { X509Certificate } from "node:crypto";
+import { generateKeyPairSync, X509Certificate } from "node:crypto";
 import { basename, join } from "node:path";
 import { GreetError } from "../../src/base/errors.ts";
 import { fileNameOf } from "../../src/base/home.ts";
@@ -242,11 +248,13 @@ for (const [damage, change] of Object.entries(DAMAGES)) {
       Deno.writeTextFileSync(key, change(pem));
       const damaged = contents(home);
       const error = await refusalOf(openIdentity(home, "Alice"), pem);
-      assert(error.message.includes(key) && error.hint.includes(cert), error.hint);
+      assert(error.message.includes(key), error.message);
+      assert(error.hint.includes(`remove it and ${cert} to get a new key`), error.hint);
       assert.deepEqual(contents(home), damaged);
       // If the certificate is missing too, none is created for a damaged key.
       Deno.removeSync(cert);
-      await refusalOf(openIdentity(home, "Alice"), pem);
+      const { message } = await refusalOf(openIdentity(home, "Alice"), pem);
+      assert(message.endsWith(`in ${key} cannot be used: it is damaged`), message);
       assert.deepEqual(Object.keys(contents(home)), [`${fileNameOf("Alice")}.key`]);
       // Restoring a copy repairs it.
       Deno.writeTextFileSync(key, pem);
@@ -281,6 +289,37 @@ homeTest("a certificate of another key is refused and left unchanged", async (ho
   Deno.removeSync(ours.cert);
   assert.equal((await openIdentity(home, "Alice")).fingerprint, alice.fingerprint);
 });
+
+homeTest(
+  "a key of another kind gets no certificate, and the hint is to get a new key",
+  async (home) => {
+    await openIdentity(home, "Alice");
+    const { key, cert } = filesOf(home, "Alice");
+    const { privateKey } = generateKeyPairSync("ed25519");
+    const pem = privateKey.export({ type: "pkcs8", format: "pem" }) as string;
+    Deno.writeTextFileSync(key, pem);
+    Deno.removeSync(cert);
+    await assert.rejects(openIdentity(home, "Alice"), {
+      code: "FAILED",
+      message: /cannot be used: it is damaged$/,
+      hint: new RegExp(`remove it and ${cert} to get a new key`),
+    });
+    assert.deepEqual(Object.values(contents(home)), [pem]);
+  },
+);
+
+for (const kind of ["key", "cert"] as const) {
+  homeTest(`a ${kind === "key" ? kind : "certificate"} of megabytes is not read`, async (home) => {
+    await openIdentity(home, "Alice");
+    const file = filesOf(home, "Alice")[kind];
+    Deno.writeTextFileSync(file, "x".repeat(1_000_001));
+    await assert.rejects(openIdentity(home, "Alice"), {
+      code: "FAILED",
+      message: `the identity of Alice cannot be stored in ${file}: it is larger than 1 MB`,
+      hint: /^move it away, or choose another folder/,
+    });
+  });
+}
 
 homeTest("a lost key is not replaced by a new one", async (home) => {
   await openIdentity(home, "Alice");
@@ -370,6 +409,19 @@ homeTest("a folder in place of a file is reported", async (home) => {
   }
 });
 
+homeTest("a key behind a broken link is not made somewhere else", async (home) => {
+  await openIdentity(home, "Bob");
+  const { key } = filesOf(home, "Alice");
+  const away = join(home, "not mounted");
+  Deno.symlinkSync(away, key);
+  await assert.rejects(openIdentity(home, "Alice"), {
+    code: "FAILED",
+    message: `the identity of Alice cannot be stored in ${key}: it is a broken link`,
+    hint: /^move it away, or choose another folder/,
+  });
+  assert.throws(() => Deno.lstatSync(away), Deno.errors.NotFound);
+}, { what: "symbolic links", isThere: isPosix });
+
 // ---------------------------------------------------------------- the certificate
 
 async function output(command: string, ...args: string[]): Promise<string> {
@@ -419,6 +471,20 @@ Deno.test("a certificate is self-signed, and each has its own serial number", as
   const other = new X509Certificate(Buffer.from((await newIdentity("Alice")).cert));
   assert(!certificate.verify(other.publicKey));
   assert.notEqual(certificate.serialNumber, other.serialNumber);
+});
+
+Deno.test("a certificate is no CA, is for peers only, and is valid from a day ago until the end of time", async () => {
+  const before = Date.now();
+  const pem = new TextDecoder().decode((await newIdentity("Alice")).cert);
+  const certificate = new PeculiarCertificate(pem);
+  const constraints = certificate.getExtension(BasicConstraintsExtension)!;
+  assert.deepEqual([constraints.ca, constraints.critical], [false, true]);
+  const names = certificate.getExtension(SubjectAlternativeNameExtension)!.names.toJSON();
+  assert.deepEqual(names, [{ type: "dns", value: "peer.greet.invalid" }]);
+  const age = before - certificate.notBefore.getTime();
+  // The clock of another machine may be slow. Certificates have no fractions of a second.
+  assert(Math.abs(age - 24 * 3600_000) < 60_000, `${age} ms`);
+  assert.equal(certificate.notAfter.toISOString(), "9999-12-31T23:59:59.000Z");
 });
 
 /** Valid names with a special meaning to parsers of X.509 names. */

@@ -308,6 +308,31 @@ knownTest(
   },
 );
 
+knownTest("a file of megabytes is not read", (home, file) => {
+  Deno.mkdirSync(home);
+  Deno.writeTextFileSync(file, `${key(1)} Bob\n`.repeat(20_000));
+  const { message } = failureOf(() => KnownPeers.in(home));
+  assert.equal(message, `${file} cannot be read: it is larger than 1 MB`);
+});
+
+knownTest("a file that cannot be looked at for a moment is not replaced", (home, file) => {
+  const known = KnownPeers.in(home);
+  known.remember(BOB);
+  const before = Deno.readTextFileSync(file);
+  const { lstatSync } = Deno;
+  Deno.lstatSync = () => {
+    throw new Deno.errors.PermissionDenied("Permission denied (os error 13)");
+  };
+  try {
+    const { message } = failureOf(() => known.remember(CAROL));
+    assert.equal(message, `${file} cannot be written: Permission denied`);
+  } finally {
+    Deno.lstatSync = lstatSync;
+  }
+  assert.equal(Deno.readTextFileSync(file), before);
+  assert.deepEqual(known.peers, [BOB, CAROL]);
+});
+
 knownTest("a peer that cannot be stored is known until the process ends", (home, file) => {
   Deno.mkdirSync(home);
   Deno.symlinkSync(join(home, "nowhere", "file"), file);
@@ -391,6 +416,28 @@ knownTest("no peer can be added while another process has locked the file", (hom
   }
   assert.equal(known.remember(BOB), true);
 });
+
+knownTest(
+  "a name that another process binds while we wait for the lock is not free",
+  (home, file) => {
+    const known = KnownPeers.in(home);
+    const theirs = { name: BOB.name, fingerprint: key(7) };
+    const { mkdirSync } = Deno;
+    Deno.mkdirSync = (...args) => {
+      // Simulates another process that acts between the first look at the file and the lock.
+      Deno.mkdirSync = mkdirSync;
+      mkdirSync(...args);
+      assert.equal(KnownPeers.in(home).remember(theirs), true);
+    };
+    try {
+      assert.equal(known.remember(BOB), false);
+    } finally {
+      Deno.mkdirSync = mkdirSync;
+    }
+    assert.deepEqual(known.peers, [theirs]);
+    assert.equal(Deno.readTextFileSync(file).match(/Bob/g)?.length, 1);
+  },
+);
 
 /** A program that adds peers to the home of each round that it reads. */
 const WRITER = `

@@ -87,6 +87,8 @@ Deno.test("a new peer is remembered with its key and announced once", async () =
   assert(!recorder.trust.isKnown(OTHER));
   for (let i = 0; i < 3; i++) recorder.meet("Bob", OTHER);
   assert.deepEqual(recorder.known.peers, [{ name: "Bob", fingerprint: OTHER }]);
+  assert.deepEqual(recorder.trust.keysOf("Bob"), [OTHER]);
+  assert.deepEqual(recorder.trust.keysOf("Carol"), []);
   assert(recorder.trust.isKnown(OTHER) && !recorder.trust.isKnown(THIRD));
   assert.deepEqual(await recorder.lookalikes(), []);
   const met = { type: "met", name: "Bob", fingerprint: OTHER, aliases: [] };
@@ -155,6 +157,7 @@ Deno.test("at most ten new names are accepted at one target", () => {
     code: "RESOURCE_EXHAUSTED",
     message: /has used 10 new names already$/,
   });
+  assert.throws(() => recorder.meet("Name 11", key(11)), { code: "RESOURCE_EXHAUSTED" });
   assert.equal(recorder.known.peers.length, 10);
   // Known names are still accepted, and so are new ones at another target.
   recorder.meet("Name 1", key(1));
@@ -242,6 +245,7 @@ Deno.test("a key that is not the registered one is refused, whether the name is 
     }
     const [{ fingerprint, known }, ...more] = recorder.eventsOf("impostor");
     assert.deepEqual([fingerprint, known, more], [OTHER, [THIRD], []]);
+    assert.throws(() => recorder.meet("Bob", OTHER, THIRD), { code: "UNAUTHENTICATED" });
     assert.deepEqual(recorder.known.peers, before);
   }
 });
@@ -330,6 +334,58 @@ Deno.test("no peer is accepted while the known peers cannot be read", async () =
   });
 });
 
+homeTest(
+  "a peer that cannot be stored is accepted until the program ends, and that is reported",
+  (home) => {
+    Deno.mkdirSync(home);
+    const recorder = new Recorder({ known: KnownPeers.in(home) });
+    // A folder in its place cannot be opened for the lock.
+    Deno.mkdirSync(`${recorder.known.file}.lock`);
+    recorder.meet("Bob", OTHER);
+    assert.deepEqual(recorder.troubles.map(({ code }) => code), ["FAILED"]);
+    assert.match(recorder.troubles[0].message, /known_peers cannot be written: /);
+    assert.deepEqual(recorder.eventsOf("met").map(({ name }) => name), ["Bob"]);
+    recorder.meet("Bob", OTHER);
+    recorder.refuse("Bob", THIRD);
+    assert.equal(recorder.troubles.length, 1);
+  },
+);
+
+homeTest("a new peer is not accepted while another process has locked the known peers", (home) => {
+  const recorder = new Recorder({ known: KnownPeers.in(home) });
+  recorder.meet("Bob", OTHER);
+  const meet = () => recorder.meet("Carol", THIRD);
+  {
+    using lock = Deno.openSync(`${recorder.known.file}.lock`, { write: true });
+    lock.lockSync(true);
+    assert.throws(meet, { code: "UNAVAILABLE", message: /another process has locked/ });
+    assert.deepEqual(recorder.troubles, []);
+    assert.deepEqual(recorder.eventsOf("met").map(({ name }) => name), ["Bob"]);
+  }
+  meet();
+  assert.deepEqual(recorder.eventsOf("met").map(({ name }) => name), ["Bob", "Carol"]);
+});
+
+Deno.test("an impostor that stays is announced once; one with yet another key, after a minute", () => {
+  const recorder = new Recorder();
+  recorder.meet("Bob", OTHER);
+  const { now } = performance;
+  const announced = (minutes: number, ...keys: string[]) => {
+    performance.now = () => now.call(performance) + minutes * 60_000;
+    for (const one of keys) recorder.refuse("Bob", one);
+    return recorder.eventsOf("impostor").map(({ fingerprint }) => fingerprint);
+  };
+  try {
+    assert.deepEqual(announced(0, THIRD), [THIRD]);
+    assert.deepEqual(announced(2, THIRD), [THIRD]);
+    assert.deepEqual(announced(4, key(4), key(5)), [THIRD, key(4)]);
+    assert.deepEqual(announced(4.9, key(5)), [THIRD, key(4)]);
+    assert.deepEqual(announced(5.1, key(5)), [THIRD, key(4), key(5)]);
+  } finally {
+    performance.now = now;
+  }
+});
+
 // ---------------------------------------------------------------- names
 
 /** Names that look alike, and why. */
@@ -361,6 +417,7 @@ const ALIKE: readonly [name: string, like: string, why: string][] = [
   ["vvill", "will", "vv for w"],
   ["Dedan", "Declan", "d for cl"],
   ["Ali\u03F2e", "Alice", "a lunate sigma"],
+  ["\u03F9arol", "Carol", "a capital lunate sigma"],
   ["Bo\u2800b", "Bob", "a Braille blank"],
   ["B\u{16FE4}ob", "Bob", "a Khitan filler"],
   ["B\u{1D159}ob", "Bob", "a null notehead"],
@@ -451,6 +508,22 @@ Deno.test("names that were known before cause no warning, with a key or without"
   recorder.meet("A1ice", OTHER);
   recorder.meet("AIice", THIRD);
   assert.deepEqual(await recorder.lookalikes(), []);
+});
+
+Deno.test("a name that is only claimed is compared with others each time, and not remembered", async () => {
+  const known = KnownPeers.inMemory();
+  known.remember({ name: "Carol", fingerprint: THIRD });
+  known.remember({ name: "D0ra", fingerprint: OURS });
+  const recorder = new Recorder({ known, acquainted: ["Dora"] });
+  for (const name of ["A1ice", "A1ice", "Caro1", "Alice", "Carol", "Dora", "D0ra", "Emil"]) {
+    recorder.trust.compare(name);
+  }
+  recorder.meet("Emi1", OTHER);
+  assert.deepEqual(await recorder.lookalikes(), [
+    ["A1ice", "Alice"],
+    ["A1ice", "Alice"],
+    ["Caro1", "Carol"],
+  ]);
 });
 
 Deno.test("an impostor is not compared with other names", async () => {
