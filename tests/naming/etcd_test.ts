@@ -49,7 +49,9 @@ Deno.test("an address has one or more nodes, with or without TLS and prefix", ()
       return true;
     });
   }
+  assert.throws(() => openNames("etcd:///team"), { message: "the address of etcd has no host" });
   assert.throws(() => openNames("etcd://root:secret@h1"), (error: GreetError) => {
+    assert.equal(error.code, "USAGE");
     assert.match(error.hint!, /GREET_ETCD_USER/);
     assert.doesNotMatch(Deno.inspect(error), /secret/);
     return true;

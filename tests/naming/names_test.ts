@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import net from "node:net";
 import { printChanges } from "../../src/cli/names_output.ts";
-import { greet, type NamedEntry, Names, openNames, serveNames } from "../../mod.ts";
+import { greet, GreetError, type NamedEntry, Names, openNames, serveNames } from "../../mod.ts";
 import type { ClaimStatus, Holders } from "../../src/naming/names.ts";
-import type { NamesEvent, WatchUpdate } from "../../src/naming/naming_service.ts";
+import type { NamesEvent, NamingService, WatchUpdate } from "../../src/naming/naming_service.ts";
 import { Output } from "../../src/base/output.ts";
 import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { aborted } from "../../src/base/timing.ts";
-import { ETCD_KV } from "../../src/naming/etcd_services.ts";
+import { ETCD_KV, ETCD_LEASE } from "../../src/naming/etcd_services.ts";
 import {
   NAMES,
   type ServiceType,
@@ -133,7 +133,7 @@ onBoth("a registered name is found and listed", async ({ place }) => {
   assert.deepEqual((await others.list()).map(({ name }) => name), ["Alice", "Bob"]);
   await assert.rejects(others.lookup("Carol"), {
     code: "NOT_FOUND",
-    message: /Carol is not registered/,
+    message: /^Carol is not registered at \S+$/,
   });
 });
 
@@ -588,6 +588,53 @@ Deno.test("an etcd that reports ever more keys is refused, with and without keys
   assert.deepEqual(await names.list(), []);
 });
 
+/** An etcd that grants every lease, and says of each how often it may be kept alive. */
+async function leasing(keptAlive: number) {
+  const leases: { id: string; keptAt: number[] }[] = [];
+  const replaced = Promise.withResolvers<void>();
+  const lease = implement(ETCD_LEASE, {
+    LeaseGrant({ ID, TTL }) {
+      if (leases.push({ id: ID, keptAt: [performance.now()] }) === 2) replaced.resolve();
+      return { ID, TTL: `${TTL}` };
+    },
+    LeaseRevoke: () => ({}),
+    async *LeaseKeepAlive(requests) {
+      for await (const { ID } of requests) {
+        const { keptAt } = leases.find(({ id }) => id === ID)!;
+        keptAt.push(performance.now());
+        yield { ID, TTL: keptAt.length <= keptAlive + 1 ? "5" : "0" };
+      }
+    },
+  });
+  const kv = implement(ETCD_KV, {
+    Range: () => ({ kvs: [], more: false, header: { revision: "1" } }),
+    Txn: () => ({ succeeded: true, responses: [], header: { revision: "1" } }),
+  });
+  const server = await serve({ host: "127.0.0.1", port: 0, services: [kv, lease] });
+  return {
+    leases,
+    /** Resolves when there is a second lease. */
+    replaced: replaced.promise,
+    place: `etcd://127.0.0.1:${server.port}`,
+    [Symbol.asyncDispose]: () => server.stop(0),
+  };
+}
+
+Deno.test("a lease is kept alive a few times while it lasts, and a name is claimed again when it is over", async () => {
+  await using etcd = await leasing(1);
+  await using names = openNames(etcd.place);
+  const reported: string[] = [];
+  await using bob = await names.register(BOB, ({ state }) => reported.push(state));
+  await inTime(etcd.replaced, "another lease", 60_000);
+  assert.deepEqual([bob.status.state, reported], ["held", []]);
+  const [first, second] = etcd.leases;
+  assert.notEqual(first.id, second.id);
+  // It lasts 5 s. A timer may be a little early.
+  const pauses = first.keptAt.slice(1).map((at, i) => at - first.keptAt[i]);
+  assert.equal(pauses.length, 2);
+  for (const pause of pauses) assert(pause > 1_500, `${pauses}`);
+});
+
 Deno.test({
   name: "of a thousand servers that share a name, a client connects to a hundred (needs Linux)",
   // On other systems, only 127.0.0.1 is a loopback address.
@@ -666,6 +713,50 @@ Deno.test("a repeated state of 60,000 names is compared quickly", async () => {
   await stdout.flush();
   assert(performance.now() - start < 10_000, "it took too long");
   assert(bytes > 60_000);
+});
+
+/** A service that fails in place of each attempt to hold a name, unless it is told not to. */
+function failing(): NamingService & { attempts: number; isBack: boolean } {
+  return {
+    attempts: 0,
+    isBack: false,
+    address: "test",
+    async hold(_claim, held, signal) {
+      this.attempts++;
+      if (!this.isBack) throw new GreetError("UNAVAILABLE", "connection refused");
+      held();
+      await aborted(signal);
+    },
+    list: () => Promise.resolve([]),
+    watch: () => assert.fail("nothing is watched"),
+    [Symbol.asyncDispose]: () => Promise.resolve(),
+  };
+}
+
+Deno.test("a service that fails at once is asked again after ever longer pauses", async () => {
+  const service = failing();
+  await using names = new Names(service);
+  const start = performance.now();
+  const { promise: held, resolve } = Promise.withResolvers<void>();
+  await using _bob = await names.register(BOB, ({ state }) => state === "held" && resolve());
+  const hold = service.hold.bind(service);
+  service.hold = (...args) => {
+    service.isBack = service.attempts === 3;
+    return hold(...args);
+  };
+  await inTime(held, "the name to be held");
+  // Three pauses of at least half of 100, 160 and 256 ms; a timer may be a little early.
+  assert(performance.now() - start > 240, `${performance.now() - start} ms`);
+  assert.equal(service.attempts, 4);
+});
+
+Deno.test("a claim reports later changes of its status, but not the first one", async () => {
+  const service = failing();
+  service.isBack = true;
+  await using names = new Names(service);
+  const reported: string[] = [];
+  await using bob = await names.register(BOB, ({ state }) => reported.push(state));
+  assert.deepEqual([bob.status.state, reported], ["held", []]);
 });
 
 onBoth("bad names, addresses and fingerprints are refused", async ({ place }) => {
