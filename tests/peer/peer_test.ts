@@ -225,6 +225,24 @@ Deno.test("a message is reported as delivered before the reply, even if the repl
   );
 });
 
+Deno.test("a stranger is refused by its name, which is quoted only if it is valid", async () => {
+  const [portA, portB] = freePorts();
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
+  const aliceEvents = new Witness(alice);
+  using channel = dial(parseTarget(portA));
+  const names = [["Mallory", "Mallory"], ["", "you"], ["a\x1b[2J", "you"], ["x\u202Ey", "you"]];
+  for (const [sender, whom] of names) {
+    const message = { sender, body: "hi", id: "", timestamp: null };
+    await assert.rejects(channel.call(CHAT, "SendMessage", message, { timeoutMs: 60_000 }), {
+      code: "PERMISSION_DENIED",
+      message: new RegExp(`Alice is not chatting with ${whom}$`),
+    });
+  }
+  await alice[Symbol.asyncDispose]();
+  await aliceEvents.done;
+  assert.deepEqual(aliceEvents.seen.filter(({ type }) => type === "message"), []);
+});
+
 const INVALID_NAMES: readonly [name: string, reason: RegExp][] = [
   ["", /name is empty/],
   ["a\x1b[2J", /control or invisible/],
