@@ -61,6 +61,10 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
         return { type: "refused", name, target, message, hint };
       }
       return { type: "error", code: "UNAVAILABLE", message: event.reason, hint: event.hint };
+    case "added":
+      return { type: "added", target: event.target };
+    case "removed":
+      return { type: "removed", target: event.target, name: event.name };
     case "welcome":
       return { type: "welcome", peers: event.names };
     case "joined":
@@ -117,13 +121,16 @@ export function messageObject({ id, from, body, at, isAction, to, isDamaged }: M
   return { id, from, body, at: at.toISOString(), ...kind };
 }
 
+/** A peer that is to be in the chat from now on, or no longer. */
+export type Change = { readonly add: string } | { readonly remove: string };
+
 /**
- * Parses a line of input: an object with a `body`, or plain text.
+ * Parses a line of input: an object with a `body`, `add` or `remove`, or plain text.
  *
  * @param line the line, without its line end
- * @returns the message to send
- * @throws {GreetError} `USAGE` if the line begins with `{` but is not an object with a `body`, or
- *   `action` or `to` are not what they should be
+ * @returns the message to send, or the peer to add or to remove
+ * @throws {GreetError} `USAGE` if the line begins with `{` but is not such an object, or a field is
+ *   not what it should be
  *
  * @example
  * ```ts
@@ -133,12 +140,32 @@ export function messageObject({ id, from, body, at, isAction, to, isDamaged }: M
  * assert.deepEqual(parseJsonLine('{"body": "Hello,\\nBob!"}'), { text: "Hello,\nBob!" });
  * assert.deepEqual(parseJsonLine("Hello, Bob!"), { text: "Hello, Bob!" });
  * assert.deepEqual(parseJsonLine('{"body": "hi", "to": "Bob"}'), { text: "hi", to: "Bob" });
+ * assert.deepEqual(parseJsonLine('{"add": "55557"}'), { add: "55557" });
  * assert.throws(() => parseJsonLine('{"body": 1}'), /"body" is not a string/);
  * ```
  */
-export function parseJsonLine(line: string): Draft {
+export function parseJsonLine(line: string): Draft | Change {
   if (!line.trimStart().startsWith("{")) return { text: line };
-  const { body, action, to } = parseObject(line);
+  const object = anyObject(line);
+  return changeIn(object) ?? draftIn(object);
+}
+
+function changeIn(object: Record<string, unknown>): Change | undefined {
+  const { add, remove, ...others } = object;
+  const peer = add ?? remove;
+  if (peer === undefined || Object.hasOwn(object, "body")) return undefined;
+  const field = add === undefined ? "remove" : "add";
+  if (typeof peer !== "string") throw notA(field, "string", `{"${field}": "Bob"}`);
+  if (add !== undefined && remove !== undefined || Object.keys(others).length > 0) {
+    const hint = `write {"${field}": ${JSON.stringify(peer)}}`;
+    throw new GreetError("USAGE", `"${field}" stands alone in its object`, { hint });
+  }
+  return add === undefined ? { remove: peer } : { add: peer };
+}
+
+function draftIn(object: Record<string, unknown>): Draft {
+  requireBody(object);
+  const { body, action, to } = object;
   if (typeof body !== "string") throw notA("body", "string", `{"body": "…"} or a plain line`);
   if (action !== undefined && typeof action !== "boolean") {
     throw notA("action", "boolean", `{"body": "waves", "action": true}`);
@@ -154,9 +181,8 @@ function notA(field: string, type: string, example: string): GreetError {
   return new GreetError("USAGE", `"${field}" is not a ${type}`, { hint: `write ${example}` });
 }
 
-function parseObject(line: string): { body?: unknown; action?: unknown; to?: unknown } {
-  const object = anyObject(line);
-  if (Object.hasOwn(object, "body")) return object;
+function requireBody(object: Record<string, unknown>): void {
+  if (Object.hasOwn(object, "body")) return;
   throw new GreetError("USAGE", `the object has no "body"`, { hint: bodyHint(object) });
 }
 

@@ -7,7 +7,7 @@ import { GreetError } from "../base/errors.ts";
 import { aborted, pause, within } from "../base/timing.ts";
 import { type Draft, lengthProblem } from "../peer/messages.ts";
 import type { Peer } from "../peer/peer.ts";
-import { parseJsonLine } from "./json_lines.ts";
+import { type Change, parseJsonLine } from "./json_lines.ts";
 import { requireMember } from "./message_commands.ts";
 import { ReadAhead } from "./read_ahead.ts";
 import { draftOf, isCommand, isQuit } from "./slash_commands.ts";
@@ -127,6 +127,7 @@ class PipedInput {
     const { peer, isDurable, signal } = this.#options;
     const draft = this.#parse(line);
     if (draft === undefined) return;
+    if (!("text" in draft)) return await this.#change(draft);
     const ended = Promise.race([this.#aborted, this.#overdue]);
     if (!isDurable) await Promise.race([peer.joined(), ended]);
     if (signal.aborted || this.#isOverdue) return;
@@ -142,7 +143,18 @@ class PipedInput {
     this.#inFlight.clear();
   }
 
-  #parse(line: string): Draft | undefined {
+  /** Adds or removes a peer after the lines before it. */
+  async #change(change: Change): Promise<void> {
+    await this.#settled();
+    try {
+      if ("add" in change) this.#options.peer.add(change.add);
+      else this.#options.peer.remove(change.remove);
+    } catch (error) {
+      this.#refuse(GreetError.from(error));
+    }
+  }
+
+  #parse(line: string): Draft | Change | undefined {
     try {
       return this.#options.json ? this.#jsonDraft(line) : this.#plainDraft(line);
     } catch (error) {
@@ -152,9 +164,9 @@ class PipedInput {
     }
   }
 
-  #jsonDraft(line: string): Draft {
+  #jsonDraft(line: string): Draft | Change {
     const draft = parseJsonLine(line);
-    if (draft.to !== undefined) requireMember(draft.to, this.#options.peer);
+    if ("text" in draft && draft.to !== undefined) requireMember(draft.to, this.#options.peer);
     return draft;
   }
 

@@ -48,6 +48,8 @@ type Answer = string | "leave";
 const COMMANDS: readonly SlashCommand[] = [
   { name: "/me", usage: "TEXT", help: "do something: /me waves", draft: action },
   { name: "/msg", usage: "NAME TEXT", help: "say it to one peer only", draft: direct },
+  { name: "/add", usage: "PEER", help: "chat with PEER as well", run: add },
+  { name: "/remove", usage: "PEER", help: "no longer with PEER", run: remove },
   { name: "/who", usage: "", help: "who is here or away", run: who },
   {
     name: "/history",
@@ -114,7 +116,7 @@ export async function runCommand(line: string, context: CommandContext): Promise
   try {
     return await command.run(context, argumentOf(line, command));
   } catch (error) {
-    return showable(GreetError.from(error).message);
+    return errorText(GreetError.from(error));
   }
 }
 
@@ -125,6 +127,23 @@ function find(line: string): SlashCommand | undefined {
 
 function argumentOf(line: string, { name }: SlashCommand): string {
   return line.trim().slice(name.length).trim();
+}
+
+function add({ peer }: CommandContext, argument: string): string {
+  if (argument === "") return "Usage: /add PEER, a port, an address or a name.";
+  peer.add(unquoted(argument));
+  return "";
+}
+
+function remove({ peer }: CommandContext, argument: string): string {
+  if (argument === "") return "Usage: /remove PEER, a name or what added it.";
+  peer.remove(unquoted(argument));
+  return "";
+}
+
+/** A name with a space has quotes where it is part of a command line. */
+function unquoted(argument: string): string {
+  return argument.replace(/^"(.+)"$/, "$1");
 }
 
 function who({ peer }: CommandContext): string {

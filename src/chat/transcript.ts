@@ -157,6 +157,12 @@ export class Transcript {
         this.#pending.delete(event.message.id);
         this.#screen.note([...messageLine(event.message), plain(cancelledMark(event))]);
         break;
+      case "added":
+        this.#screen.note(`${showable(event.target)} was added and gets what you say from now on.`);
+        break;
+      case "removed":
+        this.#removed(event);
+        break;
       default:
         this.#showPresence(event);
         this.#printStuck();
@@ -222,6 +228,20 @@ export class Transcript {
       case "left":
         return void this.#here.delete(event.name);
     }
+  }
+
+  /** Messages that wait for no other peer are shown for the last time. */
+  #removed({ target, name = target }: Extract<PeerEvent, { type: "removed" }>): void {
+    this.#here.delete(name);
+    const targets = this.#peer.others.map(({ target }) => target);
+    for (const [id, pending] of this.#pending) {
+      if (pending.waitingFor.some(({ target }) => targets.includes(target))) continue;
+      this.#pending.delete(id);
+      if (!isShown(pending)) {
+        this.#say([...messageLine(pending.message), plain(waitingMark(pending))]);
+      }
+    }
+    this.#screen.note(`${showable(name)} was removed and gets nothing more.`);
   }
 
   // ---------------------------------------------------------------- identities

@@ -226,9 +226,9 @@ function callerName({ name, fingerprint, isKnown }: Omit<CallerEvent, "type">): 
 function strangerText({ name, argument }: Omit<CallerEvent, "type">): string {
   const shown = showableName(name);
   const remedy = argument === undefined
-    ? `where ${shown} listens`
-    : `${showable(argument)} to your command`;
-  return `but is not among your peers (to chat with ${shown}, add ${remedy}).`;
+    ? `add where ${shown} listens`
+    : `type /add ${showable(argument)}`;
+  return `but is not among your peers (to chat with ${shown}, ${remedy}).`;
 }
 
 // ---------------------------------------------------------------- phrases

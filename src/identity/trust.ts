@@ -52,8 +52,6 @@ export interface TrustOptions {
   /** Our own name. */
   readonly name: string;
   readonly known: KnownPeers;
-  /** The names of peers that were met before, with or without a key. */
-  readonly acquainted: readonly string[];
   /** Receives events. */
   readonly announce: (event: TrustEvent) => void;
   /** Receives the reason why a new peer cannot be stored. */
@@ -79,7 +77,12 @@ export class Trust {
 
   constructor(options: TrustOptions) {
     this.#options = options;
-    this.#names = new Set([options.name, ...options.acquainted]);
+    this.#names = new Set([options.name]);
+  }
+
+  /** A peer of this name is expected, or was met before, with or without a key. */
+  acquaint(name: string): void {
+    this.#names.add(name);
   }
 
   /** Whether a key belongs to a known peer; `false` if the known peers cannot be read. */

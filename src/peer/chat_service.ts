@@ -9,7 +9,7 @@
 import { GreetError } from "../base/errors.ts";
 import type { Identity } from "../identity/identity.ts";
 import { AttachCalls } from "./attach_calls.ts";
-import type { Contact } from "./contact.ts";
+import { type Contact, keyOf } from "./contact.ts";
 import type { Link } from "./link.ts";
 import { fromWire, type Message, toWire } from "./messages.ts";
 import type { Person } from "./journal.ts";
@@ -75,8 +75,8 @@ export class ChatService {
   /** Another peer has called to meet us. */
   readonly #meetings = new Pulse();
   #introduced = 0;
-  /** The peers that were told that we accept them. */
-  readonly #accepted = new Set<string>();
+  /** The peers that were told that we accept them, and how to close the connection of each. */
+  readonly #accepted = new Map<string, () => void>();
 
   /** Does not listen yet. */
   constructor(options: ChatServiceOptions) {
@@ -127,6 +127,12 @@ export class ChatService {
     await this.#server?.stop(graceMs);
   }
 
+  /** Closes the connection of a peer that we no longer accept, so that it asks again. */
+  disconnect(peer: Person): void {
+    this.#accepted.get(keyOf(peer))?.();
+    this.#accepted.delete(keyOf(peer));
+  }
+
   /**
    * Resolves when the peers that are here have called us: if we left before, they would never notice
    * us.
@@ -155,7 +161,7 @@ export class ChatService {
     const acceptance = await this.#options.reception.meet(introduction, call);
     if (acceptance.verdict === "ACCEPTED") {
       const { sender: name } = introduction;
-      this.#accepted.add(keyOf({ name, fingerprint: call.fingerprint }));
+      this.#accepted.set(keyOf({ name, fingerprint: call.fingerprint }), () => call.disconnect());
       this.#meetings.beat();
     }
     return acceptance;
@@ -225,8 +231,4 @@ export class ChatService {
     reception.reportSender(sender, call);
     throw reception.refusal(sender, fingerprint);
   }
-}
-
-function keyOf({ name, fingerprint = "" }: Person): string {
-  return `${fingerprint} ${name}`;
 }

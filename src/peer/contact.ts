@@ -15,6 +15,8 @@ export interface Contact {
   readonly outbox: Outbox;
   /** The name that the peer must have, if the user has said so. */
   readonly expected?: string;
+  /** All names that are expected or were met there, in this run or at the end of earlier ones. */
+  readonly names: Set<string>;
   /** The peer that was last met there. */
   last?: Person;
 }
@@ -24,6 +26,17 @@ export function addresseeOf({ link, last, expected }: Contact): Addressee {
   return last === undefined
     ? { target: link.address, name: expected }
     : { target: link.address, ...last };
+}
+
+/** Identifies a peer: its name, and its key if it has one. */
+export function keyOf({ name, fingerprint = "" }: Person): string {
+  return `${fingerprint} ${name}`;
+}
+
+/** The contact whose peer has a name or, if none has it now, had or must have it. */
+export function contactCalled(name: string, contacts: readonly Contact[]): Contact | undefined {
+  return contacts.find(({ link }) => link.name === name) ??
+    contacts.find((contact) => addresseeOf(contact).name === name);
 }
 
 /** Why nothing can be delivered to a contact now. */

@@ -23,6 +23,7 @@ import type { RosterEvent } from "./roster.ts";
  * - `delivered`: it has reached `to`, and not yet `waitingFor`
  * - `failed`: it will not reach `to` or, without `to`, anyone
  * - `cancelled`: it will not reach those that it was still `waitingFor`; `deliveredTo` has it already
+ * - `added`, `removed`: a peer is in the chat from now on, or no longer
  * - `trouble`: something else does not work; other peers do not notice
  */
 export type PeerEvent =
@@ -60,6 +61,8 @@ export type PeerEvent =
     readonly waitingFor: readonly Addressee[];
     readonly deliveredTo: readonly string[];
   }
+  | { readonly type: "added"; readonly target: string }
+  | { readonly type: "removed"; readonly target: string; readonly name?: string }
   | { readonly type: "trouble"; readonly error: GreetError };
 
 /** The events of one peer, for one reader. */

@@ -24,10 +24,6 @@ export interface GatekeeperOptions {
   /** Whether the chat is encrypted, so that peers have keys. */
   readonly isEncrypted: boolean;
   readonly known: KnownPeers;
-  /** The names of peers that were met before this run or are expected. */
-  readonly formerNames: readonly string[];
-  /** Who was last met at which target before this run. */
-  readonly formerMeetings: readonly Meeting[];
   readonly policy: NewcomerPolicy;
   readonly contacts: readonly Contact[];
   readonly events: EventFeed;
@@ -58,16 +54,26 @@ export class Gatekeeper {
     this.trust = new Trust({
       name,
       known,
-      acquainted: options.formerNames,
       announce: (event) => events.push(event),
       onTrouble: (error) => events.report(error),
     });
     this.#newcomers = new Newcomers({
-      meetings: options.formerMeetings,
       policy: options.policy,
       keysOf: (name) => this.keysOf(name),
       announce: (event) => events.push(event),
     });
+  }
+
+  /**
+   * Prepares for a peer.
+   *
+   * @param meeting the peer that was last met at its target, unless another one is expected now
+   */
+  expect({ name }: ExpectedPeer, meeting: Meeting | undefined): void {
+    if (name !== undefined) this.trust.acquaint(name);
+    if (meeting === undefined) return;
+    this.trust.acquaint(meeting.name);
+    this.#newcomers.recall(meeting);
   }
 
   /** The keys with which a peer may receive what waits for this name; none without encryption. */

@@ -255,24 +255,21 @@ export class Journal implements Disposable {
   /**
    * Begins a run. Messages that still wait for whichever peer is at a target are now for the peer
    * that was last met there, wherever it is.
-   *
-   * @param targets the targets of this run
-   * @returns the peers that were last met at these targets
    */
-  beginRun(targets: readonly string[]): Meeting[] {
+  beginRun(): void {
     this.#database.run(
       `UPDATE delivery SET (recipient, fingerprint) =
          (SELECT name, fingerprint FROM met WHERE met.target = delivery.target)
        WHERE state = 'waiting' AND recipient IS NULL`,
     );
-    return this.#database.all(
-      "SELECT * FROM met WHERE target IN (SELECT value FROM json_each(?))",
-      JSON.stringify(targets),
-    ).map(({ target, name, fingerprint }) => ({
-      target: String(target),
-      name: String(name),
-      fingerprint: fingerprint === null ? undefined : String(fingerprint),
-    }));
+  }
+
+  /** The peer that was last met at a target, if one was. */
+  lastMeeting(target: string): Meeting | undefined {
+    const [row] = this.#database.all("SELECT name, fingerprint FROM met WHERE target = ?", target);
+    if (row === undefined) return undefined;
+    const fingerprint = row.fingerprint === null ? undefined : String(row.fingerprint);
+    return { target, name: String(row.name), fingerprint };
   }
 
   /**

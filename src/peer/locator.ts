@@ -18,6 +18,7 @@ import {
   splitName,
 } from "../net/address.ts";
 import { parseName } from "../base/text.ts";
+import type { Nameable } from "./peer_argument.ts";
 
 /** Another peer, as the user specified it. */
 export interface ExpectedPeer {
@@ -31,39 +32,72 @@ export interface ExpectedPeer {
 /** How far a chat may reach: without encryption it stays on this machine, unless told otherwise. */
 export type Reach = "everywhere" | "this machine";
 
+/** What decides where peers may be. */
+export interface Scope {
+  /** The naming service that knows where names are. */
+  readonly names: Names | undefined;
+  readonly reach: Reach;
+  readonly isEncrypted: boolean;
+}
+
 /**
  * Parses the targets that the user typed.
  *
- * @param targets ports and addresses, optionally with `NAME@` in front, and names: of peers that a
- *   naming service knows or, without one, that will call us and prove who they are
- * @throws {GreetError} `USAGE` if a target is invalid, out of reach or repeated, or if there is none
+ * @throws {GreetError} `USAGE` if {@link locatePeer} fails, one is repeated, or there is none
  */
-export function locatePeers(
-  targets: readonly string[],
-  names: Names | undefined,
-  reach: Reach,
-  isEncrypted: boolean,
-): ExpectedPeer[] {
+export function locatePeers(targets: readonly string[], scope: Scope): ExpectedPeer[] {
   if (targets.length === 0) throw new GreetError("USAGE", "a chat needs at least one other peer");
-  const others = targets.map((text): ExpectedPeer => {
-    if (names === undefined && isEncrypted && isOnlyName(text)) {
-      const name = parseName(text);
-      return { address: name, name, whereabouts: new AwaitedCall(name) };
-    }
-    if (names === undefined || isTarget(text)) {
-      const typed = splitName(text);
-      const target = parseTarget(typed.target);
-      if (!isWithin(reach, target)) throw outOfReach("USAGE", target.address);
-      const name = typed.name === undefined ? undefined : parseName(typed.name);
-      return { address: target.address, whereabouts: target, name };
-    }
-    const name = parseName(text);
-    return { address: name, name, whereabouts: lookingUp(name, names.address) };
-  });
+  const others = targets.map((text) => locatePeer(text, scope));
   const addresses = others.map(({ address }) => address);
   const repeated = addresses.find((address, i) => addresses.indexOf(address) !== i);
   if (repeated !== undefined) throw new GreetError("USAGE", `${repeated} is given twice`);
   return others;
+}
+
+/**
+ * Parses a target that the user typed.
+ *
+ * @param text a port or an address, optionally with `NAME@` in front, or a name: of a peer that the
+ *   naming service knows or, without one, that will call us and prove who it is
+ * @throws {GreetError} `USAGE` if it is invalid or out of reach
+ */
+export function locatePeer(text: string, { names, reach, isEncrypted }: Scope): ExpectedPeer {
+  if (names === undefined && isEncrypted && isOnlyName(text)) {
+    const name = parseName(text);
+    return { address: name, name, whereabouts: new AwaitedCall(name) };
+  }
+  if (names === undefined || isTarget(text)) {
+    const typed = splitName(text);
+    const target = parseTarget(typed.target);
+    if (!isWithin(reach, target)) throw outOfReach("USAGE", target.address);
+    const name = typed.name === undefined ? undefined : parseName(typed.name);
+    return { address: target.address, whereabouts: target, name };
+  }
+  const name = parseName(text);
+  return { address: name, name, whereabouts: lookingUp(name, names.address) };
+}
+
+/**
+ * What identifies the peer that a target is for.
+ *
+ * @throws {GreetError} `USAGE` if it is an invalid port or address
+ */
+export function addressOf(text: string): string {
+  return isTarget(text) ? parseTarget(splitName(text).target).address : text;
+}
+
+/**
+ * Refuses a peer that has our own name or address.
+ *
+ * @throws {GreetError} `USAGE`
+ */
+export function refuseSelf({ address, name, whereabouts }: ExpectedPeer, us: Nameable): void {
+  const endpoint = whereabouts instanceof GreetError ? undefined : whereabouts.endpoint;
+  const isOurs = endpoint?.port === us.port &&
+    (endpoint.host === us.host || isLoopback(endpoint.host));
+  if (name !== us.name && !isOurs) return;
+  const own = isOurs ? "address" : "name";
+  throw new GreetError("USAGE", `${isOurs ? address : name} is your own ${own}`);
 }
 
 /**

@@ -28,8 +28,6 @@ export type NewcomerPolicy = "admit" | "refuse";
 
 /** How to detect newcomers, and what to do with them. */
 export interface NewcomersOptions {
-  /** Who was last met at which target, before this run. */
-  readonly meetings: readonly Meeting[];
   readonly policy: NewcomerPolicy;
   /** The keys that a peer of this name may have. */
   readonly keysOf: (name: string) => readonly string[];
@@ -45,16 +43,20 @@ const MAX_NEWCOMERS = 10;
 /** Detects newcomers. */
 export class Newcomers {
   readonly #options: NewcomersOptions;
-  readonly #lastMet: Map<string, Person>;
+  readonly #lastMet = new Map<string, Person>();
   /** Every peer that was met in this chat; they may move from target to target. */
-  readonly #acquainted: Person[];
+  readonly #acquainted: Person[] = [];
   readonly #admitted = new Map<string, number>();
   readonly #announcements = new RateLimit<string>(ANNOUNCEMENT_MS);
 
   constructor(options: NewcomersOptions) {
     this.#options = options;
-    this.#lastMet = new Map(options.meetings.map(({ target, ...person }) => [target, person]));
-    this.#acquainted = [...this.#lastMet.values()];
+  }
+
+  /** A peer was met at a target before this run, or before the target was added to the chat. */
+  recall({ target, ...person }: Meeting): void {
+    this.#lastMet.set(target, person);
+    this.#acquainted.push(person);
   }
 
   /**

@@ -12,22 +12,21 @@ import { within } from "../base/timing.ts";
 import type { Identity } from "../identity/identity.ts";
 import { KnownPeers } from "../identity/known_peers.ts";
 import type { ClaimStatus, Names, Registration } from "../naming/names.ts";
-import { formatEndpoint, isLocal, isLoopback, LOOPBACK } from "../net/address.ts";
+import { formatEndpoint, LOOPBACK } from "../net/address.ts";
 import { GRPC, type Network } from "../rpc/network.ts";
 import { Attendance } from "./attendance.ts";
 import type { Caller } from "./callers.ts";
 import { ChatService } from "./chat_service.ts";
 import type { Contact } from "./contact.ts";
 import { EventFeed, type PeerEvent } from "./event_feed.ts";
-import { Gatekeeper, SamePeer } from "./gatekeeper.ts";
-import { type Entry, Journal, type Meeting, type Participants, type Waiting } from "./journal.ts";
-import { Link } from "./link.ts";
-import { type ExpectedPeer, followName, locatePeers, type Reach, reachFrom } from "./locator.ts";
+import { Gatekeeper } from "./gatekeeper.ts";
+import { type Entry, Journal, type Waiting } from "./journal.ts";
+import { locatePeer, locatePeers, reachFrom, refuseSelf, type Scope } from "./locator.ts";
+import { Membership } from "./membership.ts";
 import type { NewcomerPolicy } from "./newcomers.ts";
 import type { Draft } from "./messages.ts";
-import { Outbox } from "./outbox.ts";
 import { addressArgument, nameArgument } from "./peer_argument.ts";
-import type { Presence } from "./presence.ts";
+import { leftChat, type Presence } from "./presence.ts";
 import { Receiver } from "./receiver.ts";
 import { Reception } from "./reception.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
@@ -122,64 +121,46 @@ export class Peer implements AsyncDisposable {
   readonly events: AsyncIterable<PeerEvent>;
   readonly #events = new EventFeed();
   readonly #resources = new AsyncDisposableStack();
-  readonly #network: Network;
   readonly #identity: Identity | undefined;
+  readonly #scope: Scope;
   readonly #journal: Journal;
-  readonly #formerMeetings: readonly Meeting[];
-  readonly #formerNames: readonly string[];
-  readonly #gatekeeper: Gatekeeper;
+  readonly #membership: Membership;
   readonly #roster: Roster;
   readonly #sender: Sender;
   readonly #receiver: Receiver;
   readonly #reception: Reception;
   readonly #chatService: ChatService;
-  /** Identifies this run to other peers, which may reach us at several targets. */
-  readonly #instance = crypto.randomUUID();
   /** The host under which others reach us. */
   readonly #host: string;
   /** Filled as soon as we listen. */
   readonly #contacts: Contact[] = [];
   readonly #attendance = new Attendance();
-  readonly #leaving = new AbortController();
   #left: Promise<void> | undefined;
   #registration: Registration | undefined;
-  #following: readonly Promise<void>[] = [];
 
-  private constructor(
-    name: string,
-    expected: readonly ExpectedPeer[],
-    options: PeerOptions,
-    network: Network,
-  ) {
+  private constructor(name: string, scope: Scope, options: PeerOptions, network: Network) {
     const { journal, identity, known = KnownPeers.inMemory(), newcomers = "admit" } = options;
     this.name = name;
+    this.#scope = scope;
     this.#host = options.advertise ?? options.host ?? LOOPBACK;
     this.events = this.#events;
-    this.#network = network;
     this.#identity = identity;
     this.#journal = journal ?? this.#resources.use(Journal.inMemory());
-    const targets = expected.map(({ address }) => address);
-    this.#formerMeetings = relevantMeetings(this.#journal.beginRun(targets), expected);
-    this.#formerNames = [...this.#formerMeetings, ...expected].flatMap(({ name }) => name ?? []);
-    const shared = { name, contacts: this.#contacts, events: this.#events };
-    this.#gatekeeper = new Gatekeeper({
-      ...shared,
-      instance: this.#instance,
-      isEncrypted: identity !== undefined,
-      known,
-      formerNames: this.#formerNames,
-      formerMeetings: this.#formerMeetings,
-      policy: newcomers,
-    });
+    this.#journal.beginRun();
+    // Identifies this run to other peers, which may reach us at several targets.
+    const instance = crypto.randomUUID();
+    const shared = { name, instance, contacts: this.#contacts, events: this.#events };
+    const { isEncrypted } = scope;
+    const gatekeeper = new Gatekeeper({ ...shared, isEncrypted, known, policy: newcomers });
     this.#sender = new Sender({
       ...shared,
       journal: this.#journal,
-      keysOf: (name) => this.#gatekeeper.keysOf(name),
-      participants: () => this.#participants(),
+      keysOf: (name) => gatekeeper.keysOf(name),
+      participants: () => this.#membership.participants,
     });
-    this.#roster = new Roster(targets, (event) => this.#announce(event));
+    this.#roster = new Roster((event) => this.#announce(event));
     this.#receiver = new Receiver({ ...shared, journal: this.#journal });
-    const { trust } = this.#gatekeeper;
+    const { trust } = gatekeeper;
     this.#reception = new Reception({
       ...shared,
       trust,
@@ -192,10 +173,23 @@ export class Peer implements AsyncDisposable {
       identity,
       trust,
       serve: network.serve,
-      instance: this.#instance,
       reception: this.#reception,
       take: (messages) => this.#receiver.take(messages),
       onTrouble: (error) => this.#events.push({ type: "trouble", error }),
+    });
+    this.#membership = new Membership({
+      ...shared,
+      ...scope,
+      host: this.#host,
+      identity,
+      dial: network.dial,
+      gatekeeper,
+      journal: this.#journal,
+      sender: this.#sender,
+      roster: this.#roster,
+      attendance: this.#attendance,
+      reception: this.#reception,
+      chatService: this.#chatService,
     });
   }
 
@@ -219,10 +213,11 @@ export class Peer implements AsyncDisposable {
    */
   static async openOn(network: Network, options: PeerOptions): Promise<Peer> {
     const { host = LOOPBACK, names } = options;
-    const mayLeave = options.identity !== undefined || options.plaintext === true;
-    const reach = reachFrom(host, mayLeave);
-    const expected = locatePeers(options.targets, names, reach, options.identity !== undefined);
-    const peer = new Peer(parseName(options.name), expected, options, network);
+    const isEncrypted = options.identity !== undefined;
+    const reach = reachFrom(host, isEncrypted || options.plaintext === true);
+    const scope = { names, reach, isEncrypted };
+    const expected = locatePeers(options.targets, scope);
+    const peer = new Peer(parseName(options.name), scope, options, network);
     try {
       // Listen first, call second: whichever peer comes up last finds the other one listening.
       await peer.#chatService.open(host, options.port ?? 0);
@@ -233,47 +228,8 @@ export class Peer implements AsyncDisposable {
       await peer.#resources.disposeAsync();
       throw error;
     }
-    peer.#contacts.push(...expected.map((other) => peer.#connect(other)));
-    if (names !== undefined) peer.#follow(names, reach);
+    for (const other of expected) peer.#membership.add(other);
     return peer;
-  }
-
-  #connect(expected: ExpectedPeer): Contact {
-    const { address, whereabouts } = expected;
-    const link: Link = new Link({
-      address,
-      whereabouts,
-      dial: this.#network.dial,
-      introduction: this.#introductionTo(expected),
-      own: this.#identity,
-      check: (peer, place) => this.#gatekeeper.check(peer, place, expected),
-      admit: (peer, place) => this.#gatekeeper.admit(peer, place, expected),
-      onMet: () => this.#reception.met(),
-      take: (messages, from) => this.#chatService.collect(messages, from),
-      onChange: (presence) => this.#presenceChanged(address, presence),
-    });
-    const outbox = new Outbox({
-      link,
-      journal: this.#journal,
-      onDelivered: (entries, to) => this.#sender.delivered(entries, to),
-      onFailed: (entry, to, error) => this.#sender.failed(entry, to, error),
-      onTrouble: (error) => this.#events.report(error),
-    });
-    const meeting = this.#formerMeetings.find(({ target }) => target === address);
-    // In an unencrypted chat no peer could prove the key that it once had.
-    const fingerprint = this.#identity && meeting?.fingerprint;
-    const last = meeting && { name: meeting.name, fingerprint };
-    return { link, outbox, expected: expected.name, last };
-  }
-
-  /** A peer that we find by name, or that cannot call us, knows us by ours. */
-  #introductionTo({ address, name, whereabouts }: ExpectedPeer) {
-    const us = { name: this.name, host: this.#host, port: this.port };
-    const isFar = !(whereabouts instanceof GreetError || isLocal(whereabouts));
-    const isUncallable = isFar && isLoopback(this.#host) && this.#identity !== undefined;
-    const argument = address === name || isUncallable ? nameArgument(us) : addressArgument(us);
-    const isEncrypted = this.#identity !== undefined;
-    return { sender: this.name, port: this.port, instance: this.#instance, argument, isEncrypted };
   }
 
   async #register(names: Names, host: string): Promise<void> {
@@ -283,14 +239,6 @@ export class Peer implements AsyncDisposable {
     };
     const claim = { name: this.name, address, fingerprint: this.fingerprint };
     this.#registration = await names.register(claim, changed);
-  }
-
-  #follow(names: Names, reach: Reach): void {
-    const { signal } = this.#leaving;
-    this.#following = this.#contacts.flatMap(({ link, expected }) =>
-      // A peer with both a name and a target is called there, wherever its name is registered.
-      expected === link.address ? followName(names, expected, link, reach, signal) : []
-    );
   }
 
   // ---------------------------------------------------------------- presence
@@ -343,43 +291,46 @@ export class Peer implements AsyncDisposable {
     return this.#reception.callers;
   }
 
-  #presenceChanged(address: string, presence: Presence): void {
-    const contact = this.#contacts.find(({ link }) => link.address === address);
-    if (contact === undefined) return;
-    if (presence.state === "away" && presence.error instanceof SamePeer) {
-      return this.#merge(contact, presence.error);
-    }
-    if (presence.state === "here") {
-      const { name, fingerprint } = presence;
-      contact.last = { name, fingerprint };
-      this.#remember({ target: address, name, fingerprint });
-      this.#attendance.enter(address, name);
-    } else {
-      this.#attendance.leave(address);
-    }
-    this.#roster.change(address, presence);
-    contact.outbox.linkChanged();
-    this.#reception.linkChanged(contact.link);
+  /**
+   * Adds a peer to the chat. It gets what is sent from now on, and what already waits for it. An
+   * `added` event follows, and others tell whether it is there. It has to add us as well.
+   *
+   * @param target as in {@link PeerOptions.targets}
+   * @throws {GreetError} `USAGE` if the target is invalid or our own, or one that only an encrypted
+   *   chat may reach; `ALREADY_EXISTS` if it is in the chat; `FAILED` if the journal cannot be read;
+   *   `CANCELLED` if we have left
+   *
+   * @example
+   * ```ts
+   * import { Peer } from "@greet/greet";
+   * import assert from "node:assert/strict";
+   *
+   * await using alice = await Peer.open({ name: "Alice", targets: ["1"] }); // nothing listens there
+   * alice.add("Bob@2");
+   * assert.deepEqual(alice.others.map(({ target }) => target), ["127.0.0.1:1", "127.0.0.1:2"]);
+   * alice.remove("Bob");
+   * assert.throws(() => alice.remove("Bob"), { code: "NOT_FOUND" });
+   * for await (const { type } of alice.events) if (type === "removed") break;
+   * ```
+   */
+  add(target: string): void {
+    if (this.#left !== undefined) throw leftChat();
+    const expected = locatePeer(target, this.#scope);
+    refuseSelf(expected, { name: this.name, host: this.#host, port: this.port });
+    this.#membership.add(expected);
+    this.#events.push({ type: "added", target: expected.address });
   }
 
-  /** Two contacts are one peer: the second one ends, and what waits for it is for the first. */
-  #merge({ link, outbox }: Contact, error: SamePeer): void {
-    const { address } = link;
-    this.#contacts.splice(this.#contacts.findIndex((contact) => contact.link === link), 1);
-    this.#remember({ target: address, ...error.person });
-    this.#events.push({ type: "trouble", error });
-    this.#roster.remove(address);
-    const ended = link[Symbol.asyncDispose]().then(() => outbox[Symbol.asyncDispose]());
-    this.#resources.defer(() => ended);
-    for (const contact of this.#contacts) contact.outbox.wake();
-  }
-
-  #remember({ target, ...person }: Meeting): void {
-    try {
-      this.#journal.meet(target, person, this.#gatekeeper.keysOf(person.name));
-    } catch (error) {
-      this.#events.report(error as GreetError);
-    }
+  /**
+   * Removes a peer from the chat: nothing is sent to it or taken from it any longer. A `removed` event
+   * follows. What still waits for it stays in the journal; without one, it fails.
+   *
+   * @param peer its name, or its target
+   * @throws {GreetError} `NOT_FOUND` if it is not in the chat, `FAILED_PRECONDITION` if it is the only
+   *   one in it
+   */
+  remove(peer: string): void {
+    this.#membership.remove(peer);
   }
 
   #announce(event: RosterEvent): void {
@@ -502,7 +453,7 @@ export class Peer implements AsyncDisposable {
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
    */
   history(limit: number): Entry[] {
-    return this.#journal.history(this.#participants(), limit);
+    return this.#journal.history(this.#membership.participants, limit);
   }
 
   /**
@@ -515,7 +466,7 @@ export class Peer implements AsyncDisposable {
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
    */
   find(text: string, limit: number): Promise<Entry[]> {
-    return this.#journal.find(this.#participants(), text, limit);
+    return this.#journal.find(this.#membership.participants, text, limit);
   }
 
   /**
@@ -527,12 +478,7 @@ export class Peer implements AsyncDisposable {
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
    */
   said(limit: number): Entry[] {
-    return this.#journal.said(this.#participants(), limit);
-  }
-
-  #participants(): Participants {
-    const targets = this.#contacts.map(({ link }) => link.address);
-    return { targets, names: [...this.#formerNames, ...this.#roster.met] };
+    return this.#journal.said(this.#membership.participants, limit);
   }
 
   // ---------------------------------------------------------------- leaving
@@ -544,7 +490,7 @@ export class Peer implements AsyncDisposable {
 
   async #leave(): Promise<void> {
     const outboxes = this.#contacts.map(({ outbox }) => outbox);
-    this.#leaving.abort();
+    const unfollowed = this.#membership.stopFollowing();
     this.#attendance.close();
     const unregistered = this.#registration?.[Symbol.asyncDispose]();
     await this.#sender.stored();
@@ -559,22 +505,10 @@ export class Peer implements AsyncDisposable {
     await this.#receiver[Symbol.asyncDispose]();
     this.#events.end();
     await Promise.all(outboxes.map((outbox) => outbox[Symbol.asyncDispose]()));
-    await Promise.all([unregistered, ...this.#following]);
+    await Promise.all([unregistered, unfollowed, this.#membership.ended()]);
     this.#sender.close();
     await this.#resources.disposeAsync();
   }
-}
-
-/** Meetings at targets, except where the user now expects another name than was met there. */
-function relevantMeetings(
-  meetings: readonly Meeting[],
-  expected: readonly ExpectedPeer[],
-): Meeting[] {
-  return meetings.filter((meeting) =>
-    expected.some(({ address, name = meeting.name }) =>
-      address === meeting.target && name === meeting.name
-    )
-  );
 }
 
 /** A promise whose rejection may go unnoticed: a caller that stopped waiting need not handle it. */

@@ -16,7 +16,7 @@ import type { IncomingCall } from "../rpc/service.ts";
 import type { Acceptance, Introduction } from "../rpc/services.ts";
 import { ENCRYPTION_HELPS } from "./acceptance.ts";
 import { type CallerEvent, Callers } from "./callers.ts";
-import type { Contact } from "./contact.ts";
+import { type Contact, keyOf } from "./contact.ts";
 import type { Person } from "./journal.ts";
 import type { Link } from "./link.ts";
 import type { Nameable } from "./peer_argument.ts";
@@ -59,6 +59,8 @@ export class Reception {
   readonly #uncallable = new RateLimit<string>(UNCALLABLE_MS);
   /** The names of callers that a link may lead to, but has not reached yet. */
   readonly #notReachedYet = new Map<Link, string>();
+  /** Callers that our user does not want to hear about. */
+  readonly #dismissed = new Set<string>();
   #closed = false;
 
   constructor(options: ReceptionOptions) {
@@ -77,6 +79,11 @@ export class Reception {
   /** A link has met a peer: a caller may be waiting for that. */
   met(): void {
     for (const wait of this.#waits) wait.abort();
+  }
+
+  /** A peer is no longer one of ours, and our user knows: its calls are not announced. */
+  dismiss(peer: Person): void {
+    this.#dismissed.add(keyOf(peer));
   }
 
   /** Lets no caller wait any longer. */
@@ -261,6 +268,7 @@ export class Reception {
     const { trust, contacts, argumentFor } = this.#options;
     const { fingerprint } = call;
     if (this.#isInvalid(sender, fingerprint)) return;
+    if (this.#dismissed.has(keyOf({ name: sender, fingerprint }))) return;
     // Its name leads to it as soon as the naming service tells us where it is.
     if (contacts.some(({ link, expected }) => link.address === sender && expected === sender)) {
       return;

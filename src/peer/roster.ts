@@ -54,20 +54,21 @@ interface Member {
 
 /** Announces peers that join and leave, until it is disposed of. */
 export class Roster implements Disposable {
-  readonly #members: Map<string, Member>;
+  readonly #members = new Map<string, Member>();
   readonly #announce: (event: RosterEvent) => void;
   /** All peers that were ever announced. */
-  readonly met = new Set<string>();
+  readonly #met = new Set<string>();
   #welcoming: ReturnType<typeof setTimeout> | undefined;
   #welcomed = false;
 
-  /**
-   * @param targets the targets of all links
-   * @param announce called with each announcement
-   */
-  constructor(targets: readonly string[], announce: (event: RosterEvent) => void) {
-    this.#members = new Map(targets.map((target) => [target, { target }]));
+  /** @param announce called with each announcement */
+  constructor(announce: (event: RosterEvent) => void) {
     this.#announce = announce;
+  }
+
+  /** A peer is expected at a target. */
+  add(target: string): void {
+    this.#members.set(target, { target });
   }
 
   /** The peers that are here, in the order of the targets. */
@@ -82,7 +83,7 @@ export class Roster implements Disposable {
     if (presence.state === "away") this.#depart(member, presence);
   }
 
-  /** The peer at a target is the same as at another one, so no other peer is expected there. */
+  /** No peer is expected at a target any longer. That is not announced. */
   remove(target: string): void {
     const { leaving } = this.#members.get(target)!;
     clearTimeout(leaving);
@@ -106,8 +107,8 @@ export class Roster implements Disposable {
 
   #announceArrival(name: string): void {
     if (this.#welcomed) {
-      this.#announce({ type: "joined", name, back: this.met.has(name) });
-      this.met.add(name);
+      this.#announce({ type: "joined", name, back: this.#met.has(name) });
+      this.#met.add(name);
     } else if (this.names.length === this.#members.size) {
       this.#welcome();
     } else {
@@ -121,7 +122,7 @@ export class Roster implements Disposable {
     const { names } = this;
     if (names.length === 0) return;
     this.#welcomed = true;
-    for (const name of names) this.met.add(name);
+    for (const name of names) this.#met.add(name);
     this.#announce({ type: "welcome", names });
   }
 
@@ -137,7 +138,7 @@ export class Roster implements Disposable {
   #leave(member: Member): void {
     const name = member.name!;
     member.name = member.leaving = undefined;
-    if (this.met.has(name)) this.#announce({ type: "left", name });
+    if (this.#met.has(name)) this.#announce({ type: "left", name });
   }
 
   #explain(member: Member, { error, refusedBy }: Absence): void {

@@ -6,7 +6,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { Pulse } from "../base/timing.ts";
-import { absence, addresseeOf, type Contact } from "./contact.ts";
+import { absence, addresseeOf, type Contact, contactCalled } from "./contact.ts";
 import type { EventFeed } from "./event_feed.ts";
 import type { Addressee, Entry, Journal, Participants, Person, Waiting } from "./journal.ts";
 import { checkLength, type Draft, type Message, newMessage } from "./messages.ts";
@@ -67,8 +67,7 @@ export class Sender {
   #contactsFor(to: string | undefined): readonly Contact[] {
     const { contacts } = this.#options;
     if (to === undefined) return contacts;
-    const contact = contacts.find(({ link }) => link.name === to) ??
-      contacts.find((contact) => addresseeOf(contact).name === to);
+    const contact = contactCalled(to, contacts);
     if (contact !== undefined) return [contact];
     throw new GreetError("NOT_FOUND", `no peer in this chat is called ${to}`);
   }
@@ -167,6 +166,11 @@ export class Sender {
       if (!this.isWaiting) return;
       await progress;
     }
+  }
+
+  /** A peer is no longer in the chat, so nothing needs to wait for it. */
+  contactsChanged(): void {
+    this.#progress.beat();
   }
 
   /** The messages that wait to be delivered, including those for peers outside this chat. */

@@ -26,6 +26,8 @@ export interface IncomingCall {
   readonly stopping: AbortSignal;
   /** The value of a header that the caller sent. */
   header(name: string): string | undefined;
+  /** Closes the connection that the call came on, now or later. */
+  disconnect(): void;
 }
 
 /**
@@ -197,10 +199,11 @@ export function backpressureOn(
 function incoming(
   call: AnyCall,
   signal: () => AbortSignal,
-  { stopping }: ServerState,
+  { stopping, connection }: ServerState,
 ): IncomingCall {
+  const from = call.getPeer();
   return {
-    from: call.getPeer(),
+    from,
     stopping,
     get fingerprint() {
       return callerOf(call.metadata)?.fingerprint;
@@ -209,6 +212,7 @@ function incoming(
       return signal();
     },
     header: (name) => call.metadata.get(name)[0]?.toString(),
+    disconnect: () => connection(from)?.destroy(),
   };
 }
 

@@ -5,15 +5,26 @@ import { parseJsonLine } from "../../src/chat/json_lines.ts";
 import { oneSentence, propertyTest, texts } from "../support/properties.ts";
 
 const objects = fc.dictionary(
-  fc.constantFrom("body", "action", "to", "__proto__", "constructor", "toString", "x"),
+  fc.constantFrom(
+    "body",
+    "action",
+    "to",
+    "add",
+    "remove",
+    "__proto__",
+    "constructor",
+    "toString",
+    "x",
+  ),
   fc.oneof(fc.string({ unit: "binary" }), fc.boolean(), fc.constant(null), fc.jsonValue()),
 );
 const FRAGMENTS = ["{", "}", '"body"', ":", '"', ",", "[", "\\u", "\\ud800", "true", "1e999", " "];
 const LINE = fc.oneof(objects.map((object) => JSON.stringify(object)), texts(...FRAGMENTS));
 
-propertyTest("a line is refused in one sentence, or is a message", LINE, (line) => {
+propertyTest("a line is refused in one sentence, or is a message or a change", LINE, (line) => {
   const draft = oneSentence(() => parseJsonLine(line));
   if (draft === undefined) return;
+  if (!("text" in draft)) return assert.deepEqual({ ...draft }, JSON.parse(line));
   assert.equal(typeof draft.text, "string");
   if (!line.trimStart().startsWith("{")) return assert.deepEqual(draft, { text: line });
   const { body, action, to } = JSON.parse(line);

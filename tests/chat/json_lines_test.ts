@@ -44,7 +44,7 @@ async function homeWithKey(name: string) {
 }
 
 Deno.test("every event matches the schema, and every type of event occurs", async () => {
-  const [, b] = freePorts();
+  const [absent, b] = freePorts();
   await using alice = new Bot(["Alice", "0", b, "--linger", "0"]);
   const [{ port }] = await alice.until("listening");
   await alice.program.write('{"body": "waits", "action": true}\n');
@@ -72,6 +72,8 @@ Deno.test("every event matches the schema, and every type of event occurs", asyn
   await alice.until("left", 2);
   await alice.program.write('{"body": "after you left", "to": "Bob"}\n');
   await alice.until("queued", 2);
+  await alice.program.write(`{"add": "${absent}"}\n{"remove": "${absent}"}\n`);
+  await alice.until("removed");
   await alice.program.end();
   assert.equal(await alice.program.code(), 78);
   assert.deepEqual(alice.all("error").map(({ code }) => code), ["USAGE", "UNAVAILABLE"]);

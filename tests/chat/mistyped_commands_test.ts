@@ -11,6 +11,8 @@ const MISTYPED: readonly [command: string, typed: string][] = [
   ["/history", "/hist /histroy /History /log /last"],
   ["/queue", "/que /Queue /pending /queu /waiting"],
   ["/cancel", "/cancle /Cancel /delete /undo /unsend"],
+  ["/add", "/Add /invite /join"],
+  ["/remove", "/Remove /remvoe /kick"],
   ["/verify", "/verfy /fingerprint /key /Verify"],
 ];
 

@@ -88,7 +88,6 @@ scheduleTest(
         new Trust({
           name: "Alice",
           known: KnownPeers.in(home),
-          acquainted: [],
           announce: (event) => events.push(event),
           onTrouble: (error) => simulation.fail(error),
         }));

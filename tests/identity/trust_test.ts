@@ -29,7 +29,6 @@ class Recorder {
     this.trust = new Trust({
       name: "Alice",
       known: this.known,
-      acquainted: [],
       announce: (event) => {
         this.events.push(event);
         this.#changed.beat();
@@ -476,7 +475,8 @@ Deno.test("a name does not look like itself, and the first of several lookalikes
 Deno.test("a new name is compared with our own, with known names, and with those met in this run", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "Carol", fingerprint: THIRD });
-  const recorder = new Recorder({ known, acquainted: ["Dora"] });
+  const recorder = new Recorder({ known });
+  recorder.trust.acquaint("Dora");
   recorder.meet("A1ice", key(11));
   recorder.meet("Caro1", key(12));
   recorder.meet("D0ra", key(13));
@@ -504,7 +504,8 @@ Deno.test("a lookalike is announced once, and is remembered", async () => {
 Deno.test("names that were known before cause no warning, with a key or without", async () => {
   const known = KnownPeers.inMemory();
   known.remember({ name: "A1ice", fingerprint: OTHER });
-  const recorder = new Recorder({ known, acquainted: ["AIice"] });
+  const recorder = new Recorder({ known });
+  recorder.trust.acquaint("AIice");
   recorder.meet("A1ice", OTHER);
   recorder.meet("AIice", THIRD);
   assert.deepEqual(await recorder.lookalikes(), []);
@@ -514,7 +515,8 @@ Deno.test("a name that is only claimed is compared with others each time, and no
   const known = KnownPeers.inMemory();
   known.remember({ name: "Carol", fingerprint: THIRD });
   known.remember({ name: "D0ra", fingerprint: OURS });
-  const recorder = new Recorder({ known, acquainted: ["Dora"] });
+  const recorder = new Recorder({ known });
+  recorder.trust.acquaint("Dora");
   for (const name of ["A1ice", "A1ice", "Caro1", "Alice", "Carol", "Dora", "D0ra", "Emil"]) {
     recorder.trust.compare(name);
   }

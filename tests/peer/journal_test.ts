@@ -106,11 +106,13 @@ journalTest(
     {
       using journal = Journal.open({ home, name: "Alice" });
       const bob = { target: TARGET, name: "Bob", fingerprint: undefined };
-      assert.deepEqual(journal.beginRun([TARGET]), [bob]);
+      journal.beginRun();
+      assert.deepEqual(journal.lastMeeting(TARGET), bob);
       await journal.send(message("Bob?"), () => [{ target: TARGET }]);
     }
     using journal = Journal.open({ home, name: "Alice" });
-    assert.deepEqual(journal.beginRun(["127.0.0.1:1"]), []);
+    journal.beginRun();
+    assert.equal(journal.lastMeeting("127.0.0.1:1"), undefined);
     journal.meet("127.0.0.1:1", { name: "Bob" });
     assert.deepEqual(bodies(journal.waitingFor({ name: "Bob" })), ["Bob?"]);
   },

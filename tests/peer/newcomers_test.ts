@@ -1,7 +1,7 @@
 /** Messages for a peer are never delivered to another peer that takes its place. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { Journal } from "../../src/peer/journal.ts";
+import { Journal, type Meeting } from "../../src/peer/journal.ts";
 import { journalFile } from "../../src/peer/journal_file.ts";
 import { type NewcomerEvent, Newcomers, type NewcomersOptions } from "../../src/peer/newcomers.ts";
 import { type Identity, KnownPeers, newIdentity } from "../../mod.ts";
@@ -21,15 +21,18 @@ const CAROL = { name: "Carol", fingerprint: "SHA256:carol" };
 const DAVE = { name: "Dave", fingerprint: "SHA256:dave" };
 
 /** Detection in a chat where Bob and Carol were met before, and the events. */
-function detection(options: Partial<NewcomersOptions> = {}) {
+function detection(
+  options: Partial<NewcomersOptions> = {},
+  meetings: readonly Meeting[] = [{ target: B, ...BOB }, { target: C, ...CAROL }],
+) {
   const events: NewcomerEvent[] = [];
   const newcomers = new Newcomers({
-    meetings: [{ target: B, ...BOB }, { target: C, ...CAROL }],
     policy: "admit",
     keysOf: () => [],
     announce: (event) => events.push(event),
     ...options,
   });
+  for (const meeting of meetings) newcomers.recall(meeting);
   return { newcomers, events };
 }
 
@@ -77,7 +80,7 @@ Deno.test("a peer with another known key for its name, or with its first key, is
     keysOf: () => [BOB.fingerprint, "SHA256:second"],
   });
   newcomers.check(B, { name: "Bob", fingerprint: "SHA256:second" });
-  const plain = detection({ policy: "refuse", meetings: [{ target: B, name: "Bob" }] });
+  const plain = detection({ policy: "refuse" }, [{ target: B, name: "Bob" }]);
   plain.newcomers.check(B, BOB);
 });
 
@@ -148,14 +151,15 @@ homeTest(
       using journal = Journal.open({ home, name: "Alice" });
       assert.equal(journal.notice, undefined);
       const bob = { target: B, name: "Bob", fingerprint: undefined };
-      assert.deepEqual(journal.beginRun([B]), [bob]);
+      journal.beginRun();
+      assert.deepEqual(journal.lastMeeting(B), bob);
       assert.deepEqual(bodies(journal, { name: "Bob" }), ["to the target", "to Bob"]);
     }
     using journal = Journal.open({ home, name: "Alice" });
     journal.meet(B, CAROL);
     journal.meet(C, BOB);
     assert.deepEqual([bodies(journal, CAROL), bodies(journal, BOB).length], [[], 2]);
-    assert.deepEqual(journal.beginRun([B]), [{ target: B, ...CAROL }]);
+    assert.deepEqual(journal.lastMeeting(B), { target: B, ...CAROL });
   },
 );
 

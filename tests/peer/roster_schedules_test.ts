@@ -39,11 +39,12 @@ scheduleTest(
   async (simulation, histories) => {
     const targets = histories.map((_, i) => `target ${i}`);
     const [announced, all] = [new AnnouncedPeers(), [] as RosterEvent[]];
-    using roster = new Roster(targets, (event) => {
+    using roster = new Roster((event) => {
       all.push(event);
       if (event.type !== "waiting") announced.announce(event);
       assert(announced.here.size <= roster.names.length, "more peers are announced than are here");
     });
+    for (const target of targets) roster.add(target);
     const now = new Map<string, Presence>();
     const isTaken = (target: string, presence: Presence) =>
       presence.state === "here" &&
@@ -85,7 +86,8 @@ scheduleTest(
   fc.array(fc.tuple(fc.integer({ min: 1, max: 2_000 }), fc.boolean()), { maxLength: 20 }),
   async (simulation, absences) => {
     const events: string[] = [];
-    using roster = new Roster(["target"], ({ type }) => events.push(type));
+    using roster = new Roster(({ type }) => events.push(type));
+    roster.add("target");
     roster.change("target", { state: "here", name: "Bob" });
     for (const [ms, isSeen] of absences) {
       if (isSeen) roster.change("target", { state: "connecting" });

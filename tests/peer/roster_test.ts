@@ -20,10 +20,11 @@ class Announced implements Disposable {
   readonly #announcements = new Pulse();
 
   constructor(...targets: string[]) {
-    this.roster = new Roster(targets, (event) => {
+    this.roster = new Roster((event) => {
       this.events.push(event);
       this.#announcements.beat();
     });
+    for (const target of targets) this.roster.add(target);
   }
 
   async until(count: number): Promise<RosterEvent[]> {

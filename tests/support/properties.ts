@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { GreetError } from "../../src/base/errors.ts";
 
 /** How many times as many inputs to try: GREET_TEST_SEEDS=100 deno test … */
-const FACTOR = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 1);
+export const FACTOR = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 1);
 
 /** The same inputs in every run, unless another seed, or one input, is asked for. */
 const [SEED, PATH] = (Deno.env.get("GREET_TEST_REPLAY") ?? "1").split(/:(.*)/);

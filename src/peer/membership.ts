@@ -1,0 +1,256 @@
+/**
+ * The other peers in a chat, which may change while it runs: connects those that are added, follows
+ * their names, and lets go of those that are removed or turn out to be another one.
+ *
+ * @module
+ */
+import { GreetError } from "../base/errors.ts";
+import type { Identity } from "../identity/identity.ts";
+import type { Names } from "../naming/names.ts";
+import { isLocal, isLoopback } from "../net/address.ts";
+import type { Network } from "../rpc/network.ts";
+import type { Attendance } from "./attendance.ts";
+import type { ChatService } from "./chat_service.ts";
+import { type Contact, contactCalled } from "./contact.ts";
+import type { EventFeed } from "./event_feed.ts";
+import { type Gatekeeper, SamePeer } from "./gatekeeper.ts";
+import type { Journal, Meeting, Participants } from "./journal.ts";
+import { Link } from "./link.ts";
+import { addressOf, type ExpectedPeer, followName, type Reach } from "./locator.ts";
+import { Outbox } from "./outbox.ts";
+import { addressArgument, nameArgument } from "./peer_argument.ts";
+import type { Presence } from "./presence.ts";
+import type { Reception } from "./reception.ts";
+import type { Roster } from "./roster.ts";
+import type { Sender } from "./sender.ts";
+
+/** What the membership depends on. */
+export interface MembershipOptions {
+  /** Our own name. */
+  readonly name: string;
+  /** The host under which others reach us. */
+  readonly host: string;
+  /** Identifies this run of ours to others. */
+  readonly instance: string;
+  /** Our key and certificate, if the chat is encrypted. */
+  readonly identity: Identity | undefined;
+  /** Opens connections. */
+  readonly dial: Network["dial"];
+  /** The naming service that knows where names are. */
+  readonly names: Names | undefined;
+  /** How far the chat may reach. */
+  readonly reach: Reach;
+  readonly journal: Journal;
+  /** Everyone in the chat: others only read it. */
+  readonly contacts: Contact[];
+  readonly events: EventFeed;
+  readonly gatekeeper: Gatekeeper;
+  readonly sender: Sender;
+  readonly roster: Roster;
+  readonly attendance: Attendance;
+  readonly reception: Reception;
+  readonly chatService: ChatService;
+}
+
+/** The other peers in a chat. */
+export class Membership {
+  readonly #options: MembershipOptions;
+  /** Functions that stop following the names of contacts. */
+  readonly #followed = new Map<Contact, () => Promise<void>>();
+  /** Contacts whose connections are being closed. */
+  readonly #endings = new Set<Promise<void>>();
+
+  constructor(options: MembershipOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Connects a peer. It gets what is sent from now on, and what waits for it already.
+   *
+   * @throws {GreetError} `ALREADY_EXISTS` if its target is in the chat; `FAILED` if the journal cannot
+   *   be read
+   */
+  add(expected: ExpectedPeer): void {
+    const { address } = expected;
+    const { journal, contacts, gatekeeper, roster } = this.#options;
+    if (this.#at(address) !== undefined) {
+      throw new GreetError("ALREADY_EXISTS", `${address} is in this chat already`);
+    }
+    const meeting = ifExpected(journal.lastMeeting(address), expected);
+    gatekeeper.expect(expected, meeting);
+    roster.add(address);
+    const contact = this.#connect(expected, meeting);
+    contacts.push(contact);
+    this.#follow(contact);
+  }
+
+  /**
+   * Lets go of a peer. What still waits for it stays in the journal, or fails without one.
+   *
+   * @param argument its name, or the argument that added it
+   * @throws {GreetError} `NOT_FOUND` if it is not in the chat, `FAILED_PRECONDITION` if no other peer is
+   */
+  remove(argument: string): void {
+    const { contacts, events, reception, chatService, sender } = this.#options;
+    const contact = contactCalled(argument, contacts) ?? this.#at(addressOf(argument));
+    if (contact === undefined) {
+      throw new GreetError("NOT_FOUND", `no peer in this chat is called ${argument}`);
+    }
+    if (contacts.length === 1) {
+      throw new GreetError("FAILED_PRECONDITION", "a chat needs at least one other peer", {
+        hint: "add another one first, or leave",
+      });
+    }
+    const { link, outbox, last, expected } = contact;
+    this.#drop(contact, () => outbox.idle());
+    if (last !== undefined) {
+      reception.dismiss(last);
+      chatService.disconnect(last);
+    }
+    sender.contactsChanged();
+    events.push({ type: "removed", target: link.address, name: last?.name ?? expected });
+  }
+
+  /** The peers whose conversation this is. */
+  get participants(): Participants {
+    const { contacts } = this.#options;
+    return {
+      targets: contacts.map(({ link }) => link.address),
+      names: [...new Set(contacts.flatMap(({ names }) => [...names]))],
+    };
+  }
+
+  /** Stops following names. */
+  async stopFollowing(): Promise<void> {
+    await Promise.all(this.#followed.values().map((stop) => stop()));
+  }
+
+  /** Resolves when all peers that were let go of are disconnected. */
+  async ended(): Promise<void> {
+    await Promise.all(this.#endings);
+  }
+
+  // ---------------------------------------------------------------- contacts
+
+  #at(address: string | undefined): Contact | undefined {
+    return this.#options.contacts.find(({ link }) => link.address === address);
+  }
+
+  #connect(expected: ExpectedPeer, meeting: Meeting | undefined): Contact {
+    const { identity, dial, gatekeeper, reception, chatService, journal, sender, events } =
+      this.#options;
+    const { address, whereabouts, name } = expected;
+    const link: Link = new Link({
+      address,
+      whereabouts,
+      dial,
+      introduction: this.#introductionTo(expected),
+      own: identity,
+      check: (peer, place) => gatekeeper.check(peer, place, expected),
+      admit: (peer, place) => gatekeeper.admit(peer, place, expected),
+      onMet: () => reception.met(),
+      take: (messages, from) => chatService.collect(messages, from),
+      onChange: (presence) => this.#presenceChanged(address, presence),
+    });
+    const outbox = new Outbox({
+      link,
+      journal,
+      onDelivered: (entries, to) => sender.delivered(entries, to),
+      onFailed: (entry, to, error) => sender.failed(entry, to, error),
+      onTrouble: (error) => events.report(error),
+    });
+    const names = new Set([name, meeting?.name].filter((name) => name !== undefined));
+    // In an unencrypted chat no peer could prove the key that it once had.
+    const last = meeting && { name: meeting.name, fingerprint: identity && meeting.fingerprint };
+    return { link, outbox, expected: name, names, last };
+  }
+
+  /** A peer that we find by name, or that cannot call us, knows us by ours. */
+  #introductionTo({ address, name, whereabouts }: ExpectedPeer) {
+    const { name: sender, host, instance, identity, chatService: { port } } = this.#options;
+    const us = { name: sender, host, port };
+    const isEncrypted = identity !== undefined;
+    const isFar = !(whereabouts instanceof GreetError || isLocal(whereabouts));
+    const isUncallable = isFar && isLoopback(host) && isEncrypted;
+    const argument = address === name || isUncallable ? nameArgument(us) : addressArgument(us);
+    return { sender, port, instance, argument, isEncrypted };
+  }
+
+  #follow(contact: Contact): void {
+    const { names, reach } = this.#options;
+    const { link, expected } = contact;
+    // A peer with both a name and a target is called there, wherever its name is registered.
+    if (names === undefined || expected !== link.address) return;
+    const end = new AbortController();
+    const followed = followName(names, expected, link, reach, end.signal);
+    this.#followed.set(contact, () => {
+      end.abort();
+      return followed;
+    });
+  }
+
+  /** @param finish what is still to be done when the link is closed */
+  #drop(contact: Contact, finish?: () => Promise<void>): void {
+    const { contacts, roster, attendance } = this.#options;
+    const { link, outbox } = contact;
+    contacts.splice(contacts.indexOf(contact), 1);
+    roster.remove(link.address);
+    attendance.leave(link.address);
+    const unfollowed = this.#followed.get(contact)?.();
+    this.#followed.delete(contact);
+    const ending = Promise.all([unfollowed, link[Symbol.asyncDispose]()])
+      .then(finish)
+      .then(() => outbox[Symbol.asyncDispose]());
+    this.#endings.add(ending);
+    void ending.then(() => this.#endings.delete(ending));
+  }
+
+  // ---------------------------------------------------------------- presence
+
+  #presenceChanged(address: string, presence: Presence): void {
+    const { roster, attendance, reception } = this.#options;
+    const contact = this.#at(address);
+    if (contact === undefined) return;
+    if (presence.state === "away" && presence.error instanceof SamePeer) {
+      return this.#merge(contact, presence.error);
+    }
+    if (presence.state === "here") {
+      const { name, fingerprint } = presence;
+      contact.last = { name, fingerprint };
+      contact.names.add(name);
+      this.#remember({ target: address, name, fingerprint });
+      attendance.enter(address, name);
+    } else {
+      attendance.leave(address);
+    }
+    roster.change(address, presence);
+    contact.outbox.linkChanged();
+    reception.linkChanged(contact.link);
+  }
+
+  /** Two contacts are one peer: the second one ends, and what waits for it is for the first. */
+  #merge(contact: Contact, error: SamePeer): void {
+    const { contacts, events } = this.#options;
+    this.#remember({ target: contact.link.address, ...error.person });
+    events.push({ type: "trouble", error });
+    this.#drop(contact);
+    for (const { outbox } of contacts) outbox.wake();
+  }
+
+  #remember({ target, ...person }: Meeting): void {
+    const { journal, gatekeeper, events } = this.#options;
+    try {
+      journal.meet(target, person, gatekeeper.keysOf(person.name));
+    } catch (error) {
+      events.report(error as GreetError);
+    }
+  }
+}
+
+/** The last meeting at a target, unless the user now expects another name than was met there. */
+function ifExpected(
+  meeting: Meeting | undefined,
+  { name }: ExpectedPeer,
+): Meeting | undefined {
+  return name === undefined || name === meeting?.name ? meeting : undefined;
+}
