@@ -6,7 +6,7 @@
  *
  * @module
  */
-import { GreetError } from "../base/errors.ts";
+import type { GreetError } from "../base/errors.ts";
 import { parseName } from "../base/text.ts";
 import { within } from "../base/timing.ts";
 import type { Identity } from "../identity/identity.ts";
