@@ -4,13 +4,17 @@
  *
  * @module
  */
+import net from "node:net";
 import { dirname, join } from "node:path";
 import { canInject } from "../../../tests/support/disk_faults.ts";
 import { journalFile } from "../../../src/peer/journal_file.ts";
 import { pause } from "../../../src/base/timing.ts";
-import { FROM_ANY_HOST, FROM_NAMES } from "../vanish.ts";
+import { FROM_ANY_HOST, FROM_NAMES, type Host } from "../vanish.ts";
 import type { Member } from "./cast.ts";
 import { type Fault, oneOf, type Step } from "./plan.ts";
+
+/** How long a process may take to start, in milliseconds. */
+const START_MS = 30_000;
 
 /** One way in which a fault can happen to some processes. */
 interface Harm {
@@ -54,19 +58,39 @@ const isChat = ({ kind }: Member) => kind === "chat";
 const KILLS: Harm[] = [{
   way: "is killed and comes back",
   hits: isMortal,
-  async perform({ actor }, ms) {
-    await actor.kill();
+  async perform(member, ms) {
+    await member.actor.kill();
     await pause(ms);
-    actor.start();
+    await startAgain(member);
   },
 }, {
   way: "is killed and comes back at once",
   hits: isMortal,
-  async perform({ actor }) {
-    await actor.kill();
-    actor.start();
+  async perform(member) {
+    await member.actor.kill();
+    await startAgain(member);
   },
 }];
+
+/** Resolves when the process listens, because strangers who come earlier would be refused. */
+async function startAgain({ actor, host }: Member): Promise<void> {
+  actor.start();
+  if (host === undefined) return;
+  const giveUp = performance.now() + START_MS;
+  while (!await isListening(host)) {
+    if (performance.now() > giveUp) throw new Error(`not listening within ${START_MS} ms`);
+    await pause(100);
+  }
+}
+
+async function isListening({ port }: Host): Promise<boolean> {
+  const socket = net.connect(Number(port), "127.0.0.1").on("error", () => {});
+  const isConnected = await new Promise<boolean>((resolve) => {
+    socket.once("connect", () => resolve(true)).once("close", () => resolve(false));
+  });
+  socket.destroy();
+  return isConnected;
+}
 
 const STOPS: Harm[] = [{
   way: "is suspended and resumed",
