@@ -102,13 +102,15 @@ export class Membership {
       });
     }
     const { link, outbox, last, expected } = contact;
+    // It may count on us before it has accepted us.
+    const peer = link.met ?? last;
     this.#drop(contact, () => outbox.idle());
-    if (last !== undefined) {
-      reception.dismiss(last);
-      chatService.disconnect(last);
+    if (peer !== undefined) {
+      reception.dismiss(peer);
+      chatService.disconnect(peer);
     }
     sender.contactsChanged();
-    events.push({ type: "removed", target: link.address, name: last?.name ?? expected });
+    events.push({ type: "removed", target: link.address, name: peer?.name ?? expected });
   }
 
   /** The peers whose conversation this is. */

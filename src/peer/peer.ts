@@ -308,9 +308,11 @@ export class Peer implements AsyncDisposable {
    * await using alice = await Peer.open({ name: "Alice", targets: ["1"] }); // nothing listens there
    * alice.add("Bob@2");
    * assert.deepEqual(alice.others.map(({ target }) => target), ["127.0.0.1:1", "127.0.0.1:2"]);
-   * alice.remove("Bob");
+   * for await (const event of alice.events) {
+   *   if (event.type === "waiting" && event.target === "127.0.0.1:2") alice.remove("Bob");
+   *   if (event.type === "removed") break;
+   * }
    * assert.throws(() => alice.remove("Bob"), { code: "NOT_FOUND" });
-   * for await (const { type } of alice.events) if (type === "removed") break;
    * ```
    */
   add(target: string): void {

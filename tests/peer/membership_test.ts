@@ -96,7 +96,7 @@ Deno.test("the calls of a peer that was removed are not announced", async () => 
   const [a, b, c] = freePorts(3);
   await using alice = new Bot(["Alice", a, b, c]);
   await using carol = new Bot(["Carol", c, a]);
-  await carol.until("welcome");
+  await Promise.all([alice.until("welcome"), carol.until("welcome")]);
   await change(alice, { remove: "Carol" });
   await carol.until("refused");
   await carol.say("Alice?");
