@@ -19,7 +19,7 @@ import { jsonView, textView, type View } from "./view.ts";
 import { errorText } from "./wording.ts";
 
 /** How long claiming a name may take before the user is told what the chat waits for. */
-const UNUSUAL_MS = 1_000;
+const UNUSUAL_MS = 2_000;
 
 /** How many lines of earlier runs can be recalled. */
 const MAX_RECALLED = 1_000;
@@ -84,7 +84,7 @@ export async function chat(options: ChatOptions): Promise<GreetError | undefined
  */
 async function openPeer(options: ChatOptions): Promise<Peer> {
   const { name, names, screen, json } = options;
-  const tell = () => screen.warn(`waiting for the name ${showable(name)} at ${names!.address}`);
+  const tell = () => screen.warn(`waiting for the name ${showable(name)} ${names!.where}`);
   const timer = names && !json ? setTimeout(tell, UNUSUAL_MS) : undefined;
   try {
     // Piped input was written before its author could see which peers are present.

@@ -44,7 +44,7 @@ export async function printNames(names: Names, options: PrintOptions): Promise<v
     const when = since === undefined ? "" : `since ${formatMoment(since)}`;
     stdout.line(`${name.padEnd(nameWidth)}  ${address.padEnd(addressWidth)}  ${when}`.trimEnd());
   }
-  if (entries.length === 0 && !quiet) stderr.line(`No names are registered at ${names.address}.`);
+  if (entries.length === 0 && !quiet) stderr.line(`No names are registered ${names.where}.`);
 }
 
 function widest(entries: readonly NamedEntry[], column: "name" | "address"): number {

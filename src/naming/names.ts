@@ -94,6 +94,11 @@ export class Names implements AsyncDisposable {
     return this.#service.address;
   }
 
+  /** Where names are registered, as a phrase such as `at 127.0.0.1:55500`. */
+  get where(): string {
+    return placeOf(this.#service);
+  }
+
   /**
    * Claims a name, and keeps it until the registration is disposed of: when the naming service is
    * lost and comes back, the name is claimed again.
@@ -163,7 +168,7 @@ export class Names implements AsyncDisposable {
    */
   async lookup(name: string, options: LookupOptions = {}): Promise<NamedEntry[]> {
     const entries = await this.#list(name, options);
-    if (entries.length === 0) throw notRegistered(name, this.address);
+    if (entries.length === 0) throw notRegistered(name, this.where);
     return entries;
   }
 
@@ -186,7 +191,7 @@ export class Names implements AsyncDisposable {
       return await this.#service.list(name, { timeoutMs: maxTime * 1_000, signal });
     } catch (error) {
       signal?.throwIfAborted();
-      throw explained(error, this.address);
+      throw explained(error, this.#service);
     }
   }
 
@@ -213,7 +218,7 @@ export class Names implements AsyncDisposable {
         }
       } catch (cause) {
         if (end.aborted) return;
-        const error = explained(cause, this.address);
+        const error = explained(cause, this.#service);
         if (!isTransient(error)) throw error;
         if (error.message !== reason) yield { type: "lost", error };
         reason = error.message;
@@ -288,7 +293,7 @@ class LastingClaim implements Registration {
         }, signal);
       } catch (cause) {
         if (signal.aborted) break;
-        this.#fail(explained(cause, this.#service.address));
+        this.#fail(explained(cause, this.#service));
       }
       await pauseWithJitter(backOff, signal);
     }
@@ -318,13 +323,18 @@ class LastingClaim implements Registration {
 }
 
 /** Adds to an error that it is about the naming service, which its message may not reveal. */
-function explained(cause: unknown, address: string): GreetError {
+function explained(cause: unknown, service: NamingService): GreetError {
   const { code, message, hint } = GreetError.from(cause);
   if (code === "UNIMPLEMENTED") {
-    return new GreetError(code, `there is no naming service at ${address}`, { cause });
+    return new GreetError(code, `there is no naming service ${placeOf(service)}`, { cause });
   }
-  const prefix = isTransient({ code }) ? "the naming service at " : "";
+  const hasAddress = service.where === undefined;
+  const prefix = hasAddress && isTransient({ code }) ? "the naming service at " : "";
   return new GreetError(code, prefix + message, { hint });
+}
+
+function placeOf({ address, where = `at ${address}` }: NamingService): string {
+  return where;
 }
 
 /** Pauses, so that clients that lost the same service do not all come back at the same moment. */

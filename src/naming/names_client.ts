@@ -160,7 +160,7 @@ export class NamesClient implements NamingService {
       }
     } catch (error) {
       if (name === undefined || (error as GreetError).code !== "NOT_FOUND") throw error;
-      throw notRegistered(name, this.address);
+      throw notRegistered(name, `at ${this.address}`);
     }
     return entries;
   }

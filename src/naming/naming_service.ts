@@ -59,6 +59,8 @@ export type WatchUpdate = Exclude<NamesEvent, { type: "lost" }>;
 export interface NamingService extends AsyncDisposable {
   /** The service's address, for error messages. */
   readonly address: string;
+  /** Where names are registered, as a phrase, if that is not `at` and the address. */
+  readonly where?: string;
   /**
    * Holds a name until the signal is aborted or the name is lost.
    *
@@ -111,9 +113,13 @@ export function checkTime(deadlineMs: number, address: string): void {
   throw new GreetError("DEADLINE_EXCEEDED", `${address}: it kept sending names for too long`);
 }
 
-/** The error for a name that is not held. */
-export function notRegistered(name: string, address: string): GreetError {
-  return new GreetError("NOT_FOUND", `${name} is not registered at ${address}`);
+/**
+ * The error for a name that is not held.
+ *
+ * @param where where it is not, as a phrase such as `at 127.0.0.1:55500`
+ */
+export function notRegistered(name: string, where: string): GreetError {
+  return new GreetError("NOT_FOUND", `${name} is not registered ${where}`);
 }
 
 /** Whether another attempt may succeed: the service cannot be reached, or is not ready. */

@@ -140,7 +140,7 @@ export async function followName(
   try {
     for await (const { entries: [entry], error } of names.follow(name, signal)) {
       if (entry !== undefined) link.moveTo(placeOf(entry, reach));
-      else link.moveTo(error ?? notRegistered(name, names.address));
+      else link.moveTo(error ?? notRegistered(name, names.where));
     }
   } catch (error) {
     link.moveTo(GreetError.from(error));
