@@ -22,6 +22,7 @@ const FLOORS: readonly (readonly string[])[] = [
 const FOREIGN: Record<string, readonly string[]> = {
   "cli.ts": ["deno.json"],
   "src/identity/identity.ts": ["@peculiar/x509", "reflect-metadata"],
+  "src/naming/lan_packets.ts": ["dns-packet"],
   "src/terminal/cells.ts": ["string-width"],
 };
 
@@ -172,6 +173,12 @@ Deno.test("an unencrypted chat does not load the certificate packages", () => {
 
 Deno.test("the table of confusable characters is loaded only for new names", () => {
   for (const face of FACES) assert(!loadedWith(face).has("src/identity/confusables.ts"));
+});
+
+Deno.test("multicast DNS is loaded only for the local network", () => {
+  for (const face of FACES) assert(!loadedWith(face).has("src/naming/lan_packets.ts"));
+  assert(!loadedWith("src/naming/open.ts").has("dns-packet"));
+  assert(loadedWith("src/naming/lan_node.ts").has("dns-packet"));
 });
 
 Deno.test("telemetry is loaded only when it is on", () => {

@@ -1,10 +1,11 @@
 /**
- * Opens a naming service by its address: a naming server, or etcd.
+ * Opens a naming service by its address: a naming server, etcd, or the local network.
  *
  * @module
  */
 import { Etcd } from "./etcd.ts";
 import type { EtcdOptions } from "./etcd_client.ts";
+import { Lan } from "./lan.ts";
 import { Names } from "./names.ts";
 import { NamesClient } from "./names_client.ts";
 import { parsePlace } from "./service_url.ts";
@@ -31,7 +32,8 @@ export interface Naming {
  *
  * @param place the address of the service. For a naming server: a port, `host:port` or any other
  *   target, optionally after `tls://` or `plaintext://`. For etcd: `etcd://host:port,…/prefix` or
- *   `etcds://…`, with one or more nodes; port (default 2379) and key prefix are optional
+ *   `etcds://…`, with one or more nodes; port (default 2379) and key prefix are optional. `lan` is
+ *   the local network, which is asked by multicast
  * @param options credentials, trusted CAs, and whether to do without TLS
  * @returns the names on that service. Disposing gives back all names claimed there, and disconnects
  * @throws {GreetError} `USAGE` if the address is invalid
@@ -56,6 +58,7 @@ export interface Naming {
  */
 export function openNames(place: string, options: NamingOptions = {}): Names {
   const parsed = parsePlace(place, options.plaintext);
+  if (parsed.kind === "lan") return new Names(new Lan());
   if (parsed.kind === "etcd") return new Names(new Etcd(place, options));
   const { targets: [target], isSecure } = parsed;
   return new Names(new NamesClient(target, isSecure ? { trusted: options.trusted } : undefined));

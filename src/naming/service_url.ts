@@ -1,5 +1,5 @@
 /**
- * Parses the address of a naming service, as users write it: of a naming server, or of etcd.
+ * Parses the address of a naming service, as users write it: of a naming server, of etcd, or `lan`.
  *
  * A naming server on another machine is called over TLS, one on this machine without it, unless the
  * address or `--plaintext` says otherwise. `etcd://` and `plaintext://` are never encrypted, not even
@@ -26,8 +26,18 @@ export interface EtcdPlace {
   readonly prefix: string;
 }
 
+/** The local network. It has no address: it is asked by multicast. */
+export interface LanPlace {
+  readonly kind: "lan";
+  readonly targets: readonly [];
+  readonly isSecure: false;
+}
+
 /** The address of a naming service. */
-export type NamingPlace = ServerPlace | EtcdPlace;
+export type NamingPlace = ServerPlace | EtcdPlace | LanPlace;
+
+/** How users write the local network. */
+export const LAN = "lan";
 
 /** The default port of a naming server. */
 export const NAMES_PORT = 55_500;
@@ -39,7 +49,7 @@ const ETCD_PORT = 2379;
  * Parses the address of a naming service.
  *
  * @param text a port or any other target of a naming server, optionally after `tls://` or
- *   `plaintext://`; or an etcd, as {@link parseEtcdPlace} takes it
+ *   `plaintext://`; an etcd, as {@link parseEtcdPlace} takes it; or `lan`
  * @param isPlaintext whether naming servers without a scheme are called without TLS
  * @throws {GreetError} `USAGE` if it is invalid
  *
@@ -51,9 +61,11 @@ const ETCD_PORT = 2379;
  * assert(!parsePlace("55500").isSecure && parsePlace("tls://localhost:55500").isSecure);
  * assert(parsePlace("10.0.0.1:55500").isSecure);
  * assert(!parsePlace("plaintext://10.0.0.1:55500").isSecure);
+ * assert.equal(parsePlace("lan").kind, "lan");
  * ```
  */
 export function parsePlace(text: string, isPlaintext = false): NamingPlace {
+  if (text === LAN) return { kind: "lan", targets: [], isSecure: false };
   if (/^etcds?:\/\//.test(text)) return parseEtcdPlace(text);
   const [, scheme, where] = /^(?:(tls|plaintext):\/\/)?(.*)$/s.exec(text)!;
   refuseMistyped(text, where);
@@ -80,6 +92,7 @@ function refuseMistyped(text: string, where: string): void {
 
 /** A service with a scheme that exists; several addresses can only be those of etcd. */
 function meantService(text: string): string {
+  if (/^(lan|mdns|dns-sd|bonjour|zeroconf|avahi)(:\/*)?$/i.test(text)) return LAN;
   const meant = text.replace(/^(etcds?|tls|plaintext):\/*/i, (scheme) => {
     return `${scheme.replace(/:.*/, "").toLowerCase()}://`;
   }).replace(/^(https|grpcs):\/+/i, "tls://");
@@ -135,12 +148,15 @@ function parseNode(host: string): Target {
   });
 }
 
-/** Whether requests and answers cross a network unencrypted. */
+/**
+ * Whether requests and answers cross a network unencrypted, although they need not. On the local
+ * network they always do.
+ */
 export function isExposed({ targets, isSecure }: NamingPlace): boolean {
   return !isSecure && !targets.every(isLocal);
 }
 
 /** Whether the whole service is on this machine. */
-export function isNearby({ targets }: NamingPlace): boolean {
-  return targets.every(isLocal);
+export function isNearby({ kind, targets }: NamingPlace): boolean {
+  return kind !== "lan" && targets.every(isLocal);
 }
