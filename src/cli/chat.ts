@@ -15,12 +15,13 @@ import {
   advertisedHost,
   hintAboutHost,
   isServiceLocal,
+  listeningHost,
   openService,
   parsedService,
   requireService,
 } from "./naming_options.ts";
 import type { PeerOptions } from "../peer/peer.ts";
-import { isOnlyName, isTarget, LOOPBACK, splitName } from "../net/address.ts";
+import { isOnlyName, isTarget, splitName } from "../net/address.ts";
 import { chatTls, EXPOSED } from "./tls_options.ts";
 
 /** Runs a chat until it ends. */
@@ -29,7 +30,7 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
   requireService(input, io);
   const hasNames = parsedService(input, io) !== undefined;
   const parties = chatArguments(input, hasNames);
-  const { isSecure, isBeyond, ...reach } = reachOf(input, parties.targets, hasNames);
+  const { isSecure, isBeyond, ...reach } = await reachOf(input, parties.targets, hasNames, io);
   refuseSelf(parties, reach.host, hasNames);
   if (!hasNames && !isSecure) refuseNames(parties.targets);
   const options = {
@@ -63,9 +64,14 @@ export async function chatCommand(input: Arguments, io: Io): Promise<number> {
 }
 
 /** Where the chat listens, how far it reaches, and whether it is encrypted. */
-function reachOf(input: Arguments, targets: readonly string[], hasNames: boolean) {
-  const host = input.host("host") ?? LOOPBACK;
-  const advertise = hasNames ? advertisedHost(input, host) : undefined;
+async function reachOf(
+  input: Arguments,
+  targets: readonly string[],
+  hasNames: boolean,
+  io: Io,
+) {
+  const host = await listeningHost(input, io);
+  const advertise = hasNames ? advertisedHost(input, host, io) : undefined;
   const known = targets.filter((text) => !(hasNames ? !isTarget(text) : isOnlyName(text)))
     .map((text) => splitName(text).target);
   const tls = chatTls(input, [host, advertise ?? host], known);

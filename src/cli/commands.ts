@@ -15,12 +15,13 @@ const QUIET: Option = { help: "leave out progress messages" };
 const JSON_OUTPUT: Option = { help: "print one JSON object a line" };
 const HOST: Option = {
   value: "ADDRESS",
-  help: `address to listen on (default ${LOOPBACK})`,
+  help: `address to listen on (default ${LOOPBACK}; with --names lan, every network)`,
   values: [LOOPBACK, "0.0.0.0", "::1", "::"],
 };
 const NAMES: Option = {
   value: "SERVICE",
-  help: "naming service: host:port, or etcd://host:port,... (default $GREET_NAMES)",
+  help: "naming service: host:port, etcd://host:port,... or lan (default $GREET_NAMES)",
+  values: ["lan"],
 };
 const NAMES_CACERT: Option = {
   value: "FILE",
@@ -163,7 +164,8 @@ export const COMMANDS: readonly Command[] = [
         "greet chat Alice 55555 55556",
       ],
       ["", "greet chat Bob 55556 55555"],
-      ["find each other by name", "greet chat Alice Bob --names 55500"],
+      ["find each other by name on the local network", "greet chat Alice Bob --names lan"],
+      ["find each other by name, with a naming server", "greet chat Alice Bob --names 55500"],
       [
         "Bob waits for Alice, who is behind a router and calls him",
         "greet chat Bob 55555 Alice --host 10.0.0.2",
@@ -258,6 +260,7 @@ export const COMMANDS: readonly Command[] = [
     examples: [
       ["run a naming server on port 55500", "greet names"],
       ["show what is registered there, and then every change", "greet names watch --names 55500"],
+      ["show what is registered on the local network", "greet names list --names lan"],
       ["show what is registered in an etcd", "greet names list --names etcd://127.0.0.1:2379"],
     ],
     options: {

@@ -13,7 +13,8 @@ import { warn } from "./reports.ts";
 import type { Names } from "../naming/names.ts";
 import { isExposed, isNearby, type NamingPlace, parsePlace } from "../naming/service_url.ts";
 import type { Naming } from "../naming/open.ts";
-import { formatEndpoint, isEndpoint, LOOPBACK } from "../net/address.ts";
+import { isIP } from "node:net";
+import { formatEndpoint, isEndpoint, isLoopback, LOOPBACK } from "../net/address.ts";
 
 /** The naming service to use, as it was typed; undefined for none. */
 export function serviceText(input: Arguments, io: Io): string | undefined {
@@ -79,6 +80,8 @@ export async function namingOf(input: Arguments, io: Io): Promise<Naming | undef
   if (isExposed(service)) {
     warn(`not encrypted: anyone on the network can change the answers of ${place}`, io);
   }
+  // Loaded now, for the same reason.
+  if (service.kind === "lan") await (await import("../naming/lan.ts")).loadLan();
   const { readTrusted } = await import("../net/certificates.ts");
   // Read now, because a server gives up reading once it has started.
   const trusted = service.isSecure ? readTrusted(input.string("cacert")) : undefined;
@@ -95,14 +98,44 @@ export async function openService(input: Arguments, io: Io): Promise<Names> {
   return openNames(naming!.place, naming!.options);
 }
 
+/** Whether names are registered on the local network. */
+function isOnLan(input: Arguments, io: Io): boolean {
+  return parsedService(input, io)?.kind === "lan";
+}
+
 /**
- * The host that others should call.
+ * The host to listen on: this machine only, or every network if names are registered on the local
+ * network.
+ *
+ * @throws {GreetError} `USAGE` for a host that the local network cannot reach
+ */
+export async function listeningHost(input: Arguments, io: Io): Promise<string> {
+  const given = input.host("host");
+  if (!isOnLan(input, io)) return given ?? LOOPBACK;
+  if (given === undefined) return (await import("../naming/lan_interfaces.ts")).everyHost();
+  if (isIP(given) !== 0 && !isLoopback(given)) return given;
+  throw input.usage(
+    `--host: others on the local network cannot call ${quote(given)}`,
+    "leave --host out to listen on every network, or write an IP address of this machine",
+  );
+}
+
+/**
+ * The host that others should call. On the local network, a host that stands for every address is
+ * replaced by the addresses of each network.
  *
  * @param host the host to listen on
  * @throws {GreetError} `USAGE` if no one could call it
  */
-export function advertisedHost(input: Arguments, host: string): string {
+export function advertisedHost(input: Arguments, host: string, io: Io): string {
   const given = input.host("advertise");
+  if (isOnLan(input, io)) {
+    if (given === undefined || isIP(given) !== 0 && !isLoopback(given)) return given ?? host;
+    throw input.usage(
+      `--advertise: others on the local network cannot call ${quote(given)}`,
+      "write an IP address of this machine, or leave --advertise out",
+    );
+  }
   if (given !== undefined && !isEndpoint(formatEndpoint(given, 1))) {
     throw input.usage(
       `--advertise: others cannot call ${quote(given)}`,

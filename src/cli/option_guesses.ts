@@ -22,7 +22,10 @@ const OPTION_WORDS: Meanings = [
   ["to peer peers connect remote with", "PEER TARGET"],
   ["list ls l", "list"],
   ["watch follow f", "watch"],
-  ["naming registry discovery etcd ns nameserver name-server service", "--names"],
+  [
+    "naming registry discovery etcd lan mdns bonjour zeroconf avahi ns nameserver name-server service",
+    "--names",
+  ],
   ["public public-host advertised external", "--advertise"],
   ["t timeout deadline time-limit max-wait limit", "--max-time --linger"],
   ["retry retries wait-for-ready block", "--wait"],

@@ -15,6 +15,7 @@ import {
   advertisedHost,
   hintAboutHost,
   isServiceLocal,
+  listeningHost,
   openService,
   parsedService,
   requireService,
@@ -32,9 +33,9 @@ import { serverTls } from "./tls_options.ts";
 /** Serves until the program is asked to stop. */
 export async function serveCommand(input: Arguments, io: Io): Promise<number> {
   const port = portArgument(input);
-  const host = input.host("host") ?? LOOPBACK;
   const name = nameToRegister(input, io);
-  const advertise = name === undefined ? undefined : advertisedHost(input, host);
+  const host = name === undefined ? input.host("host") ?? LOOPBACK : await listeningHost(input, io);
+  const advertise = name === undefined ? undefined : advertisedHost(input, host, io);
   const tls = serverTls(input, host);
   const threads = threadCount(input);
   renounce(["write"], [serviceText(input, io)]);

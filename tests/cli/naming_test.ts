@@ -516,6 +516,19 @@ const REFUSED: readonly [string[], RegExp][] = [
   [["names", "list", "--names", "etcd://"], /the address of etcd has no host\n/],
   [["greet", "greeter", "Bob"], /"greeter" is a name, .*\n.*--names or GREET_NAMES/],
   [["chat", "Alice", "Bob", "--names", "1", "--cacert", "x"], /--cacert needs --names tls:/],
+  [
+    ["chat", "Alice", "Bob", "--names", "lan", "--host", "127.0.0.1"],
+    /--host: others on the local network cannot call "127\.0\.0\.1"\n/,
+  ],
+  [
+    ["chat", "Alice", "Bob", "--names", "lan", "--advertise", "laptop"],
+    /--advertise: others on the local network cannot call "laptop"\n/,
+  ],
+  [["chat", "Alice", "Bob", "--names", "mdns"], /did you mean lan\?\n/],
+  [
+    ["serve", "--as", "hello", "--names", "lan"],
+    /other machines can reach \S+, and connections would not be encrypted\n/,
+  ],
 ];
 
 for (const [args, expected] of REFUSED) {
