@@ -6,6 +6,7 @@
  * @module
  */
 import { Bot } from "../tests/support/bot.ts";
+import { hasLocalNetwork, LocalNetwork } from "../tests/support/local_network.ts";
 import { freePorts } from "../tests/support/ports.ts";
 import { Program, serving } from "../tests/support/program.ts";
 import { pause } from "../src/base/timing.ts";
@@ -36,6 +37,7 @@ export async function benchIdle(report: Report): Promise<void> {
     await waiting(stack),
     ...await connected(stack),
     ...await connected(stack, "--tls"),
+    ...await onLan(stack),
     await greeter(stack),
     await names(stack),
   ];
@@ -84,6 +86,21 @@ async function connected(stack: AsyncDisposableStack, ...options: string[]): Pro
   await Promise.all([alice.until("welcome"), bob.until("welcome")]);
   return [alice, bob].map(({ program: { pid } }, i) => ({
     what: ["greet chat", ...options, `connected, ${i + 1} of 2`].join(" "),
+    pid,
+  }));
+}
+
+/** Two peers that have met on a local network, encrypted, and a third that waits for a fourth. */
+async function onLan(stack: AsyncDisposableStack): Promise<Idler[]> {
+  if (!hasLocalNetwork) return [];
+  const machines = { A: ["10.9.0.1/24"], B: ["10.9.0.2/24"], C: ["10.9.0.3/24"] };
+  const network = stack.use(await LocalNetwork.open(machines));
+  const alice = network.chat("A", ["Alice", "Bob"]);
+  const bob = network.chat("B", ["Bob", "Alice"]);
+  const carol = network.chat("C", ["Carol", "Dave"]);
+  await Promise.all([alice.until("welcome"), bob.until("welcome"), carol.until("listening")]);
+  return [alice, bob, carol].map(({ program: { pid } }, i) => ({
+    what: `greet chat --names lan, ${["connected, 1 of 2", "connected, 2 of 2", "waiting"][i]}`,
     pid,
   }));
 }
