@@ -8,6 +8,7 @@ import { GreetError } from "../base/errors.ts";
 import type { Identity } from "../identity/identity.ts";
 import type { Names } from "../naming/names.ts";
 import { isLocal, isLoopback } from "../net/address.ts";
+import { OwnAddress } from "../net/own_address.ts";
 import type { Network } from "../rpc/network.ts";
 import type { Attendance } from "./attendance.ts";
 import type { ChatService } from "./chat_service.ts";
@@ -55,6 +56,7 @@ export interface MembershipOptions {
 /** The other peers in a chat. */
 export class Membership {
   readonly #options: MembershipOptions;
+  readonly #ownAddress: OwnAddress;
   /** Functions that stop following the names of contacts. */
   readonly #followed = new Map<Contact, () => Promise<void>>();
   /** Contacts whose connections are being closed. */
@@ -62,6 +64,7 @@ export class Membership {
 
   constructor(options: MembershipOptions) {
     this.#options = options;
+    this.#ownAddress = new OwnAddress(options.host);
   }
 
   /**
@@ -224,10 +227,20 @@ export class Membership {
       attendance.enter(address, name);
     } else {
       attendance.leave(address);
+      this.#checkOwnAddress();
     }
     roster.change(address, presence);
     contact.outbox.linkChanged();
     reception.linkChanged(contact.link);
+  }
+
+  /** When this machine changes its network, connections are lost. */
+  #checkOwnAddress(): void {
+    const { host, events } = this.#options;
+    if (!this.#ownAddress.isLost()) return;
+    const message = `${host} is no longer an address of this machine: peers cannot call us there`;
+    const hint = "start again with the new one: --host or --advertise";
+    events.push({ type: "trouble", error: new GreetError("UNAVAILABLE", message, { hint }) });
   }
 
   /** Two contacts are one peer: the second one ends, and what waits for it is for the first. */

@@ -141,6 +141,25 @@ for (const wall of ["drop", "reject with tcp reset"]) {
 }
 
 networkTest(
+  "an address that is no longer ours is reported once, and the chat goes on",
+  async () => {
+    await using machines = start({
+      alice: "Alice 5555 10.9.0.2:5555 --host 10.8.0.2",
+      bob: "Bob 5555 10.8.0.2:5555 --host 10.9.0.2",
+      wall: "drop",
+    });
+    await machines.out.until(/^A .*"welcome"/m);
+    await machines.write("move\n");
+    await machines.out.until(
+      /^A .*"error".*"10\.8\.0\.2 is no longer an address of this machine: peers cannot call us there"/m,
+    );
+    await exchange(machines, "moved");
+    assert.equal(machines.out.text.match(/no longer an address/g)?.length, 1);
+    await end(machines);
+  },
+);
+
+networkTest(
   "without encryption, a peer that nothing can connect to is told what helps",
   async () => {
     await using machines = start({
