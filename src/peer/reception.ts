@@ -148,7 +148,7 @@ export class Reception {
     call: IncomingCall,
   ): Promise<void> {
     const { sender } = introduction;
-    const contact = this.#closed ? undefined : this.#expecting(introduction, call);
+    const contact = await this.#attachable(introduction, call);
     if (contact === undefined) {
       this.#report(introduction, call);
       throw this.refusal(sender, call.fingerprint);
@@ -159,6 +159,23 @@ export class Reception {
       // The reason is for our user; the caller might learn from it whom we know.
       throw this.refusal(sender, call.fingerprint);
     }
+  }
+
+  /** The contact that a caller may attach to: the peer that we find at a place is no other. */
+  async #attachable(introduction: Introduction, call: IncomingCall): Promise<Contact | undefined> {
+    const caller = { name: introduction.sender, fingerprint: call.fingerprint };
+    const expecting = () => this.#closed ? undefined : this.#expecting(introduction, call);
+    const isProven = ({ expected, last }: Contact) =>
+      expected !== undefined || last !== undefined && keyOf(last) === keyOf(caller);
+    const first = expecting();
+    if (first === undefined || isProven(first)) return first;
+    // Anyone on that host can say that it listens there.
+    await first.link.settled();
+    const contact = expecting();
+    if (contact === undefined || isProven(contact)) return contact;
+    const { isAnswered, met } = contact.link;
+    const isOther = isAnswered && (met === undefined || keyOf(met) !== keyOf(caller));
+    return isOther ? undefined : contact;
   }
 
   /**

@@ -29,8 +29,8 @@ function knowing(): KnownPeers {
 }
 
 /** What a caller sends first. */
-function introduction(sender: string): Receipt {
-  return { introduction: { sender, port: 1, instance: "" }, status: 0, reason: "" };
+function introduction(sender: string, port = 1): Receipt {
+  return { introduction: { sender, port, instance: "" }, status: 0, reason: "" };
 }
 
 /** Receipts that never end before the signal is aborted. */
@@ -122,6 +122,30 @@ Deno.test("a caller that is not expected does not attach, and both sides see tha
   );
   assert.match(reason, /Bob's command does not name/);
   assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "welcome"), []);
+});
+
+Deno.test("a caller that says it listens where another peer answers does not take its place", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  await using bob = await open({ name: "Bob", targets: ["Carol"], identity: BOB });
+  const { port } = bob.peer;
+  await using alice = await open({ name: "Alice", targets: [`${port}`], identity: ALICE });
+  using channel = dial(parseTarget(`${alice.peer.port}`), { own: EVE });
+  const attach = async () => {
+    const over = new AbortController();
+    const receipts = only([introduction("Eve", port)], over.signal);
+    await assert.rejects(
+      channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+      { code: "PERMISSION_DENIED", message: /Alice is not chatting with Eve/ },
+    );
+    over.abort();
+  };
+  // While the first dial goes on, and when Bob has answered it.
+  await attach();
+  const [{ refusedBy }] = await alice.witness.until("waiting");
+  assert.equal(refusedBy, "Bob");
+  await attach();
+  assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "met"), []);
 });
 
 Deno.test("without a key, a caller cannot attach and is told what would help", {
