@@ -6,6 +6,7 @@
  *
  * @module
  */
+import type { Readable } from "node:stream";
 import { definitionOf, type ServiceDefinition } from "./service_definition.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
@@ -158,7 +159,7 @@ function streamMethod(
     const backpressure = backpressureOn(stream, server, () => signal);
     const answerAll = async () => {
       try {
-        const request = requestStream ? stream : stream.request;
+        const request = requestStream ? requestsOn(stream) : stream.request;
         const answers = handler(request, incoming(stream, () => signal, server));
         for await (const answer of answers) {
           const capacity = backpressure.waitForCapacity();
@@ -175,6 +176,12 @@ function streamMethod(
     };
     void answerAll();
   };
+}
+
+/** The requests of a call. Their end must not destroy the stream, which still carries answers. */
+function requestsOn(stream: ResponseStream): AsyncIterable<unknown> {
+  const { iterator } = stream as unknown as Readable;
+  return { [Symbol.asyncIterator]: () => iterator.call(stream, { destroyOnReturn: false }) };
 }
 
 /** A call whose answer is a stream; it is itself the stream of requests, if the call has one. */

@@ -687,7 +687,8 @@ class ServerCall extends EventEmitter {
     this.emit("cancelled");
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<object> {
+  /** The requests; their end does not end the stream, as `destroyOnReturn` of Node's would. */
+  async *iterator(): AsyncGenerator<object> {
     for (;;) {
       const changed = this.#changed.next;
       const request = this.#requests.shift();
