@@ -22,6 +22,9 @@ const SILENCE_MS = 10_000;
 /** How long the caller may take to answer that, in milliseconds. */
 const ANSWER_MS = 10_000;
 
+/** How much is shown of a caller's reason not to take messages, in UTF-16 units. */
+const MAX_REASON = 1_000;
+
 /** An open `Attach` call, from our side. */
 export class Attachment implements Carrier {
   /** The peer that has called. */
@@ -68,8 +71,10 @@ export class Attachment implements Carrier {
   async deliver(messages: readonly Message[]): Promise<number> {
     const { status, reason } = await this.#send({ messages: messages.map(toWire) });
     if (status === 0) return messages.length;
-    const code = STATUS_NAMES[status];
-    throw new GreetError(code === "OK" || code === undefined ? "UNKNOWN" : code, reason);
+    const known = STATUS_NAMES[status];
+    const code = known === undefined || known === "OK" ? "UNKNOWN" : known;
+    const why = reason.slice(0, MAX_REASON).toWellFormed() || code;
+    throw new GreetError(code, `${this.caller.name}: ${why}`);
   }
 
   /** Resolves when the attachment has ended, which it does when the caller has gone silent. */

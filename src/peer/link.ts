@@ -153,9 +153,13 @@ export class Link implements AsyncDisposable {
     return { name: presence.name, fingerprint: presence.fingerprint };
   }
 
-  /** The peer that answers and that we would accept, even if it does not accept us (yet). */
+  /**
+   * The peer that answers and that we would accept, even if it does not accept us (yet), or that is
+   * attached.
+   */
   get met(): Answerer | undefined {
-    return this.#met;
+    const isHere = this.#isAttached && this.#presence.state === "here";
+    return this.#met ?? (isHere ? this.#attachment!.caller : undefined);
   }
 
   /** The peer that was met has asked us to accept it, which it does only if it accepts us. */
@@ -173,6 +177,11 @@ export class Link implements AsyncDisposable {
   get refusedBy(): Person | undefined {
     const presence = this.#presence;
     return presence.state === "away" ? presence.refusedBy : undefined;
+  }
+
+  /** Whether it is closed, or about to be: what is in flight may still be answered. */
+  get isClosed(): boolean {
+    return this.#closed;
   }
 
   /** Whether the other side says if it accepts us. Peers in other languages may not. */

@@ -192,6 +192,69 @@ Deno.test("strangers that hold calls open without saying who they are keep no on
   await Promise.all(ends);
 });
 
+Deno.test(
+  "a caller that sends no more receipts sees its call end, and may attach again on its connection",
+  {
+    ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+  },
+  async () => {
+    await using bob = await open({ name: "Bob", targets: ["Eve"], identity: BOB });
+    using channel = dial(parseTarget(`${bob.peer.port}`), { own: EVE });
+    // More calls than one connection may have open.
+    for (let i = 0; i < 12; i++) {
+      const over = new AbortController();
+      const receipts = only([introduction("Eve")], over.signal);
+      const deliveries = channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 });
+      assert.deepEqual((await deliveries.next()).value?.messages, []);
+      over.abort();
+      await inTime(
+        (async () => {
+          while (!(await deliveries.next()).done);
+        })(),
+        "the end of the call",
+      );
+    }
+  },
+);
+
+Deno.test("why an attached peer takes no messages is said in its name, and not at any length", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Bob" });
+  await using bob = await open({ name: "Bob", targets: ["Eve"], identity: BOB, journal });
+  using channel = dial(parseTarget(`${bob.peer.port}`), { own: EVE });
+  const over = new AbortController();
+  const delivered = Promise.withResolvers<void>();
+  async function* receipts(): AsyncGenerator<Receipt> {
+    yield introduction("Eve");
+    yield { introduction: null, status: 0, reason: "" };
+    await delivered.promise;
+    yield { introduction: null, status: 14, reason: "z".repeat(1_000_000) };
+    await aborted(over.signal);
+  }
+  const deliveries = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 10_000 });
+  await deliveries.next();
+  await bob.peer.send("hello");
+  await deliveries.next();
+  delivered.resolve();
+  const [{ error }] = await bob.witness.until("trouble");
+  assert.match(error.message, /^Eve: z{1000}$/);
+  over.abort();
+});
+
+Deno.test("a target that leads to an attached peer is given up", async () => {
+  const [b] = freePorts();
+  await using alice = await open({ name: "Alice", targets: ["Bob"], identity: ALICE });
+  const bobs = { name: "Bob", port: Number(b), targets: [`${alice.peer.port}`], identity: BOB };
+  await using bob = await open(bobs);
+  await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
+  alice.peer.add(b);
+  const [{ error }] = await alice.witness.until("trouble");
+  assert.match(error.message, /lead to the same peer, Bob/);
+  assert.deepEqual(alice.peer.others.map(({ target }) => target), ["Bob"]);
+});
+
 Deno.test(`${MANY} messages each way over one connection, both sides killed at random: none lost, none twice, in order`, async () => {
   const [b] = freePorts();
   await using bob = new Immortal("Bob", b, "Alice", "--tls");
