@@ -93,6 +93,11 @@ export class Outbox implements AsyncDisposable {
     this.#idle.beat();
   }
 
+  get #isReachable(): boolean {
+    const { link } = this.#options;
+    return link.name !== undefined && !link.isClosed;
+  }
+
   async #run(): Promise<void> {
     while (!this.#closed) {
       const work = this.#work.next;
@@ -103,7 +108,7 @@ export class Outbox implements AsyncDisposable {
         }
         this.#backOff.reset();
       } catch (error) {
-        if (this.#closed || this.#options.link.name === undefined) continue;
+        if (this.#closed || !this.#isReachable) continue;
         this.#trouble = GreetError.from(error);
         this.#options.onTrouble(this.#trouble);
         await within(this.#backOff.next(), this.#linkChanges.next);
@@ -116,7 +121,7 @@ export class Outbox implements AsyncDisposable {
     const { link, journal } = this.#options;
     this.#recipient = link.peer ?? this.#recipient;
     // What cannot be kept is delivered or fails now, whether the peer is there or not.
-    if (link.name === undefined && journal.durable) return false;
+    if (!this.#isReachable && journal.durable) return false;
     const entries = journal.waitingFor(this.#recipient);
     if (entries.length === 0) return false;
     const [first] = entries;
