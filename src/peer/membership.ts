@@ -91,11 +91,12 @@ export class Membership {
    * Lets go of a peer. What still waits for it stays in the journal, or fails without one.
    *
    * @param argument its name, or the argument that added it
-   * @throws {GreetError} `NOT_FOUND` if it is not in the chat, `FAILED_PRECONDITION` if no other peer is
+   * @throws {GreetError} `NOT_FOUND` if it is not in the chat; `FAILED_PRECONDITION` if no other peer is,
+   *   or if the argument is the name of one and the target of another
    */
   remove(argument: string): void {
     const { contacts, events, reception, chatService, sender } = this.#options;
-    const contact = contactCalled(argument, contacts) ?? this.#at(addressOf(argument));
+    const contact = this.#meant(argument);
     if (contact === undefined) {
       throw new GreetError("NOT_FOUND", `no peer in this chat is called ${argument}`);
     }
@@ -139,6 +140,19 @@ export class Membership {
 
   #at(address: string | undefined): Contact | undefined {
     return this.#options.contacts.find(({ link }) => link.address === address);
+  }
+
+  /** The contact that an argument means. Peers choose their names, which may look like targets. */
+  #meant(argument: string): Contact | undefined {
+    const called = contactCalled(argument, this.#options.contacts);
+    if (called === undefined) return this.#at(addressOf(argument));
+    // A name like 99999 is no address.
+    const { contacts } = this.#options;
+    const there = contacts.find(({ link }) => link !== called.link && isAt(link, argument));
+    if (there === undefined) return called;
+    const message = `${argument} is the name of the peer at ${called.link.address}, ` +
+      `but also stands for ${there.link.address}`;
+    throw new GreetError("FAILED_PRECONDITION", message, { hint: "name the one that you mean" });
   }
 
   #connect(expected: ExpectedPeer, meeting: Meeting | undefined): Contact {
@@ -268,4 +282,9 @@ function ifExpected(
   { name }: ExpectedPeer,
 ): Meeting | undefined {
   return name === undefined || name === meeting?.name ? meeting : undefined;
+}
+
+/** Whether an argument stands for the target of a link, even if it is not valid on its own. */
+function isAt({ address, endpoint }: Link, argument: string): boolean {
+  return argument === address || argument === `${endpoint?.port}` && isLoopback(endpoint!.host);
 }

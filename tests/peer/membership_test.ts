@@ -131,6 +131,45 @@ Deno.test({
   },
 });
 
+Deno.test("a peer that is removed while it is silent is not called any longer, and leaving takes no longer", async () => {
+  const [a, b, absent] = freePorts(3);
+  await using home = temporaryHome();
+  await using bob = new Bot(["Bob", b, a]);
+  await using alice = new Bot(["Alice", a, b, absent], home);
+  await Promise.all([alice, bob].map((bot) => bot.until("welcome")));
+  bob.program.kill("SIGSTOP");
+  await alice.say("Bob?");
+  await alice.until("queued");
+  await change(alice, { remove: "Bob" });
+  await alice.until("removed");
+  // As long as the delivery that was in flight may take.
+  alice.program.kill("SIGTERM");
+  await alice.program.code(60_000);
+  bob.program.kill("SIGCONT");
+  const messages = alice.all("error").map(({ message }) => String(message));
+  assert.deepEqual(messages.filter((message) => message.includes("connection lost")), []);
+});
+
+Deno.test("a name that a peer has given itself does not let it stand for another one's target", async () => {
+  const [a, b, e] = freePorts(3);
+  await using bob = new Bot(["Bob", b, a]);
+  await using eve = await openWitnessed({ name: b, port: Number(e), targets: [a] });
+  await using alice = new Bot(["Alice", a, b, e]);
+  await Promise.all([
+    ...[alice, bob].map((bot) => bot.until("welcome")),
+    eve.witness.until("welcome"),
+  ]);
+  await change(alice, { remove: b });
+  const [{ message }] = await alice.until("error");
+  assert.match(
+    String(message),
+    new RegExp(`${b} is the name of the peer at 127.0.0.1:${e}, but also`),
+  );
+  await change(alice, { remove: `127.0.0.1:${b}` });
+  const [removed] = await alice.until("removed");
+  assert.equal(removed.name, "Bob");
+});
+
 Deno.test("random changes lose nothing, repeat nothing, and tell no one what is not for them", async () => {
   const [a, b, c, absent] = freePorts(4);
   await using home = temporaryHome();
