@@ -23,6 +23,12 @@ const REFUSED = { firstMs: 5_000, maxMs: 300_000, factor: 2 };
 /** The time from dial to dial after any other failure, because the recovery of a network triggers no call. */
 const UNREACHABLE_EVERY_MS = 5_000;
 
+/**
+ * Pauses after connections that did not last, each after the one before: a peer that accepts us and
+ * hangs up at once must not keep us busy.
+ */
+const SHORT_LIVED = { withinMs: 1_000, firstMs: 50, maxMs: 5_000, factor: 2 };
+
 /** The minimum time between two dials. A flood of calls to us must not cause one to another peer. */
 const MIN_GAP_MS = 50;
 
@@ -61,6 +67,7 @@ export class Attempt {
 export class DialSchedule {
   readonly #backOff = new BackOff(BACK_OFF);
   readonly #refusals = new BackOff(REFUSED);
+  readonly #drops = new BackOff(SHORT_LIVED);
   #next = new Attempt();
   #began = 0;
 
@@ -98,7 +105,8 @@ export class DialSchedule {
   async due(outcome: Presence): Promise<void> {
     if (outcome.state !== "away" || outcome.refusedBy === undefined) this.#refusals.reset();
     if (outcome.state !== "away" || !isAbsent(outcome.error)) this.#backOff.reset();
-    if (outcome.state === "away") await within(this.#restMs(outcome), this.#next.requested);
+    const restMs = outcome.state === "away" ? this.#restMs(outcome) : this.#restAfterDropMs();
+    if (restMs > 0) await within(restMs, this.#next.requested);
     await this.#gap();
   }
 
@@ -106,6 +114,12 @@ export class DialSchedule {
     if (refusedBy !== undefined) return this.#refusals.next();
     if (isAbsent(error)) return this.#backOff.next();
     return UNREACHABLE_EVERY_MS - this.#elapsedMs;
+  }
+
+  #restAfterDropMs(): number {
+    if (this.#elapsedMs < SHORT_LIVED.withinMs) return this.#drops.next();
+    this.#drops.reset();
+    return 0;
   }
 
   async #gap(): Promise<void> {
