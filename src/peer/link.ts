@@ -493,13 +493,18 @@ export class Link implements AsyncDisposable {
   /** Waits until the connection drops, or the peer no longer answers on it or accepts us. */
   async #watch(channel: Connection): Promise<Presence> {
     let isOpen = true;
-    const collected = this.#collection && this.#collect(this.#collection);
-    const dropped = Promise.race([channel.dropped(), ...collected ? [collected] : []])
-      .then(() => void (isOpen = false));
+    const end = () => void (isOpen = false);
+    let ended = channel.dropped().then(end);
+    let collected: Collection | undefined;
     for (;;) {
+      // A peer that can no longer call us begins to use our connection while we watch it.
+      if (this.#collection !== undefined && this.#collection !== collected) {
+        collected = this.#collection;
+        ended = Promise.race([ended, this.#collect(collected).then(end)]);
+      }
       const doubted = this.#doubts.next;
       const silenceMs = performance.now() - this.#lastAnswer;
-      await within(SILENCE_MS - silenceMs, Promise.race([dropped, doubted]));
+      await within(SILENCE_MS - silenceMs, Promise.race([ended, doubted]));
       // The next dial will show whether the peer is gone as well.
       if (!isOpen || this.#closed) return { state: "connecting" };
       if (performance.now() - this.#lastAnswer < SILENCE_MS) continue;
