@@ -29,10 +29,14 @@ export interface FaultyOptions {
 const SAY_EVERY_MS = 1_000;
 const CALL_EVERY_MS = 1_000;
 const SAMPLE_EVERY_MS = 5_000;
+const LOOK_EVERY_MS = 30_000;
 
 /** How long messages may take to arrive when nothing fails any more, and processes to calm down. */
 const ARRIVAL_MS = 180_000;
 const CALM_MS = 20_000;
+
+/** A message that takes longer than this during the work is stuck: no fault lasts 20 s. */
+const STUCK_MS = 240_000;
 
 /** How long processes at rest are measured. */
 const REST_MS = 20_000;
@@ -72,6 +76,8 @@ class Soak {
   readonly #underWay = new Map<Member, Promise<void>>();
   readonly #times = new Map<Fault, number>();
   readonly #said = new Map<Member, number>();
+  /** The oldest message that has not arrived, for each pair, and when it was seen first. */
+  readonly #oldest = new Map<string, { readonly number: number; readonly since: number }>();
   readonly #calls: Calls = { answered: 0, failed: 0, wrong: 0 };
   readonly #start = performance.now();
 
@@ -107,6 +113,7 @@ class Soak {
       ...this.#cast.chats.map((chat) => repeat(SAY_EVERY_MS, over, () => this.#sayNext(chat))),
       this.#greet(over),
       repeat(SAMPLE_EVERY_MS, over, () => this.#sample()),
+      repeat(LOOK_EVERY_MS, over, () => Promise.resolve(this.#lookForStuck())),
       this.#disturb(over),
     ]);
   }
@@ -142,6 +149,22 @@ class Soak {
   async #sample(): Promise<void> {
     for (const { actor, proxy, host } of this.#cast.members) {
       await actor.sample(proxy.ended + (host?.lost ?? 0));
+    }
+  }
+
+  /** Reports messages that have been under way for too long, once. */
+  #lookForStuck(): void {
+    const now = performance.now();
+    for (const { from, to, lost: [number] } of this.#accounts()) {
+      const pair = `${from} to ${to}`;
+      const oldest = this.#oldest.get(pair);
+      if (number === undefined) this.#oldest.delete(pair);
+      else if (oldest?.number !== number) this.#oldest.set(pair, { number, since: now });
+      else if (now - oldest.since > STUCK_MS) {
+        this.#log(`message ${number} is stuck`);
+        this.#report.expect(`messages from ${pair} that are stuck`, 1, 0);
+        this.#oldest.set(pair, { number, since: Infinity });
+      }
     }
   }
 
