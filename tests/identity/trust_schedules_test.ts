@@ -78,7 +78,7 @@ const meetings = fc.array(
 const KEYS = ["A", "B", "C"].map((letter) => `SHA256:${letter.repeat(42)}A`);
 
 scheduleTest(
-  "processes that share a file agree on the first key of each name, whoever met it first",
+  "processes that share a file agree on the first key of each name",
   meetings,
   async (simulation, meetings) => {
     const home = await memoryFolder();
