@@ -105,35 +105,6 @@ Deno.test("what waits for a peer goes to no impostor that attaches, and both sid
   }
 });
 
-Deno.test("a peer that can no longer be called gets messages over the connection that it has", async () => {
-  await using homes = new AsyncDisposableStack();
-  const journalOf = (name: string) => {
-    const home = homes.use(temporaryHome()).env.GREET_HOME;
-    return homes.use(Journal.open({ home, name }));
-  };
-  const [to, port] = freePorts().map(Number);
-  await using proxy = await Proxy.open({ host: "127.0.0.1", port, to });
-  const journals = { alice: journalOf("Alice"), bob: journalOf("Bob") };
-  await using alice = await open({
-    ...{ name: "Alice", targets: [`Bob@${port}`], identity: ALICE, journal: journals.alice },
-  });
-  const targets = [`${alice.peer.port}`];
-  await using bob = await open({
-    ...{ name: "Bob", port: to, targets, identity: BOB, journal: journals.bob },
-  });
-  await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
-  proxy.refuse();
-  await alice.witness.until("left");
-  // Alice refuses this message at first, because she cannot call Bob; so he attaches.
-  await bob.peer.send("from Bob");
-  const [fromBob] = await alice.witness.until("message");
-  await alice.peer.send("from Alice");
-  const [fromAlice] = await bob.witness.until("message");
-  const bodies = [fromBob, fromAlice].map(({ message: { body } }) => body);
-  assert.deepEqual(bodies, ["from Bob", "from Alice"]);
-  await alice.witness.until("delivered");
-});
-
 Deno.test("a caller that is not expected does not attach, and both sides see that it tried", async () => {
   await using bob = await open({ name: "Bob", targets: ["Carol"], identity: BOB });
   await using alice = await open({
@@ -176,6 +147,37 @@ Deno.test("a caller that says it listens where another peer answers does not tak
   assert.equal(refusedBy, "Bob");
   await attach();
   assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "met"), []);
+});
+
+Deno.test("a peer that can no longer be called gets messages over the connection that it has", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  await using homes = new AsyncDisposableStack();
+  const journalOf = (name: string) => {
+    const home = homes.use(temporaryHome()).env.GREET_HOME;
+    return homes.use(Journal.open({ home, name }));
+  };
+  const [to, port] = freePorts().map(Number);
+  await using proxy = await Proxy.open({ host: "127.0.0.1", port, to });
+  const journals = { alice: journalOf("Alice"), bob: journalOf("Bob") };
+  await using alice = await open({
+    ...{ name: "Alice", targets: [`Bob@${port}`], identity: ALICE, journal: journals.alice },
+  });
+  const targets = [`${alice.peer.port}`];
+  await using bob = await open({
+    ...{ name: "Bob", port: to, targets, identity: BOB, journal: journals.bob },
+  });
+  await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
+  proxy.refuse();
+  await alice.witness.until("left");
+  // Alice refuses this message at first, because she cannot call Bob; so he attaches.
+  await bob.peer.send("from Bob");
+  const [fromBob] = await alice.witness.until("message");
+  await alice.peer.send("from Alice");
+  const [fromAlice] = await bob.witness.until("message");
+  const bodies = [fromBob, fromAlice].map(({ message: { body } }) => body);
+  assert.deepEqual(bodies, ["from Bob", "from Alice"]);
+  await alice.witness.until("delivered");
 });
 
 Deno.test("without a key, a caller cannot attach and is told what would help", {
