@@ -66,6 +66,14 @@ Deno.test("the soak's ledger sees a message whose delivery was never reported", 
   );
 });
 
+Deno.test("in the soak's ledger, the report of a delivery may be lost with a sender that is killed", () => {
+  const ledger = new Ledger();
+  for (const event of [...queued(0, 1, 2), ...delivered(0, 2)]) ledger.note("Alice", 1, event);
+  for (const event of shown(0, 1, 2)) ledger.note("Bob", 1, event);
+  ledger.note("Alice", 2, { type: "welcome" });
+  assert.deepEqual(ledger.between("Alice", "Bob"), { ...SOUND, delivered: 2 });
+});
+
 Deno.test("the soak's ledger sees a message that was shown although it had failed", () => {
   const alice = [...queued(0), event("error", 1), ...queued(2), ...delivered(0, 2)];
   assert.deepEqual(

@@ -15,7 +15,10 @@ export interface Account {
   readonly delivered: number;
   /** Messages that were accepted, but did not arrive. */
   readonly lost: readonly number[];
-  /** Messages that arrived, but were not reported as delivered. */
+  /**
+   * Messages that arrived, but were not reported as delivered, in the present run of the sender: a
+   * report is lost if it is killed between noting a delivery and printing that.
+   */
   readonly unreported: readonly number[];
   /** Messages that were shown twice. Again, and marked late, is allowed after a kill. */
   readonly twice: readonly number[];
@@ -36,7 +39,10 @@ interface Shown {
 
 /** What one sender has been told about its messages. */
 interface Told {
-  readonly accepted: Map<string, number>;
+  /** The run in which it was told so last. */
+  run: number;
+  /** The numbers of accepted messages and the runs that accepted them, by id. */
+  readonly accepted: Map<string, { readonly number: number; readonly run: number }>;
   readonly failed: Set<string>;
   /** The messages that were reported as delivered, for each receiver. */
   readonly delivered: Map<string, Set<number>>;
@@ -57,8 +63,10 @@ export class Ledger {
    */
   note(peer: string, run: number, event: ChatEvent): void {
     const { type, id = "" } = event;
-    if (type === "queued") this.#toldTo(peer).accepted.set(id, Number(event.body));
-    if (type === "error" && id !== "") this.#toldTo(peer).failed.add(id);
+    const told = this.#toldTo(peer);
+    told.run = run;
+    if (type === "queued") told.accepted.set(id, { number: Number(event.body), run });
+    if (type === "error" && id !== "") told.failed.add(id);
     if (type === "delivered") this.#noteDelivery(peer, event);
     if (type === "message") this.#noteShown(`${event.from}`, peer, run, event);
   }
@@ -68,12 +76,14 @@ export class Ledger {
     const told = this.#toldTo(from);
     const shown = this.#shownBy(from, to);
     const delivered = told.delivered.get(to) ?? new Set<number>();
-    const accepted = [...told.accepted.values()];
+    const all = [...told.accepted.values()];
+    const accepted = all.map(({ number }) => number);
     const failed = [...told.failed].flatMap((id) => this.#ids.get(id) ?? []);
     return {
       ...{ from, to, accepted: accepted.length, delivered: delivered.size },
       lost: [...new Set([...accepted, ...delivered])].filter((number) => !shown.runs.has(number)),
-      unreported: accepted.filter((number) => shown.runs.has(number) && !delivered.has(number)),
+      unreported: all.filter(({ run }) => run === told.run).map(({ number }) => number)
+        .filter((number) => shown.runs.has(number) && !delivered.has(number)),
       twice: shown.twice,
       reordered: shown.reordered,
       unwanted: failed.filter((number) => shown.runs.has(number)),
@@ -83,7 +93,7 @@ export class Ledger {
   #noteDelivery(from: string, { id, to }: ChatEvent): void {
     const told = this.#toldTo(from);
     // A message of a killed run is delivered by the next one, which does not report it as queued.
-    const number = told.accepted.get(id!) ?? this.#ids.get(id!);
+    const number = told.accepted.get(id!)?.number ?? this.#ids.get(id!);
     if (number === undefined) return;
     const delivered = told.delivered.get(`${to}`) ?? new Set();
     told.delivered.set(`${to}`, delivered.add(number));
@@ -105,7 +115,7 @@ export class Ledger {
 
   #toldTo(peer: string): Told {
     const told = this.#told.get(peer) ??
-      { accepted: new Map(), failed: new Set(), delivered: new Map() };
+      { run: 0, accepted: new Map(), failed: new Set(), delivered: new Map() };
     this.#told.set(peer, told);
     return told;
   }
