@@ -41,6 +41,9 @@ const STUCK_MS = 240_000;
 /** How long processes at rest are measured. */
 const REST_MS = 20_000;
 
+/** A link has two connections, one from each side, and only those to a peer are counted. */
+const LOST_PER_LINK = 2;
+
 /** How long a call may take, in seconds. */
 const MAX_TIME = 20;
 
@@ -147,8 +150,9 @@ class Soak {
   }
 
   async #sample(): Promise<void> {
-    for (const { actor, proxy, host } of this.#cast.members) {
-      await actor.sample(proxy.ended + (host?.lost ?? 0));
+    for (const { actor, kind, proxy, host } of this.#cast.members) {
+      const perLink = kind === "chat" ? LOST_PER_LINK : 1;
+      await actor.sample(proxy.ended * perLink + (host?.lost ?? 0));
     }
   }
 
