@@ -13,7 +13,7 @@ import { type Report, usage } from "../../measure.ts";
 import { type Cast, type Member, openCast } from "./cast.ts";
 import { choose, isPossible } from "./harm.ts";
 import { isSettled } from "./ledger.ts";
-import { growth, quarters } from "./levels.ts";
+import { growth, quarters, type Sample } from "./levels.ts";
 import { type Fault, plan, type Step } from "./plan.ts";
 
 /** Options of {@link soakWithFaults}. */
@@ -300,12 +300,13 @@ class Soak {
     const immortals = this.#cast.members.filter(({ isMortal, actor }) =>
       !isMortal && actor.deaths.length === 0
     );
-    const table = (what: "memoryMB" | "files" | "threads", title: string) => {
+    const table = (what: keyof Sample, title: string) => {
       const rows = this.#report.table(title, heads);
       for (const { actor: { name, samples } } of immortals) {
         rows.row(name, ...quarters(samples).map((quarter) => quarter[what]));
       }
     };
+    table("ended", "connections lost, median of each quarter");
     table("memoryMB", "resident memory, MB, median of each quarter");
     table("files", "descriptors, median of each quarter");
     table("threads", "threads, median of each quarter");
