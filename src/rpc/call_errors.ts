@@ -108,5 +108,5 @@ export function isAbsent({ code, cause }: GreetError): boolean {
  */
 export function isDisconnect({ code, details }: grpc.ServiceError): boolean {
   return code === grpc.status.UNAVAILABLE || code === grpc.status.CANCELLED ||
-    code === grpc.status.INTERNAL && /RST_STREAM|^Failed to start HTTP\/2/.test(details);
+    code === grpc.status.INTERNAL && /RST_STREAM/.test(details);
 }

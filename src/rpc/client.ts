@@ -193,9 +193,6 @@ export class Channel implements Disposable {
       "grpc.enable_http_proxy": 0,
       // By default, a connection without calls is closed after 30 minutes.
       "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
-      // A call that finds its connection closing is tried again without a pause, before the closing
-      // can be noticed: for ever, and nothing else runs. A caller that dials again needs no second try.
-      ...this.#closesOnFailure ? { "grpc.enable_retries": 0 } : {},
       ...keepaliveOptions(keepalive),
       ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
       ...this.#servers === undefined ? {} : { "grpc.service_config": ROUND_ROBIN },

@@ -9,6 +9,7 @@
 import { clientProblem, dateProblem, fromDer, fromPem } from "../net/certificates.ts";
 import { certificateOf, protocolOf, speaksTls } from "../net/protocol_probe.ts";
 import type { Target } from "../net/address.ts";
+import { ENDED_AT_ONCE } from "./grpc_internals.ts";
 
 /** How a connection is protected. */
 export type Protection =
@@ -79,6 +80,7 @@ const UNCONNECTED: readonly [pattern: RegExp, reason: string, hints?: Hints][] =
     { tls: DROP_TLS, mutual: DROP_TLS, peer: "turn it on over there: --tls" },
   ],
   [/no handshake/, "the other side did not finish the TLS handshake"],
+  [new RegExp(ENDED_AT_ONCE), NOT_ESTABLISHED],
 ];
 
 /**
@@ -97,7 +99,7 @@ const BROKEN: readonly [pattern: RegExp, reason: string][] = [
     /^(enter idle|max_(age|idle)|connection_age|Socket closed|GOAWAY|Server shutdown|server_shutdown)/i,
     "connection lost",
   ],
-  [/transport is closing|connection is draining|^Failed to start HTTP\/2/, "connection lost"],
+  [/transport is closing|connection is draining/, "connection lost"],
 ];
 
 /** Whether a connection attempt failed only because nothing listens at the target. */

@@ -8,6 +8,7 @@
  */
 import "./deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
+import { Http2SubchannelConnector } from "@grpc/grpc-js/build/src/transport.js";
 import type { Http2Server } from "node:http2";
 import type { TLSSocket } from "node:tls";
 
@@ -156,3 +157,25 @@ export abstract class CustomCredentials extends grpc.ChannelCredentials {
     throw new TypeError("call credentials are not supported");
   }
 }
+
+/** The details of a connection that ended before a call could use it. */
+export const ENDED_AT_ONCE = "the connection ended as soon as it was made";
+
+/**
+ * A connection that the other side opens and closes in one segment counts as one that failed. grpc-js
+ * misses the end, takes it for ready for ever, and tries each call on it again and again, without a
+ * pause in which anything else could run: no deadline, no signal.
+ */
+function refuseEndedConnections(): void {
+  const { connect } = Http2SubchannelConnector.prototype;
+  Http2SubchannelConnector.prototype.connect = async function (...args) {
+    const transport = await connect.apply(this, args);
+    if (!(transport as unknown as { disconnectHandled: boolean }).disconnectHandled) {
+      return transport;
+    }
+    transport.shutdown();
+    throw new Error(ENDED_AT_ONCE);
+  };
+}
+
+refuseEndedConnections();

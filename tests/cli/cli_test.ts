@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { once } from "node:events";
 import http2 from "node:http2";
+import net from "node:net";
 import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Program, ROOT, run, serving } from "../support/program.ts";
@@ -185,6 +186,28 @@ posixTest("Ctrl-C before the work is done exits with 130", async () => {
   client.kill("SIGINT");
   assert.equal(await client.code(), 130);
   assert.equal(client.err.text, "");
+});
+
+/** SETTINGS and a GOAWAY in one segment. */
+const OPENED_AND_CLOSED = Uint8Array.of(
+  ...[0, 0, 0, 4, 0, 0, 0, 0, 0],
+  ...[0, 0, 8, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+);
+
+Deno.test("a server that closes each connection as it opens it cannot hang --wait", async () => {
+  let connections = 0;
+  const server = net.createServer((socket) => {
+    connections++;
+    socket.on("error", () => {}).resume().write(OPENED_AND_CLOSED);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const port = `${(server.address() as net.AddressInfo).port}`;
+  const { code, err } = await run(["greet", port, "Bob", "--wait", "--max-time", "1"]);
+  assert.equal(code, 68);
+  assert.equal(err, `greet: error: [Bob] 127.0.0.1:${port}: no connection within 1 s\n`);
+  assert(connections > 1, "it tries again");
+  assert(connections < 50, `it pauses between attempts: ${connections}`);
+  await new Promise((resolve) => server.close(resolve));
 });
 
 Deno.test("a Unix socket is a target, and a missing one is reported", async () => {
