@@ -292,7 +292,8 @@ class Recording {
     await registration[Symbol.asyncDispose]();
     seen.over = { kind: "given back", begin, end: performance.now() };
     if (status.state === "held") return;
-    if (this.#service.promises.forgets && NOT_SENT.test(status.error.message)) this.#forget(seen);
+    const isUnsent = seen.changes[0].state === "lost" && NOT_SENT.test(status.error.message);
+    if (this.#service.promises.forgets && isUnsent) this.#forget(seen);
     await pause(FAILED_REST_MS, end);
   }
 
