@@ -197,6 +197,9 @@ function watchOperations(items: readonly WatchedItem[], watch: number): NameOper
 /** How long an outage must last for a lease to end, at least. */
 const LEASE_AT_RISK_MS = 1_000;
 
+/** How long clients wait, at least, for the service to confirm that a name was given back. */
+const CONFIRMED_MS = 1_000;
+
 /** The operations that the claims of one name, and the loss of the service, stand for. */
 class ClaimsOfName {
   readonly operations: NameOperation[] = [];
@@ -217,9 +220,9 @@ class ClaimsOfName {
   }
 
   #addClaim(claim: SeenClaim): void {
-    const { begin, changes, over } = claim;
+    const { changes, over } = claim;
     for (const [index, { state, at }] of changes.entries()) {
-      const since = changes[index - 1]?.at ?? begin;
+      const since = this.#earliestAttempt(claim, index);
       if (changes[index - 1]?.state !== "held") this.#addUnanswered(claim, since, at, state);
       if (state === "held") this.#addHold(claim, since, at, changes[index + 1]?.at);
       if (state === "refused") {
@@ -229,7 +232,13 @@ class ClaimsOfName {
     }
     const last = changes.at(-1);
     if (over === undefined || last?.state === "held") return;
-    this.#addUnanswered(claim, last?.at ?? begin, over.end, "lost");
+    this.#addUnanswered(claim, this.#earliestAttempt(claim, changes.length), over.end, "lost");
+  }
+
+  /** When the attempts that led to a change began, at the earliest. */
+  #earliestAttempt({ begin, changes, over }: SeenClaim, change: number): number {
+    // What another process reports may be read so late that its next attempt has already succeeded.
+    return over?.kind === "killed" ? begin : changes[change - 1]?.at ?? begin;
   }
 
   /** A hold that ends when its holder notices the loss, or when the claim is over. */
@@ -249,7 +258,8 @@ class ClaimsOfName {
   }
 
   #isConfirmed({ kind, begin, end }: SeenClaim["over"] & object): boolean {
-    return kind === "given back" && this.#outages(begin, end).length === 0;
+    if (kind === "killed" || end - begin >= CONFIRMED_MS) return false;
+    return this.#outages(begin, end).length === 0;
   }
 
   /** Attempts whose answers were lost: the last one, and each one whose effect was lost as well. */

@@ -162,3 +162,29 @@ Deno.test("a paused etcd may end a lease unnoticed; then the name is claimed aga
   assert(!isPossible({ promises: STORED, claims, lookups }));
   assert(!isPossible({ claims, outages, lookups }), "greet names ends no claim unnoticed");
 });
+
+Deno.test("what a killed holder reported may have been read after its next attempt", () => {
+  const outages = [{ kind: "kill" as const, begin: 10, dead: 10.5, end: 20 }];
+  const changes = [["held", 1], ["lost", 30], ["held", 31]] as const;
+  const own = claim(ONE, [0, 1], [60, 61], {
+    changes: changes.map(([state, at]) => ({ state, at })),
+  });
+  const killed = { ...own, over: { ...own.over!, kind: "killed" as const } };
+  const lookups = [lookup(21, 22), lookup(25, 26, ONE), lookup(32, 33, ONE)];
+  assert(isPossible({ outages, lookups, claims: [killed] }));
+  assert(
+    !isPossible({ outages, lookups, claims: [own] }),
+    "this process knows when it tried again",
+  );
+});
+
+Deno.test("giving a name back is confirmed, unless it takes as long as clients wait", () => {
+  const history = (leaseMs: number, end: number) => ({
+    promises: { ...IN_MEMORY, leaseMs },
+    claims: [claim(ONE, [0, 1], [10, end])],
+    lookups: [lookup(end + 1, end + 2, ONE)],
+  });
+  assert(!isPossible(history(5, 900)));
+  assert(isPossible(history(5, 1_100)), "it is free when the server notices");
+  assert(!isPossible(history(0.5, 1_100)), "the lease has ended");
+});
