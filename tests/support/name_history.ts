@@ -141,7 +141,7 @@ export function wrongWith(history: NameHistory): string | undefined {
       ...watches.flatMap(watchOperations),
     ];
     const verdict = check(modelOf(watches), operations);
-    if (!verdict.isLinearizable) return explain(name, verdict, watches);
+    if (!verdict.isLinearizable) return explain(name, verdict, watches, history.outages);
   }
 }
 
@@ -425,23 +425,34 @@ function change(
   };
 }
 
-/** How many operations to show before the one that cannot be explained. */
+/** How many operations to show before the one that cannot be explained, and how many after it. */
 const SHOWN = 12;
 
 function explain(
   name: string,
   { order, stuck }: Verdict<NameAction>,
   watches: readonly WatchedItem[][],
+  outages: readonly Outage[],
 ): string {
   const lineOf = ({ action, begin, end, isOptional = false }: NameOperation) => {
-    const times = `${begin.toFixed(1)}–${end.toFixed(1)}`;
     const text = "item" in action ? ` ${watches[action.watch][action.item].text}` : "";
-    return `  ${times}${isOptional ? " perhaps" : ""}: ${JSON.stringify(action)}${text}`;
+    const perhaps = isOptional ? " perhaps" : "";
+    return `  ${spanOf(begin, end)}${perhaps}: ${JSON.stringify(action)}${text}`;
   };
+  // What ends first is what the search could not wait for.
+  const first = stuck.toSorted((a, b) => a.end - b.end).slice(0, SHOWN);
+  const more = stuck.length - first.length;
   return [
     `the history of ${name} is not linearizable. The longest explanation ends with:`,
     ...order.slice(-SHOWN).map(lineOf),
     "what cannot follow, although it must:",
-    ...stuck.map(lineOf),
+    ...first.map(lineOf),
+    ...more > 0 ? [`  and ${more} that may end later`] : [],
+    "outages:",
+    ...outages.map(({ kind, begin, end }) => `  ${spanOf(begin, end)}: ${kind}`),
   ].join("\n");
+}
+
+function spanOf(begin: number, end: number): string {
+  return `${begin.toFixed(1)}–${end.toFixed(1)}`;
 }

@@ -188,3 +188,18 @@ Deno.test("giving a name back is confirmed, unless it takes as long as clients w
   assert(isPossible(history(5, 1_100)), "it is free when the server notices");
   assert(!isPossible(history(0.5, 1_100)), "the lease has ended");
 });
+
+Deno.test("what is wrong is explained in at most 40 lines, the earliest contradiction first", () => {
+  const claims = [claim(ONE, [1, 2], [3, 4])];
+  const outages = [{ kind: "pause" as const, begin: 100, end: 200 }];
+  const impossible = Array.from({ length: 50 }, (_, index) => watched(10 + index, "held", TWO));
+  const events = [state(0.5), watched(2, "held", ONE), watched(4, "freed", ONE), ...impossible];
+  const watches = [{ begin: 0, events }];
+  const lines = wrongWith({ promises: IN_MEMORY, claims, outages, watches, lookups: [] })!
+    .split("\n");
+  assert(lines.length <= 40, `${lines.length} lines`);
+  assert.match(lines[0], /Bob is not linearizable/);
+  const stuck = lines.indexOf("what cannot follow, although it must:");
+  assert.match(lines[stuck + 1], /^ {2}0\.0–10\.0: .* held 127\.0\.0\.1:2$/);
+  assert.equal(lines.at(-1), "  100.0–200.0: pause");
+});
