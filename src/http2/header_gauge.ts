@@ -1,6 +1,6 @@
 /**
  * Measures the headers that arrive on an HTTP/2 connection, and what its open streams hold: headers,
- * and the DATA frames of incomplete messages.
+ * and the DATA frames of messages that are not taken yet.
  *
  * @module
  */
@@ -196,6 +196,11 @@ export class HeaderGauge {
   /** The error code to close the connection with, after {@link receive} has returned `false`. */
   get error(): number {
     return this.#incoming.error;
+  }
+
+  /** The server has taken a message from a stream. */
+  take(stream: number): void {
+    this.#streams.take(stream);
   }
 
   /** Tracks the streams that bytes being sent open, end or close. */

@@ -53,7 +53,7 @@ export interface HeaderLimitsOptions {
 export class HeaderLimits {
   readonly #side: Side;
   readonly #callBytes: number;
-  readonly #connections = new Set<LimitedConnection>();
+  readonly #connections = new Map<net.Socket, LimitedConnection>();
   #heldBytes = 0;
 
   constructor({ side, maxOpenCalls }: HeaderLimitsOptions) {
@@ -71,7 +71,7 @@ export class HeaderLimits {
   limit(socket: net.Socket, onRefused: () => void = () => {}): boolean {
     const gauge = new HeaderGauge(this.#side, this.#callBytes);
     const connection = new LimitedConnection(socket, gauge, onRefused);
-    this.#connections.add(connection);
+    this.#connections.set(socket, connection);
     socket.once("close", () => this.#forget(connection));
     const { push, write } = socket;
     socket.push = (chunk, encoding) => {
@@ -90,9 +90,17 @@ export class HeaderLimits {
     return !connection.isClosing;
   }
 
+  /** The server has taken a message from a stream: its DATA frames occupy no more memory. */
+  take(socket: net.Socket, stream: number): void {
+    const connection = this.#connections.get(socket);
+    if (connection === undefined) return;
+    connection.gauge.take(stream);
+    this.#update(connection);
+  }
+
   /** Updates what a connection holds, and closes connections while all together hold too much. */
   #update(connection: LimitedConnection): void {
-    if (!this.#connections.has(connection)) return;
+    if (!this.#connections.has(connection.socket)) return;
     this.#heldBytes += connection.update();
     while (this.#heldBytes > MAX_HELD_BYTES) {
       const excessive = this.#largest();
@@ -107,13 +115,13 @@ export class HeaderLimits {
   }
 
   #forget(connection: LimitedConnection): void {
-    if (this.#connections.delete(connection)) this.#heldBytes -= connection.heldBytes;
+    if (this.#connections.delete(connection.socket)) this.#heldBytes -= connection.heldBytes;
   }
 }
 
 class LimitedConnection {
-  readonly #socket: net.Socket;
-  readonly #gauge: HeaderGauge;
+  readonly socket: net.Socket;
+  readonly gauge: HeaderGauge;
   readonly #onRefused: () => void;
   /** What its streams held at the last update. */
   heldBytes = 0;
@@ -121,18 +129,18 @@ class LimitedConnection {
   isClosing = false;
 
   constructor(socket: net.Socket, gauge: HeaderGauge, onRefused: () => void) {
-    this.#socket = socket;
-    this.#gauge = gauge;
+    this.socket = socket;
+    this.gauge = gauge;
     this.#onRefused = onRefused;
   }
 
   receive(chunk: Uint8Array): void {
-    if (!this.isClosing && !this.#gauge.receive(chunk)) this.#refuse(this.#gauge.error);
+    if (!this.isClosing && !this.gauge.receive(chunk)) this.#refuse(this.gauge.error);
   }
 
   /** Updates what its streams hold, and returns the difference. */
   update(): number {
-    const difference = this.#gauge.heldBytes - this.heldBytes;
+    const difference = this.gauge.heldBytes - this.heldBytes;
     this.heldBytes += difference;
     return difference;
   }
@@ -140,15 +148,15 @@ class LimitedConnection {
   /** Closes it at once, because its streams hold too much. */
   drop(): void {
     this.#markClosing();
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 
   /** Tells the other side why and closes it; until then, what its streams hold still counts. */
   #refuse(error: number): void {
     this.#markClosing();
-    this.#socket.end(GOAWAY_FRAMES[error]);
-    const timer = setTimeout(() => this.#socket.destroy(), LINGER_MS);
-    this.#socket.once("close", () => clearTimeout(timer));
+    this.socket.end(GOAWAY_FRAMES[error]);
+    const timer = setTimeout(() => this.socket.destroy(), LINGER_MS);
+    this.socket.once("close", () => clearTimeout(timer));
   }
 
   #markClosing(): void {

@@ -16,10 +16,10 @@ export class MessageReader {
   /**
    * Reads on: a chunk's bytes from `start` to `end`.
    *
-   * @returns whether a message was completed
+   * @returns how many messages were completed
    */
-  read(chunk: Uint8Array, start: number, end: number): boolean {
-    let hasCompleted = false;
+  read(chunk: Uint8Array, start: number, end: number): number {
+    let completed = 0;
     for (let at = start; at < end;) {
       if (this.#prefixRead < PREFIX_BYTES) {
         // The flag is shifted out by the four bytes of the length.
@@ -33,8 +33,8 @@ export class MessageReader {
       }
       if (this.#left > 0) continue;
       this.#prefixRead = 0;
-      hasCompleted = true;
+      completed++;
     }
-    return hasCompleted;
+    return completed;
   }
 }

@@ -13,7 +13,7 @@ export const ORDINARY_HEADER_BYTES = 2_048;
 /** The memory of a stream besides its headers, in bytes; counted only for large headers. */
 export const STREAM_OVERHEAD_BYTES = 8_192;
 
-/** The memory of a DATA frame until its message is complete, however small it is. */
+/** The memory of a DATA frame until its message is taken, however small it is. */
 export const DATA_FRAME_BYTES = 512;
 
 /** An ordinary call has its request in one DATA frame, and may end with an empty one. */
@@ -27,9 +27,12 @@ export type Side = "client" | "server";
 
 interface Stream {
   headerBytes: number;
-  dataFrames: number;
-  /** Present if messages are read as soon as they are complete. */
-  readonly messages?: MessageReader;
+  readonly messages: MessageReader;
+  /** The DATA frames of the message that is arriving. */
+  arriving: number;
+  /** Complete messages that are not taken yet, and the DATA frames of them and those before. */
+  complete: number;
+  completeFrames: number;
   /** The side that has ended it, if only one has. */
   endedBy?: End;
 }
@@ -60,9 +63,8 @@ export class OpenStreams {
   open(id: number): void {
     if (id <= this.#newest) return;
     this.#newest = id;
-    // A server may let even complete messages wait, so to it all that has arrived counts.
-    const messages = this.#side === "client" ? new MessageReader() : undefined;
-    const stream = { headerBytes: 0, dataFrames: 0, messages };
+    const messages = new MessageReader();
+    const stream = { headerBytes: 0, messages, arriving: 0, complete: 0, completeFrames: 0 };
     this.#streams.set(id, stream);
     this.#bytes += this.#weigh(stream);
   }
@@ -79,7 +81,9 @@ export class OpenStreams {
   /** A DATA frame begins on a stream. */
   beginData(id: number): void {
     const stream = this.#streams.get(id);
-    if (stream !== undefined && ++stream.dataFrames > ORDINARY_DATA_FRAMES) {
+    if (stream === undefined) return;
+    stream.arriving++;
+    if (stream.arriving + stream.completeFrames > ORDINARY_DATA_FRAMES) {
       this.#bytes += DATA_FRAME_BYTES;
     }
   }
@@ -87,9 +91,24 @@ export class OpenStreams {
   /** More data arrived on a stream: the bytes of a chunk from `start` to `end`. */
   readData(id: number, chunk: Uint8Array, start: number, end: number): void {
     const stream = this.#streams.get(id);
-    if (!stream?.messages?.read(chunk, start, end)) return;
+    if (stream === undefined) return;
+    const completed = stream.messages.read(chunk, start, end);
+    if (completed === 0) return;
+    stream.complete += completed;
+    stream.completeFrames += stream.arriving;
+    stream.arriving = 0;
+    // A client takes messages at once; a server may let even complete ones wait.
+    if (this.#side === "client") this.take(id, stream.complete);
+  }
+
+  /** Messages were taken from a stream. Their frames count until no complete one is left. */
+  take(id: number, messages = 1): void {
+    const stream = this.#streams.get(id);
+    if (stream === undefined) return;
+    stream.complete -= messages;
+    if (stream.complete > 0) return;
     this.#bytes -= this.#weigh(stream);
-    stream.dataFrames = 0;
+    stream.completeFrames = 0;
     this.#bytes += this.#weigh(stream);
   }
 
@@ -109,10 +128,11 @@ export class OpenStreams {
     this.#streams.delete(id);
   }
 
-  #weigh({ headerBytes, dataFrames }: Stream): number {
+  #weigh({ headerBytes, arriving, completeFrames }: Stream): number {
     const call = headerBytes <= ORDINARY_HEADER_BYTES
       ? this.#callBytes
       : headerBytes + STREAM_OVERHEAD_BYTES;
-    return call + Math.max(0, dataFrames - ORDINARY_DATA_FRAMES) * DATA_FRAME_BYTES;
+    const frames = arriving + completeFrames;
+    return call + Math.max(0, frames - ORDINARY_DATA_FRAMES) * DATA_FRAME_BYTES;
   }
 }

@@ -109,7 +109,8 @@ export class BacklogPool {
 
 /** The backlog of one accepted connection. */
 export class SendBacklog {
-  readonly #socket: net.Socket;
+  /** The connection. */
+  readonly socket: net.Socket;
   readonly #pool: BacklogPool;
   /** For each HTTP/2 stream, the bytes that were written to it and have not reached the socket. */
   readonly #unsent = new Map<number, number>();
@@ -121,7 +122,7 @@ export class SendBacklog {
 
   /** @param socket a socket to which nothing has been written yet */
   constructor(socket: net.Socket, pool: BacklogPool) {
-    this.#socket = socket;
+    this.socket = socket;
     this.#pool = pool;
     pool.add(this);
     socket.once("close", () => {
@@ -141,8 +142,8 @@ export class SendBacklog {
       payload: () => true,
       end: () => true,
     }, 0);
-    const write = this.#socket.write.bind(this.#socket) as (...args: unknown[]) => boolean;
-    this.#socket.write = (chunk: unknown, ...rest: unknown[]) => {
+    const write = this.socket.write.bind(this.socket) as (...args: unknown[]) => boolean;
+    this.socket.write = (chunk: unknown, ...rest: unknown[]) => {
       sent.read(chunk as Uint8Array);
       this.#countWrite();
       return write(chunk, ...rest);
@@ -150,14 +151,14 @@ export class SendBacklog {
   }
 
   #countWrite(): void {
-    this.#writes = this.#socket.writableLength === 0 ? 0 : this.#writes + 1;
+    this.#writes = this.socket.writableLength === 0 ? 0 : this.#writes + 1;
     if (this.#writes > MAX_WRITES) this.destroy();
     else if (this.#writes % WRITES_PER_CHECK === WRITES_PER_CHECK - 1) this.#pool.check();
   }
 
   /** How many bytes have not left this process. */
   get bytes(): number {
-    const { writableLength } = this.#socket;
+    const { writableLength } = this.socket;
     const writeBytes = writableLength === 0 ? 0 : this.#writes * WRITE_BYTES;
     return this.#totalUnsent + writableLength + writeBytes;
   }
@@ -175,7 +176,7 @@ export class SendBacklog {
    *   or when the signal is aborted or the connection is closed
    */
   waitForCapacity(signal: () => AbortSignal): Promise<void> | undefined {
-    if (this.#socket.destroyed) return undefined;
+    if (this.socket.destroyed) return undefined;
     const mustWait = this.#isFull || this.#pool.isTurnFull || this.#waiters.size > 0;
     return mustWait ? this.#wait(signal()) : undefined;
   }
@@ -194,7 +195,7 @@ export class SendBacklog {
 
   /** Flow control and the socket are bounded separately, because each signals its own progress. */
   get #isFull(): boolean {
-    return this.#totalUnsent > CONNECTION_BYTES || this.#socket.writableLength > CONNECTION_BYTES;
+    return this.#totalUnsent > CONNECTION_BYTES || this.socket.writableLength > CONNECTION_BYTES;
   }
 
   #offerCapacity(): void {
@@ -234,6 +235,6 @@ export class SendBacklog {
 
   /** Closes the connection at once. */
   destroy(): void {
-    this.#socket.destroy();
+    this.socket.destroy();
   }
 }

@@ -79,7 +79,8 @@ export interface Server extends AsyncDisposable {
 export async function serve(options: ServeOptions): Promise<Server> {
   const { onFault = (error) => console.error(error) } = options;
   const server = grpcServer(options, onFault);
-  const listener = listenerFor(server, options, onFault);
+  const limits = new HeaderLimits({ side: "server", maxOpenCalls: options.maxOpenCalls ?? 10_000 });
+  const listener = listenerFor(server, limits, options, onFault);
   const stopping = new AbortController();
   const state: ServerState = {
     streams: new Set(),
@@ -87,6 +88,10 @@ export async function serve(options: ServeOptions): Promise<Server> {
     inFlight: new Set(),
     onFault,
     connection: (from) => listener.connection(from),
+    taken: (from, stream) => {
+      const connection = listener.connection(from);
+      if (connection !== undefined) limits.take(connection.socket, stream);
+    },
   };
   for (const service of options.services) {
     const { definition, implementation } = service[parts];
@@ -119,13 +124,13 @@ function grpcServer(
 /** A listener of our own: grpc-js's cannot shut down while a silent connection is open. */
 function listenerFor(
   server: grpc.Server,
+  limits: HeaderLimits,
   options: ServeOptions,
   onFault: (error: unknown) => void,
 ): Listener {
-  const { tls, onRefused = () => {}, maxConnections, sharesPort, maxOpenCalls = 10_000 } = options;
+  const { tls, onRefused = () => {}, maxConnections, sharesPort } = options;
   onHttp2Server(server, (http2) => repairServer(http2, checkRequest));
   const injector = server.createConnectionInjector(grpc.ServerCredentials.createInsecure());
-  const limits = new HeaderLimits({ side: "server", maxOpenCalls });
   return new Listener({
     onConnection(socket) {
       if (limits.limit(socket)) injector.injectConnection(socket);

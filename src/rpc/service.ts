@@ -13,6 +13,7 @@ import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import type { SendBacklog } from "../http2/send_backlog.ts";
 import { callerOf } from "./admission.ts";
 import { Backpressure } from "./backpressure.ts";
+import { streamBehind } from "./grpc_internals.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./services.ts";
 
 /** An incoming call, as its handler sees it. */
@@ -69,6 +70,8 @@ export interface ServerState {
   readonly onFault: (error: unknown) => void;
   /** The connection from an address, if it is open. */
   readonly connection: (from: string) => SendBacklog | undefined;
+  /** Called when one of several requests of a call has been taken, with the id of its HTTP/2 stream. */
+  readonly taken: (from: string, stream: number) => void;
 }
 
 /** The key of a service's inner parts. */
@@ -159,7 +162,7 @@ function streamMethod(
     const backpressure = backpressureOn(stream, server, () => signal);
     const answerAll = async () => {
       try {
-        const request = requestStream ? requestsOn(stream) : stream.request;
+        const request = requestStream ? requestsOn(stream, server) : stream.request;
         const answers = handler(request, incoming(stream, () => signal, server));
         for await (const answer of answers) {
           const capacity = backpressure.waitForCapacity();
@@ -179,9 +182,16 @@ function streamMethod(
 }
 
 /** The requests of a call. Their end must not destroy the stream, which still carries answers. */
-function requestsOn(stream: ResponseStream): AsyncIterable<unknown> {
+async function* requestsOn(
+  stream: ResponseStream,
+  { taken }: ServerState,
+): AsyncGenerator<unknown> {
   const { iterator } = stream as unknown as Readable;
-  return { [Symbol.asyncIterator]: () => iterator.call(stream, { destroyOnReturn: false }) };
+  const id = streamBehind(stream.metadata)?.id;
+  for await (const request of iterator.call(stream, { destroyOnReturn: false })) {
+    if (id !== undefined) taken(stream.getPeer(), id);
+    yield request;
+  }
 }
 
 /** A call whose answer is a stream; it is itself the stream of requests, if the call has one. */

@@ -215,7 +215,7 @@ Deno.test("headers count while their stream is open", () => {
   assert.equal(client.heldBytes, 0);
 });
 
-Deno.test("DATA frames count, however small, and at a client until their message is complete", () => {
+Deno.test("DATA frames count, however small, until their message is complete at a client or taken at a server", () => {
   const request = frame(HEADERS, END_HEADERS, 1, [GET]);
   const message = [0, 0, 0, 0, 20, ...Array(20).fill(7)];
   const pieces = message.map((byte) => frame(DATA, 0, 1, [byte]));
@@ -227,6 +227,12 @@ Deno.test("DATA frames count, however small, and at a client until their message
   assert.equal(server.heldBytes, CALL_BYTES);
   server.receive(Buffer.concat([...pieces.slice(2), frame(DATA, 0, 1, [])]));
   assert.equal(server.heldBytes, CALL_BYTES + (message.length - 1) * DATA_FRAME_BYTES);
+  server.receive(Buffer.concat(pieces));
+  server.take(1);
+  const complete = 2 * message.length - 1;
+  assert.equal(server.heldBytes, CALL_BYTES + complete * DATA_FRAME_BYTES);
+  server.take(1);
+  assert.equal(server.heldBytes, CALL_BYTES);
 
   const client = new HeaderGauge("client", 0);
   client.send(Buffer.concat([PREFACE, request]));

@@ -6,8 +6,14 @@ import tls from "node:tls";
 import { greet, GreetError, newIdentity, serveGreeter, serveNames } from "../../mod.ts";
 import { Pulse } from "../../src/base/timing.ts";
 import { HeaderLimits } from "../../src/http2/header_limits.ts";
+import { parseTarget } from "../../src/net/address.ts";
+import { dial } from "../../src/rpc/client.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
+import { CHAT, type Receipt } from "../../src/rpc/services.ts";
 import { frame, text } from "./header_blocks.ts";
 import { Bot } from "../support/bot.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { freePorts } from "../support/ports.ts";
 import { inTime } from "../support/waiting.ts";
 
@@ -264,6 +270,25 @@ Deno.test("a request in too many small frames ends its connection; others are se
   connection.send(HELLO, ...PIECEMEAL);
   await connection.closed();
   assert.equal(await greet(`${server.port}`, "Bob"), "Hello, Bob.");
+});
+
+Deno.test("a call whose requests are taken as they arrive may have any number of them", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  const count = 40_000;
+  const chat = implement(CHAT, {
+    async *Attach(receipts) {
+      let taken = 0;
+      for await (const _ of receipts) if (++taken === count) yield { messages: [] };
+    },
+  });
+  await using server = await serve({ host: "127.0.0.1", port: 0, services: [chat] });
+  using channel = dial(parseTarget(`${server.port}`));
+  async function* receipts(): AsyncGenerator<Receipt> {
+    for (let i = 0; i < count; i++) yield { introduction: null, status: 0, reason: "" };
+  }
+  const answers = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 60_000 });
+  assert.deepEqual((await answers.next()).value, { messages: [] });
 });
 
 Deno.test("an answer in too many small frames ends the call, and the user is told why", async () => {
