@@ -107,7 +107,7 @@ export class BacklogPool {
   }
 }
 
-/** The backlog of one accepted connection. */
+/** The backlog of one connection. */
 export class SendBacklog {
   /** The connection. */
   readonly socket: net.Socket;
@@ -120,8 +120,11 @@ export class SendBacklog {
   /** Releases answers that wait for capacity, in order. */
   readonly #waiters = new Set<() => void>();
 
-  /** @param socket a socket to which nothing has been written yet */
-  constructor(socket: net.Socket, pool: BacklogPool) {
+  /**
+   * @param socket a socket to which nothing has been written yet
+   * @param prefaceBytes how many bytes are written to it before the first frame
+   */
+  constructor(socket: net.Socket, pool: BacklogPool, prefaceBytes = 0) {
     this.socket = socket;
     this.#pool = pool;
     pool.add(this);
@@ -130,10 +133,10 @@ export class SendBacklog {
       for (const release of this.#waiters) release();
     });
     socket.on("drain", () => this.#offerCapacity());
-    this.#countSentFrames();
+    this.#countSentFrames(prefaceBytes);
   }
 
-  #countSentFrames(): void {
+  #countSentFrames(prefaceBytes: number): void {
     const sent = new FrameReader({
       begin: ({ type, stream, length }) => {
         if (type === DATA) this.#subtract(stream, length);
@@ -141,7 +144,7 @@ export class SendBacklog {
       },
       payload: () => true,
       end: () => true,
-    }, 0);
+    }, prefaceBytes);
     const write = this.socket.write.bind(this.socket) as (...args: unknown[]) => boolean;
     this.socket.write = (chunk: unknown, ...rest: unknown[]) => {
       sent.read(chunk as Uint8Array);

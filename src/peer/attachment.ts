@@ -37,6 +37,8 @@ export class Attachment implements Carrier {
   readonly #queued = new Pulse();
   readonly #signs = new Pulse();
   readonly #ended = Promise.withResolvers<void>();
+  /** Why the caller's call ends, if it has done something wrong. */
+  #breach: GreetError | undefined;
   #isOpen = true;
   #lastHeard = performance.now();
 
@@ -105,7 +107,11 @@ export class Attachment implements Carrier {
     return answer.promise;
   }
 
-  /** The deliveries to send to the caller, until the attachment ends. */
+  /**
+   * The deliveries to send to the caller, until the attachment ends.
+   *
+   * @throws {GreetError} `INVALID_ARGUMENT` if that is the caller's fault
+   */
   async *deliveries(): AsyncGenerator<Delivery> {
     while (this.#isOpen) {
       const queued = this.#queued.next;
@@ -113,6 +119,7 @@ export class Attachment implements Carrier {
       if (delivery === undefined) await queued;
       else yield delivery;
     }
+    if (this.#breach !== undefined) throw this.#breach;
   }
 
   /** Reads the caller's receipts until there are no more, and ends. */
@@ -120,8 +127,13 @@ export class Attachment implements Carrier {
     try {
       for (;;) {
         const { done, value } = await receipts.next();
+        if (done) break;
         const answer = this.#unanswered.shift();
-        if (done || answer === undefined) break;
+        if (answer === undefined) {
+          if (!this.#isOpen) break;
+          this.#breach = new GreetError("INVALID_ARGUMENT", "a receipt came without a delivery");
+          break;
+        }
         this.heard();
         answer.resolve(value);
       }

@@ -4,7 +4,8 @@
  * @module
  */
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
-import { Pulse } from "../base/timing.ts";
+import { HandoffQueue } from "../base/handoff_queue.ts";
+import { Breach } from "./presence.ts";
 import type { Connection } from "../rpc/client.ts";
 import {
   CHAT,
@@ -14,16 +15,21 @@ import {
   type Receipt,
 } from "../rpc/services.ts";
 
+/** How many deliveries without messages may come, and in what time. */
+const MAX_EMPTY = { count: 100, withinMs: 10_000 };
+
 /** An open `Attach` call, from the caller's side. Disposing of it ends the call. */
 export class Collection implements Disposable {
   readonly #deliveries: AsyncGenerator<Delivery>;
   readonly #cancel: AbortController;
-  readonly #receipts: Receipts;
+  /** Handed over when they are written, so that a peer that does not read gets no more of them. */
+  readonly #receipts: HandoffQueue<Receipt>;
+  readonly #signs = new SignsOfLife();
   #isOpen = true;
 
   private constructor(
     deliveries: AsyncGenerator<Delivery>,
-    receipts: Receipts,
+    receipts: HandoffQueue<Receipt>,
     cancel: AbortController,
   ) {
     this.#deliveries = deliveries;
@@ -43,7 +49,8 @@ export class Collection implements Disposable {
     timeoutMs: number,
   ): Promise<Collection> {
     const cancel = new AbortController();
-    const receipts = new Receipts(introduction);
+    const receipts = new HandoffQueue<Receipt>();
+    void receipts.push({ introduction, status: 0, reason: "" });
     const options = { timeoutMs, signal: cancel.signal };
     const deliveries = channel.stream(CHAT, "Attach", receipts, options);
     try {
@@ -53,7 +60,7 @@ export class Collection implements Disposable {
       receipts.end();
       throw error;
     }
-    receipts.push({ introduction: null, status: 0, reason: "" });
+    void receipts.push({ introduction: null, status: 0, reason: "" });
     return new Collection(deliveries, receipts, cancel);
   }
 
@@ -65,17 +72,25 @@ export class Collection implements Disposable {
   /**
    * Takes deliveries one after the other, and acknowledges each, until there are no more.
    *
+   * @param from the name of the peer
    * @param take resolves when messages may be acknowledged, or throws why they are not
+   * @throws {Breach} if deliveries without messages do not end
    */
-  async run(take: (messages: readonly ChatMessage[]) => Promise<unknown>): Promise<void> {
+  async run(
+    from: string,
+    take: (messages: readonly ChatMessage[]) => Promise<unknown>,
+  ): Promise<void> {
     try {
       for await (const { messages } of this.#deliveries) {
-        this.#receipts.push(await receiptFor(messages, take));
+        if (messages.length === 0 && this.#signs.areTooMany()) throw endless(from);
+        await this.#receipts.push(await receiptFor(messages, take));
       }
-    } catch {
-      // The connection has dropped, or we have left.
+    } catch (error) {
+      // Otherwise the connection has dropped, or we have left.
+      if (error instanceof Breach) throw error;
+    } finally {
+      this[Symbol.dispose]();
     }
-    this[Symbol.dispose]();
   }
 
   [Symbol.dispose](): void {
@@ -83,6 +98,12 @@ export class Collection implements Disposable {
     this.#receipts.end();
     this.#cancel.abort();
   }
+}
+
+function endless(from: string): Breach {
+  const { count, withinMs } = MAX_EMPTY;
+  const time = `${withinMs / 1_000} s`;
+  return new Breach(`${from} has sent more than ${count} empty deliveries within ${time}`);
 }
 
 async function receiptFor(
@@ -99,32 +120,18 @@ async function receiptFor(
   }
 }
 
-/** The receipts of one call: there is at most one for each delivery that was read. */
-class Receipts implements AsyncIterable<Receipt> {
-  readonly #waiting: Receipt[];
-  readonly #pushed = new Pulse();
-  #isEnded = false;
+/** Counts deliveries without messages, which only ask whether we are still there. */
+class SignsOfLife {
+  #sinceMs = performance.now();
+  #count = 0;
 
-  constructor(introduction: Introduction) {
-    this.#waiting = [{ introduction, status: 0, reason: "" }];
-  }
-
-  push(receipt: Receipt): void {
-    this.#waiting.push(receipt);
-    this.#pushed.beat();
-  }
-
-  end(): void {
-    this.#isEnded = true;
-    this.#pushed.beat();
-  }
-
-  async *[Symbol.asyncIterator](): AsyncGenerator<Receipt> {
-    while (!this.#isEnded) {
-      const pushed = this.#pushed.next;
-      const receipt = this.#waiting.shift();
-      if (receipt === undefined) await pushed;
-      else yield receipt;
+  /** One has come. */
+  areTooMany(): boolean {
+    const nowMs = performance.now();
+    if (nowMs - this.#sinceMs > MAX_EMPTY.withinMs) {
+      this.#sinceMs = nowMs;
+      this.#count = 0;
     }
+    return ++this.#count > MAX_EMPTY.count;
   }
 }

@@ -6,7 +6,7 @@
  */
 import { BackOff, pause, within } from "../base/timing.ts";
 import { isAbsent } from "../rpc/call_errors.ts";
-import type { Presence } from "./presence.ts";
+import { Breach, type Presence } from "./presence.ts";
 
 /**
  * Pauses between dials while nothing listens there. Source: grpc/grpc
@@ -16,7 +16,7 @@ const BACK_OFF = { firstMs: 5_000, maxMs: 30_000, factor: 1.6 };
 
 /**
  * Pauses between dials while a peer is there that does not accept us, each after the connection to
- * it has dropped: it calls us when it accepts us.
+ * it has dropped: it calls us when it accepts us. A peer whose deliveries have no end waits as long.
  */
 const REFUSED = { firstMs: 5_000, maxMs: 300_000, factor: 2 };
 
@@ -31,6 +31,13 @@ const SHORT_LIVED = { withinMs: 1_000, firstMs: 50, maxMs: 5_000, factor: 2 };
 
 /** The minimum time between two dials. A flood of calls to us must not cause one to another peer. */
 const MIN_GAP_MS = 50;
+
+type Absence = Extract<Presence, { state: "away" }>;
+
+/** Whether a peer is there, and one side does not want the other. */
+function isUnwelcome({ error, refusedBy }: Absence): boolean {
+  return refusedBy !== undefined || error instanceof Breach;
+}
 
 /** One dial: a way to ask for it, and its outcome. */
 export class Attempt {
@@ -103,16 +110,16 @@ export class DialSchedule {
    * @param outcome how the last attempt ended
    */
   async due(outcome: Presence): Promise<void> {
-    if (outcome.state !== "away" || outcome.refusedBy === undefined) this.#refusals.reset();
+    if (outcome.state !== "away" || !isUnwelcome(outcome)) this.#refusals.reset();
     if (outcome.state !== "away" || !isAbsent(outcome.error)) this.#backOff.reset();
     const restMs = outcome.state === "away" ? this.#restMs(outcome) : this.#restAfterDropMs();
     if (restMs > 0) await within(restMs, this.#next.requested);
     await this.#gap();
   }
 
-  #restMs({ error, refusedBy }: Extract<Presence, { state: "away" }>): number {
-    if (refusedBy !== undefined) return this.#refusals.next();
-    if (isAbsent(error)) return this.#backOff.next();
+  #restMs(absence: Absence): number {
+    if (isUnwelcome(absence)) return this.#refusals.next();
+    if (isAbsent(absence.error)) return this.#backOff.next();
     return UNREACHABLE_EVERY_MS - this.#elapsedMs;
   }
 

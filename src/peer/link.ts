@@ -22,6 +22,7 @@ import type { Message } from "./messages.ts";
 import {
   type Answerer,
   AwaitedCall,
+  Breach,
   leftChat,
   type Place,
   type Presence,
@@ -108,6 +109,8 @@ export class Link implements AsyncDisposable {
   #attachment: Attachment | undefined;
   /** Our own call that collects what the peer has for us, if it cannot call us. */
   #collection: Collection | undefined;
+  /** What the peer did wrong on the current connection. */
+  #breach: Breach | undefined;
   /** The peer that has answered on the current connection and has passed the check. */
   #met: Answerer | undefined;
   /** Whether a peer has answered the last dial. */
@@ -386,7 +389,8 @@ export class Link implements AsyncDisposable {
     else await this.#concludeDial(channel, attempt, presence);
     this.#met = undefined;
     this.#collection?.[Symbol.dispose]();
-    return this.refusedBy === undefined ? presence : this.#presence;
+    const isUnwelcome = this.refusedBy !== undefined || this.#breach !== undefined;
+    return isUnwelcome ? this.#presence : presence;
   }
 
   async #concludeDial(channel: Connection, attempt: Attempt, presence: Presence): Promise<void> {
@@ -427,7 +431,7 @@ export class Link implements AsyncDisposable {
     const { check, onMet } = this.#options;
     this.#met = undefined;
     this.#isWanted = false;
-    this.#collection = undefined;
+    this.#collection = this.#breach = undefined;
     const answer = await this.#ask(channel, DIAL_TIMEOUT);
     this.#isAnswered = answer.state === "here";
     const met = this.#checked(answer, check);
@@ -482,12 +486,22 @@ export class Link implements AsyncDisposable {
 
   /** Takes what the peer delivers over our own connection; resolves when it no longer does. */
   async #collect(collection: Collection): Promise<void> {
-    await collection.run(async (messages) => {
-      const { peer } = this;
-      if (peer === undefined) throw leftChat();
-      await this.#options.take(messages, peer);
-      this.#lastAnswer = performance.now();
-    });
+    try {
+      await collection.run(this.#met!.name, async (messages) => {
+        const { peer } = this;
+        if (peer === undefined) throw leftChat();
+        await this.#options.take(messages, peer);
+        this.#lastAnswer = performance.now();
+      });
+    } catch (error) {
+      this.#breach = error as Breach;
+    }
+  }
+
+  /** What is known when the connection is of no more use: the next dial will show the rest. */
+  #lost(): Presence {
+    const error = this.#breach;
+    return error === undefined ? { state: "connecting" } : { state: "away", error };
   }
 
   /** Waits until the connection drops, or the peer no longer answers on it or accepts us. */
@@ -505,11 +519,10 @@ export class Link implements AsyncDisposable {
       const doubted = this.#doubts.next;
       const silenceMs = performance.now() - this.#lastAnswer;
       await within(SILENCE_MS - silenceMs, Promise.race([ended, doubted]));
-      // The next dial will show whether the peer is gone as well.
-      if (!isOpen || this.#closed) return { state: "connecting" };
+      if (!isOpen || this.#closed) return this.#lost();
       if (performance.now() - this.#lastAnswer < SILENCE_MS) continue;
       const presence = await this.#verified(channel);
-      if (presence.state !== "here") return isOpen ? presence : { state: "connecting" };
+      if (presence.state !== "here") return isOpen ? presence : this.#lost();
       // A peer with another name has to be admitted again.
       if (presence.name !== this.name) return { state: "connecting" };
     }

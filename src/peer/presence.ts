@@ -42,6 +42,14 @@ export class AwaitedCall extends GreetError {
   }
 }
 
+/** A peer that is there uses our connection in a way that no peer should. */
+export class Breach extends GreetError {
+  /** @param message what it does */
+  constructor(message: string) {
+    super("RESOURCE_EXHAUSTED", message, { hint: "its program is faulty or hostile" });
+  }
+}
+
 /** Why something ends without a result: we have left the chat. */
 export function leftChat(): GreetError {
   return new GreetError("CANCELLED", "this peer has left the chat");

@@ -1,15 +1,14 @@
 /**
- * Holds back answers on a connection until its reader has taken earlier ones.
+ * Holds back the messages of a call until the other side has taken earlier ones.
  *
- * The runtime's HTTP/2 streams accept any number of answers at once, so {@link Backpressure} asks
+ * The runtime's HTTP/2 streams accept any number of messages at once, so {@link Backpressure} asks
  * the {@link SendBacklog} of the connection, which counts what has reached the socket.
  *
  * @module
  */
-import type * as grpc from "@grpc/grpc-js";
 import { GreetError } from "../base/errors.ts";
 import type { SendBacklog } from "../http2/send_backlog.ts";
-import { type Http2Stream, streamBehind } from "./grpc_internals.ts";
+import type { Http2Stream } from "./grpc_internals.ts";
 
 /** How many calls with a single answer may wait on one connection. */
 const MAX_WAITING = 100;
@@ -17,7 +16,7 @@ const MAX_WAITING = 100;
 /** The length of gRPC's prefix of each message. Source: grpc/grpc `doc/PROTOCOL-HTTP2.md`. */
 const PREFIX_BYTES = 5;
 
-/** The answers of one call. */
+/** The messages that we send in one call. */
 export class Backpressure {
   readonly #connection: SendBacklog | undefined;
   readonly #stream: Http2Stream | undefined;
@@ -25,22 +24,22 @@ export class Backpressure {
   #isCounting = false;
 
   /**
-   * @param metadata the call's metadata, as its handler gets it
+   * @param stream the call's HTTP/2 stream, if it is known
    * @param connection the call's connection, unless it is closed
    * @param signal aborted when the call is over
    */
   constructor(
-    metadata: grpc.Metadata,
+    stream: Http2Stream | undefined,
     connection: SendBacklog | undefined,
     signal: () => AbortSignal,
   ) {
     this.#connection = connection;
-    this.#stream = streamBehind(metadata);
+    this.#stream = stream;
     this.#signal = signal;
   }
 
   /**
-   * Waits until an answer may be made. Await only a promise: after an `await` of `undefined`, each of
+   * Waits until a message may be made. Await only a promise: after an `await` of `undefined`, each of
    * several calls that arrive together would find capacity before the others are counted.
    *
    * @returns nothing if it may be made at once; otherwise resolves when it may, or the call is over
@@ -61,13 +60,13 @@ export class Backpressure {
     throw new GreetError("RESOURCE_EXHAUSTED", message);
   }
 
-  /** Counts an answer that is written next. */
-  count(answer: Uint8Array): void {
+  /** Counts a message that is written next. */
+  count(message: Uint8Array): void {
     const [connection, stream] = [this.#connection, this.#stream];
     const id = stream?.id;
     if (connection === undefined || id === undefined || stream!.closed) return;
     if (!this.#isCounting) stream!.once("close", () => connection.drop(id));
     this.#isCounting = true;
-    connection.add(id, PREFIX_BYTES + answer.length);
+    connection.add(id, PREFIX_BYTES + message.length);
   }
 }

@@ -17,9 +17,12 @@ import { isIP, type Socket } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError } from "../base/errors.ts";
 import { aborted, pause } from "../base/timing.ts";
+import { CLIENT_PREFACE_BYTES } from "../http2/frames.ts";
 import { HeaderLimits } from "../http2/header_limits.ts";
+import { BacklogPool, SendBacklog } from "../http2/send_backlog.ts";
 import type { Target } from "../net/address.ts";
 import type { KeyPair } from "../net/certificates.ts";
+import { Backpressure } from "./backpressure.ts";
 import { callError, type FailedCall, isDisconnect } from "./call_errors.ts";
 import type { Attempt, Protection } from "./connection_errors.ts";
 import {
@@ -29,6 +32,7 @@ import {
   serverCredentials,
   WithLimits,
 } from "./credentials.ts";
+import { streamOfOutgoing } from "./grpc_internals.ts";
 import { ServerList } from "./name_resolver.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./services.ts";
 
@@ -151,6 +155,9 @@ const OTHERS_MS = 20;
 /** On this side, only calls whose answers have large headers count. */
 const LIMITS = new HeaderLimits({ side: "client", maxOpenCalls: Infinity });
 
+/** What waits to be read by peers that we have called. Servers are trusted to read. */
+const BACKLOGS = new BacklogPool();
+
 /** What a {@link Channel} offers to those that only make calls. */
 export type Connection = Pick<
   Channel,
@@ -165,6 +172,8 @@ export class Channel implements Disposable {
   readonly #closesOnFailure: boolean;
   readonly #client: grpc.Client;
   readonly #servers: ServerList | undefined;
+  /** What a peer has not read yet on the latest connection. */
+  #backlog: SendBacklog | undefined;
   /** Whether the latest connection was closed because of the headers on it. */
   #hasRefusedHeaders = false;
   /** Why no more calls can be made, if the channel is closed. */
@@ -201,6 +210,7 @@ export class Channel implements Disposable {
 
   #limit(socket: Socket): boolean {
     this.#hasRefusedHeaders = false;
+    if (this.#peer) this.#backlog = new SendBacklog(socket, BACKLOGS, CLIENT_PREFACE_BYTES);
     return LIMITS.limit(socket, () => this.#hasRefusedHeaders = true);
   }
 
@@ -315,7 +325,8 @@ export class Channel implements Disposable {
    *
    * @param type the service
    * @param name the name of the call
-   * @param request the request; a stream of them if the call takes one
+   * @param request the request; a stream of them if the call takes one, which is read as fast as a
+   *   peer reads
    * @returns the answers, as they arrive; to stop reading cancels the call
    * @throws {GreetError} like {@link Channel.call}
    */
@@ -329,7 +340,8 @@ export class Channel implements Disposable {
     signal?.throwIfAborted();
     if (this.#closed !== undefined) throw await this.#closed;
     const method = definitionOf(type)[name];
-    const call = this.#open(method, request, metadata(headers));
+    const over = new AbortController();
+    const call = this.#open(method, request, metadata(headers), over.signal);
     const failure = this.#failureOf(method, call);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
@@ -356,6 +368,7 @@ export class Channel implements Disposable {
       // Has no effect on a call that is over. After a cancellation, errors are of no interest.
       call.on("error", () => {});
       call.cancel();
+      over.abort();
     }
   }
 
@@ -363,6 +376,7 @@ export class Channel implements Disposable {
     method: ServiceDefinition[string],
     request: unknown,
     metadata: grpc.Metadata,
+    over: AbortSignal,
   ): grpc.ClientReadableStream<unknown> {
     const { path, requestSerialize, responseDeserialize } = method;
     if (!method.requestStream) {
@@ -376,16 +390,33 @@ export class Channel implements Disposable {
     }
     const call = this.#client.makeBidiStreamRequest(
       path,
-      requestSerialize,
+      (bytes: Buffer) => bytes,
       responseDeserialize,
       metadata,
     );
-    const send = async () => {
-      for await (const one of request as AsyncIterable<object>) call.write(one);
-      call.end();
-    };
-    void send();
+    void this.#send(request as AsyncIterable<object>, requestSerialize, call, over);
     return call;
+  }
+
+  /** Sends a stream of requests, as fast as the other side reads them. */
+  async #send(
+    requests: AsyncIterable<object>,
+    serialize: ServiceDefinition[string]["requestSerialize"],
+    call: grpc.ClientDuplexStream<Buffer, unknown>,
+    over: AbortSignal,
+  ): Promise<void> {
+    let backpressure: Backpressure | undefined;
+    for await (const request of requests) {
+      // The first request opens the stream.
+      const stream = streamOfOutgoing(call);
+      if (stream) backpressure ??= new Backpressure(stream, this.#backlog, () => over);
+      const capacity = backpressure?.waitForCapacity();
+      if (capacity !== undefined) await capacity;
+      const bytes = serialize(request);
+      backpressure?.count(bytes);
+      call.write(bytes);
+    }
+    call.end();
   }
 
   /** Resolves when the current connection is lost or closed; at once if there is none. */

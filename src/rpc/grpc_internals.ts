@@ -94,6 +94,25 @@ export function streamBehind(metadata: grpc.Metadata): Http2Stream | undefined {
   return streams.get(metadata);
 }
 
+/** A call in grpc-js wraps another one, down to that which has the stream. */
+interface CallLayer {
+  readonly http2Stream?: Http2Stream;
+  readonly nextCall?: CallLayer;
+  readonly call?: CallLayer | null;
+  readonly child?: CallLayer | null;
+  /** The attempts of a call that may be made again. */
+  readonly underlyingCalls?: readonly CallLayer[];
+}
+
+/** The HTTP/2 stream of an outgoing call, or of its last attempt, once it has a connection. */
+export function streamOfOutgoing(call: object): Http2Stream | undefined {
+  let layer: CallLayer | null | undefined = call as CallLayer;
+  while (layer && !layer.http2Stream) {
+    layer = layer.nextCall ?? layer.call ?? layer.child ?? layer.underlyingCalls?.at(-1);
+  }
+  return layer?.http2Stream;
+}
+
 /**
  * Passes each HTTP/2 server that a gRPC server creates to a function.
  *

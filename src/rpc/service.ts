@@ -209,7 +209,7 @@ export function backpressureOn(
   server: ServerState,
   signal: () => AbortSignal,
 ): Backpressure {
-  return new Backpressure(call.metadata, server.connection(call.getPeer()), signal);
+  return new Backpressure(streamBehind(call.metadata), server.connection(call.getPeer()), signal);
 }
 
 /** A call as its handler sees it. Few handlers use more than the address, so the rest is lazy. */

@@ -4,7 +4,10 @@ import { Journal, KnownPeers, newIdentity } from "../../mod.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { aborted } from "../../src/base/timing.ts";
 import { dial } from "../../src/rpc/client.ts";
+import { serve } from "../../src/rpc/server.ts";
+import { implement } from "../../src/rpc/service.ts";
 import { CHAT, type Receipt } from "../../src/rpc/services.ts";
+import { toWire } from "../../src/peer/messages.ts";
 import { Proxy } from "../../bench/soak/faults/proxy.ts";
 import { Immortal } from "../support/bot.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
@@ -248,6 +251,43 @@ Deno.test(
     }
   },
 );
+
+Deno.test("deliveries without messages that do not end cost a peer its call, and the user sees why", async () => {
+  let attached = 0;
+  const endless = implement(CHAT, {
+    GetInfo: () => toWire({ id: "", from: "Eve", body: "", at: new Date() }),
+    Meet: () => ({ verdict: "UNLISTED" }),
+    async *Attach(_, { signal }) {
+      attached++;
+      while (!signal.aborted) yield { messages: [] };
+    },
+  });
+  const tls = { own: EVE, isKnown: () => true };
+  await using eve = await serve({ host: "127.0.0.1", port: 0, services: [endless], tls });
+  await using alice = await open({ name: "Alice", targets: [`${eve.port}`], identity: ALICE });
+  const [{ reason }] = await alice.witness.until("waiting");
+  assert.equal(reason, "Eve has sent more than 100 empty deliveries within 10 s");
+  // She is not dialled again at once.
+  assert.equal(attached, 1);
+});
+
+Deno.test("a caller that sends receipts for nothing loses its call, and is told why", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  await using bob = await open({ name: "Bob", targets: ["Eve"], identity: BOB });
+  using channel = dial(parseTarget(`${bob.peer.port}`), { own: EVE });
+  const over = new AbortController();
+  const receipt = { introduction: null, status: 0, reason: "" };
+  const receipts = only([introduction("Eve"), ...Array(10).fill(receipt)], over.signal);
+  const deliveries = channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 });
+  await assert.rejects(
+    async () => {
+      for await (const _ of deliveries);
+    },
+    { code: "INVALID_ARGUMENT", message: /a receipt came without a delivery/ },
+  );
+  over.abort();
+});
 
 Deno.test("why an attached peer takes no messages is said in its name, and not at any length", {
   ...GRPC_TIMERS_OUTLIVE_CHANNELS,

@@ -16,6 +16,7 @@ import {
   refuseFlaggedMessages,
   streamBehind,
   streamOf,
+  streamOfOutgoing,
 } from "../../src/rpc/grpc_internals.ts";
 import { inTime } from "../support/waiting.ts";
 
@@ -140,6 +141,25 @@ Deno.test("an interceptor and a handler find the HTTP/2 stream of their call", a
   const [intercepted, handled] = streams;
   assert.equal(handled, intercepted);
   assert(handled.closed);
+});
+
+Deno.test("a caller finds the HTTP/2 stream of its call once there is a connection", async () => {
+  using server = await echoServer(() => {}, () => {});
+  const credentials = grpc.credentials.createInsecure();
+  const options = { "grpc.enable_retries": 0 };
+  const client = new grpc.Client(`127.0.0.1:${server.port}`, credentials, options);
+  const { path, requestSerialize, responseDeserialize } = ECHO;
+  const [answered, found] = [Promise.withResolvers<void>(), Promise.withResolvers<unknown>()];
+  const [request, metadata] = [Buffer.from("hello"), new grpc.Metadata()];
+  const call = client.makeUnaryRequest(
+    ...[path, requestSerialize, responseDeserialize, request, metadata] as const,
+    () => answered.resolve(),
+  );
+  call.once("metadata", () => found.resolve(streamOfOutgoing(call)?.id));
+  assert.equal(streamOfOutgoing(call), undefined);
+  await inTime(answered.promise, "an answer");
+  assert.equal(await found.promise, 1);
+  client.close();
 });
 
 Deno.test("an interceptor sees how the request of a call is compressed", async () => {

@@ -7,11 +7,11 @@ import tls from "node:tls";
 import * as grpc from "@grpc/grpc-js";
 import { fromJSON } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
-import { greet, GreetError, serveGreeter, type Server } from "../../mod.ts";
+import { greet, GreetError, newIdentity, serveGreeter, type Server } from "../../mod.ts";
 import { dial } from "../../src/rpc/client.ts";
 import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
-import { CHAT, GREETER, HEALTH } from "../../src/rpc/services.ts";
+import { CHAT, GREETER, HEALTH, type Receipt } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { inTime } from "../support/waiting.ts";
@@ -455,3 +455,41 @@ for (const [what, server, message] of OTHER_SERVERS) {
     },
   });
 }
+
+Deno.test("a stream of requests waits for a peer that does not read, and then arrives in full", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  const count = 5_000;
+  const reads = Promise.withResolvers<void>();
+  const chat = implement(CHAT, {
+    Meet: () => ({ verdict: "UNLISTED" }),
+    async *Attach(receipts) {
+      yield { messages: [] };
+      await reads.promise;
+      let read = 0;
+      for await (const _ of receipts) if (++read === count) yield { messages: [] };
+    },
+  });
+  const own = await newIdentity("Bob");
+  const tls = { own, isKnown: () => true };
+  await using server = await serve({ host: "127.0.0.1", port: 0, services: [chat], tls });
+  using channel = dial(parseTarget(`${server.port}`), { own });
+  const us = { sender: "Alice", port: 1, instance: "" };
+  const ask = () => channel.call(CHAT, "Meet", us, { timeoutMs: 10_000 });
+  let written = 0;
+  async function* receipts(): AsyncGenerator<Receipt> {
+    const attached = ask();
+    yield { introduction: null, status: 0, reason: "" };
+    await attached;
+    for (; written < count - 1; written++) {
+      yield { introduction: null, status: 2, reason: "z".repeat(1_000) };
+    }
+  }
+  const answers = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 10_000 });
+  await answers.next();
+  // What could be written at once has been written by then.
+  for (let i = 0; i < 3; i++) await ask();
+  assert(written > 0 && written < 1_000, `${written}`);
+  reads.resolve();
+  assert.deepEqual((await inTime(answers.next(), "all of them")).value, { messages: [] });
+});

@@ -726,6 +726,7 @@ class VirtualServer implements Server {
       stopping: this.#stopping.signal,
       onFault: (error) => this.onFault(error),
       connection: () => undefined,
+      taken: () => {},
     };
   }
 
