@@ -22,7 +22,7 @@ import type { Message } from "./messages.ts";
 import {
   type Answerer,
   AwaitedCall,
-  Breach,
+  type Breach,
   leftChat,
   type Place,
   type Presence,

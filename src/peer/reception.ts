@@ -12,6 +12,7 @@ import { pause, RateLimit } from "../base/timing.ts";
 import type { Trust } from "../identity/trust.ts";
 import { formatEndpoint, isLoopback } from "../net/address.ts";
 import type { Attachment } from "./attachment.ts";
+import { isAbsent } from "../rpc/call_errors.ts";
 import type { IncomingCall } from "../rpc/service.ts";
 import type { Acceptance, Introduction } from "../rpc/services.ts";
 import { ENCRYPTION_HELPS } from "./acceptance.ts";
@@ -59,8 +60,8 @@ export class Reception {
   readonly #uncallable = new RateLimit<string>(UNCALLABLE_MS);
   /** The names of callers that a link may lead to, but has not reached yet. */
   readonly #notReachedYet = new Map<Link, string>();
-  /** Callers that our user does not want to hear about. */
-  readonly #dismissed = new Set<string>();
+  /** Callers that our user does not want to hear about, by their keys. */
+  readonly #dismissed = new Map<string, Person>();
   #closed = false;
 
   constructor(options: ReceptionOptions) {
@@ -83,7 +84,12 @@ export class Reception {
 
   /** A peer is no longer one of ours, and our user knows: its calls are not announced. */
   dismiss(peer: Person): void {
-    this.#dismissed.add(keyOf(peer));
+    this.#dismissed.set(keyOf(peer), peer);
+  }
+
+  /** A peer of this name is one of ours again: should it call from elsewhere, it is announced. */
+  recall(name: string): void {
+    for (const [key, peer] of this.#dismissed) if (peer.name === name) this.#dismissed.delete(key);
   }
 
   /** Lets no caller wait any longer. */
@@ -175,7 +181,7 @@ export class Reception {
     if (contact === undefined || isProven(contact)) return contact;
     const { isAnswered, met } = contact.link;
     const isOther = isAnswered && (met === undefined || keyOf(met) !== keyOf(caller));
-    return isOther ? undefined : contact;
+    return isOther || isVacant(contact.link) ? undefined : contact;
   }
 
   /**
@@ -353,6 +359,12 @@ function mayYetLeadTo({ endpoint, presence, met }: Link, { host }: Endpoint): bo
   if (!isUndecided) return false;
   return endpoint === undefined || endpoint.host === host || isLoopback(endpoint.host) ||
     isHostName(endpoint.host);
+}
+
+/** Whether nothing listens where a link leads. On another machine, a firewall may refuse us. */
+function isVacant({ endpoint, presence }: Link): boolean {
+  return endpoint !== undefined && isLoopback(endpoint.host) && presence.state === "away" &&
+    isAbsent(presence.error);
 }
 
 function isHostName(host: string): boolean {

@@ -152,6 +152,26 @@ Deno.test("a caller that says it listens where another peer answers does not tak
   assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "met"), []);
 });
 
+Deno.test("where nothing listens on this machine, no caller takes the place of the peer to come", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  const [b] = freePorts();
+  await using alice = await open({ name: "Alice", targets: [b], identity: ALICE });
+  await alice.witness.until("waiting");
+  using channel = dial(parseTarget(`${alice.peer.port}`), { own: EVE });
+  const over = new AbortController();
+  const receipts = only([introduction("Eve", Number(b))], over.signal);
+  await assert.rejects(
+    channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+    { code: "PERMISSION_DENIED", message: /Alice is not chatting with Eve/ },
+  );
+  over.abort();
+  const targets = [`${alice.peer.port}`];
+  await using _bob = await open({ name: "Bob", port: Number(b), targets, identity: BOB });
+  const [{ names }] = await alice.witness.until("welcome");
+  assert.deepEqual(names, ["Bob"]);
+});
+
 Deno.test("a peer that can no longer be called gets messages over the connection that it has", {
   ...GRPC_TIMERS_OUTLIVE_CHANNELS,
 }, async () => {
