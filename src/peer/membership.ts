@@ -75,12 +75,15 @@ export class Membership {
    */
   add(expected: ExpectedPeer): void {
     const { address } = expected;
-    const { journal, contacts, gatekeeper, roster } = this.#options;
+    const { journal, contacts, gatekeeper, roster, reception } = this.#options;
     if (this.#at(address) !== undefined) {
       throw new GreetError("ALREADY_EXISTS", `${address} is in this chat already`);
     }
     const meeting = ifExpected(journal.lastMeeting(address), expected);
     gatekeeper.expect(expected, meeting);
+    for (const name of [expected.name, meeting?.name]) {
+      if (name !== undefined) reception.recall(name);
+    }
     roster.add(address);
     const contact = this.#connect(expected, meeting);
     contacts.push(contact);
@@ -239,6 +242,7 @@ export class Membership {
       contact.names.add(name);
       this.#remember({ target: address, name, fingerprint });
       attendance.enter(address, name);
+      reception.recall(name);
     } else {
       attendance.leave(address);
       this.#checkOwnAddress();

@@ -107,6 +107,22 @@ Deno.test("the calls of a peer that was removed are not announced", async () => 
   assert.deepEqual(alice.all("caller"), []);
 });
 
+Deno.test("a peer that was removed and added again is announced like any other if it calls from elsewhere", async () => {
+  const [a, b, c, d] = freePorts(4);
+  await using alice = new Bot(["Alice", a, b, c]);
+  {
+    await using carol = new Bot(["Carol", c, a]);
+    await Promise.all([alice.until("welcome"), carol.until("welcome")]);
+    await change(alice, { remove: "Carol" });
+    await alice.until("removed");
+    await change(alice, { add: c });
+    await alice.until("joined");
+  }
+  await using _carol = new Bot(["Carol", d, a]);
+  const [{ name, from }] = await alice.until("caller");
+  assert.deepEqual([name, from], ["Carol", `127.0.0.1:${d}`]);
+});
+
 Deno.test({
   name: "without a journal, what waits for a removed peer fails",
   ...GRPC_TIMERS_OUTLIVE_CHANNELS,
