@@ -9,6 +9,7 @@
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import { Pulse, within } from "../base/timing.ts";
 import type { Delivery, Receipt } from "../rpc/services.ts";
+import { AnswerTimeout } from "./answer_timeout.ts";
 import type { Carrier } from "./carrier.ts";
 import { type Message, toWire } from "./messages.ts";
 import type { Answerer } from "./presence.ts";
@@ -17,10 +18,10 @@ import type { Answerer } from "./presence.ts";
  * After this much silence, the caller is asked whether it is still there. It is more than a peer
  * stays silent that asks the same of us, so usually nothing is sent.
  */
-const SILENCE_MS = 10_000;
+const SILENCE_MS = 6_000;
 
-/** How long the caller may take to answer that, in milliseconds. */
-const ANSWER_MS = 10_000;
+/** How long the caller may take to answer that; more if it is slow or far away. */
+const ANSWER_TIMEOUT = { leastMs: 3_000, mostMs: 20_000 };
 
 /** How much is shown of a caller's reason not to take messages, in UTF-16 units. */
 const MAX_REASON = 1_000;
@@ -34,6 +35,9 @@ export class Attachment implements Carrier {
   readonly #queue: Delivery[] = [];
   /** Deliveries without a receipt, in order. */
   readonly #unanswered: PromiseWithResolvers<Receipt>[] = [];
+  readonly #timeout = new AnswerTimeout();
+  /** When the last delivery was sent. */
+  #sentMs = 0;
   readonly #queued = new Pulse();
   readonly #signs = new Pulse();
   readonly #ended = Promise.withResolvers<void>();
@@ -94,7 +98,7 @@ export class Attachment implements Carrier {
     const asked = performance.now();
     const sign = this.#signs.next;
     if (this.#unanswered.length === 0) this.#send({ messages: [] }).catch(() => {});
-    await within(ANSWER_MS, Promise.race([sign, this.ended]));
+    await within(this.#timeout.within(ANSWER_TIMEOUT), Promise.race([sign, this.ended]));
     return this.#lastHeard >= asked;
   }
 
@@ -116,8 +120,12 @@ export class Attachment implements Carrier {
     while (this.#isOpen) {
       const queued = this.#queued.next;
       const delivery = this.#queue.shift();
-      if (delivery === undefined) await queued;
-      else yield delivery;
+      if (delivery === undefined) {
+        await queued;
+      } else {
+        this.#sentMs = performance.now();
+        yield delivery;
+      }
     }
     if (this.#breach !== undefined) throw this.#breach;
   }
@@ -135,6 +143,7 @@ export class Attachment implements Carrier {
           break;
         }
         this.heard();
+        this.#timeout.answered(this.#lastHeard - this.#sentMs);
         answer.resolve(value);
       }
     } catch {

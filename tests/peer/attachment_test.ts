@@ -9,7 +9,7 @@ import { implement } from "../../src/rpc/service.ts";
 import { CHAT, type Receipt } from "../../src/rpc/services.ts";
 import { toWire } from "../../src/peer/messages.ts";
 import { Proxy } from "../../bench/soak/faults/proxy.ts";
-import { Immortal } from "../support/bot.ts";
+import { Bot, Immortal } from "../support/bot.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
@@ -61,6 +61,22 @@ Deno.test("a peer that is only known by name is waited for, welcomed, missed, an
   await using _alice = await open(alices);
   const [{ name, back }] = await bob.witness.until("joined");
   assert.deepEqual([name, back], ["Alice", true]);
+});
+
+Deno.test({
+  name: "an attached peer that is suspended is noticed, and gets what it missed when it resumes",
+  ignore: Deno.build.os === "windows",
+}, async () => {
+  await using bob = new Bot(["Bob", "0", "Alice", "--tls"]);
+  const [{ port }] = await bob.until("listening");
+  await using alice = new Bot(["Alice", "0", `${port}`, "--tls"]);
+  await Promise.all([alice, bob].map((bot) => bot.until("welcome")));
+  alice.program.kill("SIGSTOP");
+  await bob.say("are you there?");
+  await bob.until("left", 1, 18_000);
+  alice.program.kill("SIGCONT");
+  const [{ body }] = await alice.until("message");
+  assert.equal(body, "are you there?");
 });
 
 Deno.test("the screen says for whose call a chat waits; without encryption, a name is a mistake", async () => {
