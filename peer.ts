@@ -5,7 +5,7 @@
  */
 export { Peer } from "./src/peer/peer.ts";
 export type { Other, PeerOptions } from "./src/peer/peer.ts";
-export type { PeerEvent } from "./src/peer/event_feed.ts";
+export type { PeerEvent, PeerEvents } from "./src/peer/event_feed.ts";
 export type { RosterEvent } from "./src/peer/roster.ts";
 export type { TrustEvent } from "./src/identity/trust.ts";
 export type { Caller, CallerEvent } from "./src/peer/callers.ts";

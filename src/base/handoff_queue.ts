@@ -40,18 +40,31 @@ export class HandoffQueue<Item> implements AsyncIterable<Item> {
   end(): void {
     this.#isEnded = true;
     this.#changed.beat();
-    for (const { settle } of this.#waiting) settle(false);
+    settleAll(this.#waiting, false);
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<Item> {
-    let current: Pushed<Item> | undefined;
+  [Symbol.asyncIterator](): AsyncGenerator<Item> {
+    return this.#read(1, ([item]) => item);
+  }
+
+  /**
+   * Reads the queue in batches, each of which is consumed as a whole.
+   *
+   * @param most how many items a batch has at most
+   */
+  inBatches(most: number): AsyncGenerator<readonly Item[]> {
+    return this.#read(most, (items) => items);
+  }
+
+  async *#read<Read>(most: number, form: (items: readonly Item[]) => Read): AsyncGenerator<Read> {
+    let current: readonly Pushed<Item>[] = [];
     try {
       for (;;) {
         const changed = this.#changed.next;
-        current = this.#waiting.shift();
-        if (current !== undefined) {
-          yield current.item;
-          current.settle(true);
+        current = this.#waiting.splice(0, most);
+        if (current.length > 0) {
+          yield form(current.map(({ item }) => item));
+          settleAll(current, true);
         } else if (this.#isEnded) {
           return;
         } else {
@@ -59,13 +72,17 @@ export class HandoffQueue<Item> implements AsyncIterable<Item> {
         }
       }
     } catch {
-      // The consumer failed to handle this item.
-      current?.settle(false);
+      // The consumer failed to handle these items.
+      settleAll(current, false);
     } finally {
-      // A consumer that stops has handled its last item and wants no more.
-      current?.settle(true);
+      // A consumer that stops has handled its last items and wants no more.
+      settleAll(current, true);
       this.#isEnded = true;
-      for (const { settle } of this.#waiting.splice(0)) settle(false);
+      settleAll(this.#waiting.splice(0), false);
     }
   }
+}
+
+function settleAll(items: readonly Pushed<unknown>[], isConsumed: boolean): void {
+  for (const { settle } of items) settle(isConsumed);
 }

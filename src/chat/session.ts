@@ -21,6 +21,12 @@ import { errorText } from "./wording.ts";
 /** How long claiming a name may take before the user is told what the chat waits for. */
 const UNUSUAL_MS = 2_000;
 
+/**
+ * How many events are shown together at most. If the process is killed before messages that it has
+ * written are marked as shown, so many are shown again at the next start.
+ */
+const MAX_TOGETHER = 64;
+
 /** How many lines of earlier runs can be recalled. */
 const MAX_RECALLED = 1_000;
 
@@ -184,15 +190,17 @@ async function showEvents(
   view: View,
   failures: GreetError[],
 ): Promise<void> {
-  // Leaving a `for await` would acknowledge the last event as shown. If the output is gone, it was
+  // Leaving a `for await` would acknowledge the last events as shown. If the output is gone, it was
   // not: then the message must stay in the journal, and nothing more be acknowledged.
-  const events = peer.events[Symbol.asyncIterator]();
+  const batches = peer.events.inBatches(MAX_TOGETHER);
   for (;;) {
-    const { done, value: event } = await events.next();
+    const { done, value: events } = await batches.next();
     if (done) return;
-    view.show(event);
-    if (event.type === "failed") failures.push(event.error);
-    if (event.type !== "message") await screen.ready();
-    else if (!await screen.written()) return void await events.throw?.();
+    for (const event of events) {
+      view.show(event);
+      if (event.type === "failed") failures.push(event.error);
+    }
+    if (!events.some(({ type }) => type === "message")) await screen.ready();
+    else if (!await screen.written()) return void await batches.throw(undefined);
   }
 }

@@ -65,8 +65,19 @@ export type PeerEvent =
   | { readonly type: "removed"; readonly target: string; readonly name?: string }
   | { readonly type: "trouble"; readonly error: GreetError };
 
-/** The events of one peer, for one reader. */
-export class EventFeed implements AsyncIterable<PeerEvent> {
+/** The events of one peer, in order, for one reader. It is done with one when it asks for the next. */
+export interface PeerEvents extends AsyncIterable<PeerEvent> {
+  /**
+   * Reads several events together. The reader is done with all of them when it asks for the next
+   * ones, and with none if it throws an error into the generator.
+   *
+   * @param most how many at most
+   */
+  inBatches(most: number): AsyncGenerator<readonly PeerEvent[]>;
+}
+
+/** The events of one peer. */
+export class EventFeed implements PeerEvents {
   readonly #queue = new HandoffQueue<PeerEvent>();
   #trouble: string | undefined;
   #last = Promise.resolve(true);
@@ -104,5 +115,9 @@ export class EventFeed implements AsyncIterable<PeerEvent> {
 
   [Symbol.asyncIterator](): AsyncIterator<PeerEvent> {
     return this.#queue[Symbol.asyncIterator]();
+  }
+
+  inBatches(most: number): AsyncGenerator<readonly PeerEvent[]> {
+    return this.#queue.inBatches(most);
   }
 }

@@ -7,6 +7,7 @@
  *
  * @module
  */
+import { setImmediate } from "node:timers";
 import { GreetError } from "../base/errors.ts";
 import type { Entry, Journal } from "./journal.ts";
 import { LATE_MS, type Message } from "./messages.ts";
@@ -21,12 +22,22 @@ const STALLED_MS = 1_000;
 /** The pause before a failed attempt to read the journal is repeated. */
 const RETRY_MS = 1_000;
 
+/** A message that is passed on. */
+export interface Arrival extends Entry {
+  /** Whether it took long to arrive, or is left over from an earlier run. */
+  readonly late: boolean;
+}
+
 /** How to pass messages on. */
 export interface InboxOptions {
   /** Holds the messages. If it is not durable, every acknowledgement waits for the reader. */
   readonly journal: Journal;
-  /** Passes a message on; resolves to `true` when the reader is done with it, `false` if it is gone. */
-  readonly show: (entry: Entry, late: boolean) => Promise<boolean>;
+  /**
+   * Passes messages on.
+   *
+   * @returns for each of them, `true` when the reader is done with it, `false` if it is gone
+   */
+  readonly show: (entries: readonly Arrival[]) => AsyncIterable<boolean>;
   /** Called with the reason why the journal cannot be used. */
   readonly onTrouble: (error: GreetError) => void;
 }
@@ -44,13 +55,16 @@ export class Inbox implements AsyncDisposable {
   /** There may be something to pass on. */
   readonly #work = new Pulse();
   #shownUpTo: number;
+  /** Everything up to this place is marked as shown in the journal. */
+  #markedUpTo: number;
+  #isMarkDue = false;
   #waiters: { place: number; resolve: () => void }[] = [];
   #state: "open" | "closing" | "closed" = "open";
 
   /** Passes on immediately what an earlier run left over. */
   constructor(options: InboxOptions) {
     this.#options = options;
-    this.#shownUpTo = options.journal.shownUpTo();
+    this.#shownUpTo = this.#markedUpTo = options.journal.shownUpTo();
     this.#leftOverUpTo = options.journal.lastPlace();
     this.#running = this.#run();
   }
@@ -72,7 +86,7 @@ export class Inbox implements AsyncDisposable {
     const last = await journal.receive(messages);
     this.#work.beat();
     const mayLag = journal.durable && this.#state === "open";
-    await this.#shown(mayLag ? last - BACKLOG : last);
+    await this.#untilShown(mayLag ? last - BACKLOG : last);
     const willBeShown = journal.durable && !this.#isClosed;
     if (!willBeShown && last > this.#shownUpTo) throw readerGone();
   }
@@ -94,12 +108,13 @@ export class Inbox implements AsyncDisposable {
   }
 
   #close(): void {
+    this.#mark();
     this.#state = "closed";
     this.#release(Infinity);
   }
 
   /** Resolves when everything up to a place has been shown, or nothing more will be. */
-  async #shown(place: number): Promise<void> {
+  async #untilShown(place: number): Promise<void> {
     if (place <= this.#shownUpTo || this.#isClosed) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiters.push({ place, resolve });
@@ -128,28 +143,47 @@ export class Inbox implements AsyncDisposable {
     const { journal } = this.#options;
     for (;;) {
       const entries = journal.unshown(this.#shownUpTo);
-      if (entries.length === 0) return;
-      for (const entry of entries) if (!await this.#show(entry)) return;
+      if (entries.length === 0 || !await this.#show(entries)) return;
     }
   }
 
-  /** Passes one message on, and returns whether the next one can follow. */
-  async #show(entry: Entry): Promise<boolean> {
-    const { place, message, taken } = entry;
-    const isLeftOver = place <= this.#leftOverUpTo;
-    if (!isLeftOver) await this.#opened.promise;
-    const isLate = isLeftOver || taken.getTime() - message.at.getTime() > LATE_MS;
-    const isRead = await this.#options.show(entry, isLate);
-    if (!isRead) this.#close();
-    if (this.#isClosed) return false;
-    // Within one run nothing is shown twice, even if the mark cannot be written.
-    this.#shownUpTo = place;
-    try {
-      this.#options.journal.markShown(place);
-    } finally {
-      this.#release(place);
+  /** Passes messages on, and returns whether the next ones can follow. */
+  async #show(entries: readonly Entry[]): Promise<boolean> {
+    const leftOver = entries.filter(({ place }) => place <= this.#leftOverUpTo);
+    if (leftOver.length === 0) await this.#opened.promise;
+    const arrivals = leftOver.length === 0
+      ? entries.map((entry) => ({ ...entry, late: tookLong(entry) }))
+      : leftOver.map((entry) => ({ ...entry, late: true }));
+    let read = 0;
+    for await (const isRead of this.#options.show(arrivals)) {
+      if (!isRead) this.#close();
+      if (this.#isClosed) return false;
+      this.#shown(arrivals[read++].place);
     }
     return true;
+  }
+
+  /** The reader has everything up to a place. */
+  #shown(place: number): void {
+    // Within one run nothing is shown twice, even if the mark cannot be written.
+    this.#shownUpTo = place;
+    this.#release(place);
+    if (this.#isMarkDue) return;
+    this.#isMarkDue = true;
+    setImmediate(() => this.#mark());
+  }
+
+  /** Marks what was shown in this turn of the event loop. */
+  #mark(): void {
+    this.#isMarkDue = false;
+    const place = this.#shownUpTo;
+    if (this.#isClosed || place === this.#markedUpTo) return;
+    try {
+      this.#options.journal.markShown(place);
+      this.#markedUpTo = place;
+    } catch (error) {
+      this.#options.onTrouble(error as GreetError);
+    }
   }
 
   /** Resolves what waits until everything up to a place is shown. */
@@ -162,4 +196,8 @@ export class Inbox implements AsyncDisposable {
 
 function readerGone(): GreetError {
   return new GreetError("UNAVAILABLE", "the reader is gone");
+}
+
+function tookLong({ message, taken }: Entry): boolean {
+  return taken.getTime() - message.at.getTime() > LATE_MS;
 }

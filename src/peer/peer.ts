@@ -18,7 +18,7 @@ import { Attendance } from "./attendance.ts";
 import type { Caller } from "./callers.ts";
 import { ChatService } from "./chat_service.ts";
 import type { Contact } from "./contact.ts";
-import { EventFeed, type PeerEvent } from "./event_feed.ts";
+import { EventFeed, type PeerEvent, type PeerEvents } from "./event_feed.ts";
 import { Gatekeeper } from "./gatekeeper.ts";
 import { type Entry, Journal, type Waiting } from "./journal.ts";
 import { locatePeer, locatePeers, reachFrom, refuseSelf, type Scope } from "./locator.ts";
@@ -32,7 +32,7 @@ import { Reception } from "./reception.ts";
 import { Roster, type RosterEvent } from "./roster.ts";
 import { Sender } from "./sender.ts";
 
-export type { PeerEvent };
+export type { PeerEvent, PeerEvents };
 
 /** Who we are, and whom to chat with. */
 export interface PeerOptions {
@@ -118,7 +118,7 @@ export class Peer implements AsyncDisposable {
   /** Our own name. */
   readonly name: string;
   /** What happens, in order. It can be read once, and should be: see {@link Peer.send}. */
-  readonly events: AsyncIterable<PeerEvent>;
+  readonly events: PeerEvents;
   readonly #events = new EventFeed();
   readonly #resources = new AsyncDisposableStack();
   readonly #identity: Identity | undefined;

@@ -8,7 +8,7 @@ import { GreetError } from "../base/errors.ts";
 import { within } from "../base/timing.ts";
 import type { Contact } from "./contact.ts";
 import type { EventFeed } from "./event_feed.ts";
-import { Inbox } from "./inbox.ts";
+import { type Arrival, Inbox } from "./inbox.ts";
 import type { Entry, Journal } from "./journal.ts";
 import type { Message } from "./messages.ts";
 
@@ -34,7 +34,7 @@ export class Receiver implements AsyncDisposable {
     this.#options = options;
     this.#inbox = new Inbox({
       journal: options.journal,
-      show: (entry, late) => this.#show(entry, late),
+      show: (entries) => this.#show(entries),
       onTrouble: (error) => options.events.report(error),
     });
   }
@@ -65,10 +65,18 @@ export class Receiver implements AsyncDisposable {
     await this.#inbox[Symbol.asyncDispose]();
   }
 
-  async #show({ message, taken }: Entry, late: boolean): Promise<boolean> {
+  async *#show(entries: readonly Arrival[]): AsyncGenerator<boolean> {
     const { journal, events } = this.#options;
-    if (journal.durable) await this.#letDeliveryEnd(message.from, taken);
-    return await events.push({ type: "message", message, late, taken });
+    if (journal.durable) await this.#letDeliveriesEnd(entries);
+    yield* entries.map(({ message, taken, late }) =>
+      events.push({ type: "message", message, late, taken })
+    );
+  }
+
+  async #letDeliveriesEnd(entries: readonly Entry[]): Promise<void> {
+    const lastTaken = new Map(entries.map(({ message, taken }) => [message.from, taken]));
+    const ends = [...lastTaken].map(([from, taken]) => this.#letDeliveryEnd(from, taken));
+    await Promise.all(ends);
   }
 
   /**

@@ -33,3 +33,23 @@ Deno.test("ending the queue does not wait, and earlier items can still be read",
   for await (const n of queue) read.push(n);
   assert.deepEqual(read, [1]);
 });
+
+Deno.test("a batch is consumed as a whole when the consumer asks for the next one", async () => {
+  const queue = new HandoffQueue<number>();
+  const consumed: number[] = [];
+  for (const n of [1, 2, 3]) queue.push(n).then((isConsumed) => isConsumed && consumed.push(n));
+  const batches = queue.inBatches(2);
+  assert.deepEqual((await batches.next()).value, [1, 2]);
+  assert.deepEqual(consumed, []);
+  assert.deepEqual((await batches.next()).value, [3]);
+  assert.deepEqual(consumed, [1, 2]);
+});
+
+Deno.test("nothing of a batch that the consumer failed to handle is consumed", async () => {
+  const queue = new HandoffQueue<number>();
+  const pushes = [1, 2, 3].map((n) => queue.push(n));
+  const batches = queue.inBatches(2);
+  await batches.next();
+  await batches.throw(new Error("the output is gone"));
+  assert.deepEqual(await Promise.all(pushes), [false, false, false]);
+});
