@@ -48,12 +48,10 @@ export class HandoffQueue<Item> implements AsyncIterable<Item> {
   }
 
   /**
-   * Reads the queue in batches, each of which is consumed as a whole.
-   *
-   * @param most how many items a batch has at most
+   * Reads the queue in batches: everything that is in it at that moment. Each is consumed as a whole.
    */
-  inBatches(most: number): AsyncGenerator<readonly Item[]> {
-    return this.#read(most, (items) => items);
+  inBatches(): AsyncGenerator<readonly Item[]> {
+    return this.#read(Infinity, (items) => items);
   }
 
   async *#read<Read>(most: number, form: (items: readonly Item[]) => Read): AsyncGenerator<Read> {

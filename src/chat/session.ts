@@ -21,12 +21,6 @@ import { errorText } from "./wording.ts";
 /** How long claiming a name may take before the user is told what the chat waits for. */
 const UNUSUAL_MS = 2_000;
 
-/**
- * How many events are shown together at most. If the process is killed before messages that it has
- * written are marked as shown, so many are shown again at the next start.
- */
-const MAX_TOGETHER = 64;
-
 /** How many lines of earlier runs can be recalled. */
 const MAX_RECALLED = 1_000;
 
@@ -192,7 +186,7 @@ async function showEvents(
 ): Promise<void> {
   // Leaving a `for await` would acknowledge the last events as shown. If the output is gone, it was
   // not: then the message must stay in the journal, and nothing more be acknowledged.
-  const batches = peer.events.inBatches(MAX_TOGETHER);
+  const batches = peer.events.inBatches();
   for (;;) {
     const { done, value: events } = await batches.next();
     if (done) return;

@@ -68,12 +68,10 @@ export type PeerEvent =
 /** The events of one peer, in order, for one reader. It is done with one when it asks for the next. */
 export interface PeerEvents extends AsyncIterable<PeerEvent> {
   /**
-   * Reads several events together. The reader is done with all of them when it asks for the next
-   * ones, and with none if it throws an error into the generator.
-   *
-   * @param most how many at most
+   * Reads together what has happened so far. The reader is done with all of it when it asks for the
+   * next events, and with none if it throws an error into the generator.
    */
-  inBatches(most: number): AsyncGenerator<readonly PeerEvent[]>;
+  inBatches(): AsyncGenerator<readonly PeerEvent[]>;
 }
 
 /** The events of one peer. */
@@ -117,7 +115,7 @@ export class EventFeed implements PeerEvents {
     return this.#queue[Symbol.asyncIterator]();
   }
 
-  inBatches(most: number): AsyncGenerator<readonly PeerEvent[]> {
-    return this.#queue.inBatches(most);
+  inBatches(): AsyncGenerator<readonly PeerEvent[]> {
+    return this.#queue.inBatches();
   }
 }

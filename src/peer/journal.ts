@@ -296,16 +296,13 @@ export class Journal implements Disposable {
    * @param outcome how they ended
    */
   endDelivery(name: string, places: readonly number[], outcome: DeliveryOutcome): void {
-    this.#database.together(() => {
-      for (const place of places) {
-        this.#database.run(
-          "UPDATE delivery SET state = ? WHERE place = ? AND recipient = ? AND state = 'waiting'",
-          outcome,
-          place,
-          name,
-        );
-      }
-    });
+    this.#database.run(
+      `UPDATE delivery SET state = ? WHERE recipient = ? AND state = 'waiting'
+       AND place IN (SELECT value FROM json_each(?))`,
+      outcome,
+      name,
+      JSON.stringify(places),
+    );
     if (!this.durable) this.#forget();
   }
 
@@ -351,15 +348,32 @@ export class Journal implements Disposable {
   }
 
   /** The peers that a message has not been delivered to yet. */
-  addressees(place: number): Addressee[] {
-    return this.#database.all(
-      "SELECT target, recipient, fingerprint FROM delivery WHERE place = ? AND state = 'waiting'",
-      place,
-    ).map(({ target, recipient, fingerprint }) => ({
-      target: String(target),
-      name: recipient === null ? undefined : String(recipient),
-      fingerprint: fingerprint === null ? undefined : String(fingerprint),
-    }));
+  addressees(place: number): readonly Addressee[] {
+    return this.addresseesOf([place]).get(place) ?? [];
+  }
+
+  /**
+   * The peers that messages have not been delivered to yet.
+   *
+   * @param places the messages, by place
+   * @returns the peers by place; messages that wait for none are missing
+   */
+  addresseesOf(places: readonly number[]): Map<number, readonly Addressee[]> {
+    const rows = this.#database.all(
+      `SELECT place, target, recipient, fingerprint FROM delivery
+       WHERE place IN (SELECT value FROM json_each(?)) AND state = 'waiting'`,
+      JSON.stringify(places),
+    );
+    const addressees = new Map<number, Addressee[]>();
+    for (const { place, target, recipient, fingerprint } of rows) {
+      const addressee = {
+        target: String(target),
+        name: recipient === null ? undefined : String(recipient),
+        fingerprint: fingerprint === null ? undefined : String(fingerprint),
+      };
+      addressees.getOrInsert(Number(place), []).push(addressee);
+    }
+    return addressees;
   }
 
   /** The names of the peers that a message has been delivered to. */

@@ -100,6 +100,8 @@ function isValid(date: Date): boolean {
   return !Number.isNaN(date.getTime());
 }
 
+const UTF8 = new TextDecoder("utf-8", { ignoreBOM: true });
+
 function textOf(blob: SQLOutputValue): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(blob as Uint8Array<ArrayBuffer>);
+  return UTF8.decode(blob as Uint8Array<ArrayBuffer>);
 }

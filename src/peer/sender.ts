@@ -127,8 +127,9 @@ export class Sender {
   /** Messages have reached a peer; resolves when our reader knows. */
   async delivered(entries: readonly Entry[], to: string): Promise<void> {
     const { journal, events } = this.#options;
+    const addressees = journal.addresseesOf(entries.map(({ place }) => place));
     const reported = entries.map(({ place, message }) => {
-      const waitingFor = journal.addressees(place);
+      const waitingFor = addressees.get(place) ?? [];
       if (waitingFor.length === 0) this.#deliveries.get(message.id)?.resolve();
       return events.push({ type: "delivered", message, to, waitingFor });
     });

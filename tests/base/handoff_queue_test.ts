@@ -34,12 +34,14 @@ Deno.test("ending the queue does not wait, and earlier items can still be read",
   assert.deepEqual(read, [1]);
 });
 
-Deno.test("a batch is consumed as a whole when the consumer asks for the next one", async () => {
+Deno.test("a batch has everything so far, and is consumed when the consumer asks for the next", async () => {
   const queue = new HandoffQueue<number>();
   const consumed: number[] = [];
-  for (const n of [1, 2, 3]) queue.push(n).then((isConsumed) => isConsumed && consumed.push(n));
-  const batches = queue.inBatches(2);
+  const push = (n: number) => queue.push(n).then((isConsumed) => isConsumed && consumed.push(n));
+  push(1), push(2);
+  const batches = queue.inBatches();
   assert.deepEqual((await batches.next()).value, [1, 2]);
+  push(3);
   assert.deepEqual(consumed, []);
   assert.deepEqual((await batches.next()).value, [3]);
   assert.deepEqual(consumed, [1, 2]);
@@ -47,9 +49,10 @@ Deno.test("a batch is consumed as a whole when the consumer asks for the next on
 
 Deno.test("nothing of a batch that the consumer failed to handle is consumed", async () => {
   const queue = new HandoffQueue<number>();
-  const pushes = [1, 2, 3].map((n) => queue.push(n));
-  const batches = queue.inBatches(2);
+  const pushes = [1, 2].map((n) => queue.push(n));
+  const batches = queue.inBatches();
   await batches.next();
+  pushes.push(queue.push(3));
   await batches.throw(new Error("the output is gone"));
   assert.deepEqual(await Promise.all(pushes), [false, false, false]);
 });
