@@ -152,6 +152,8 @@ export class ChatService {
   #introduce(call: IncomingCall): ChatMessage {
     this.#introduced++;
     this.#meetings.beat();
+    const [likely, ...others] = this.#linksToPort(call);
+    if (others.length === 0) likely?.heard(call.fingerprint);
     for (const link of this.#linksToCaller(call)) void link.knock();
     const { name, instance } = this.#options;
     return { ...toWire({ id: "", from: name, body: "", at: new Date() }), instance };
@@ -174,11 +176,17 @@ export class ChatService {
    * otherwise dial each other all the time.
    */
   #linksToCaller(call: IncomingCall): readonly Link[] {
-    const links = this.#options.contacts.map(({ link }) => link);
-    const port = Number(call.header(LISTENING_PORT));
-    const likely = links.filter(({ endpoint }) => endpoint?.port === port);
+    const likely = this.#linksToPort(call);
     if (likely.length > 0) return likely.filter(({ refusedBy, met }) => !refusedBy || !met);
+    const links = this.#options.contacts.map(({ link }) => link);
     return links.filter(({ refusedBy }) => refusedBy === undefined);
+  }
+
+  /** The links that lead to the port where the caller says that it listens. */
+  #linksToPort(call: IncomingCall): readonly Link[] {
+    const port = Number(call.header(LISTENING_PORT));
+    return this.#options.contacts.map(({ link }) => link)
+      .filter(({ endpoint }) => endpoint?.port === port);
   }
 
   /** Refuses unknown keys before the message is decoded, which costs more than sending it. */

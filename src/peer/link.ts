@@ -46,6 +46,16 @@ const DIAL_TIMEOUT = { leastMs: 5_000, mostMs: 20_000 };
  * C++ hang up on clients that ping more than once in 5 minutes (grpc/grpc `doc/keepalive.md`).
  */
 const SILENCE_MS = 5_000;
+/**
+ * How much longer one of the two sides, the one whose name comes second, lets the other stay silent
+ * that has called it. Otherwise both would ask at the same time, and neither question would spare
+ * the other.
+ */
+const HEADWAY_MS = 1_000;
+
+/** How long calls of the peer may stand in for answers, before our connection to it is tried again. */
+const UNTRIED_MS = 30_000;
+
 const SIGN_OF_LIFE_TIMEOUT = { leastMs: 3_000, mostMs: 20_000 };
 
 /**
@@ -126,6 +136,8 @@ export class Link implements AsyncDisposable {
   #hasDropped = false;
   /** When the peer last answered; `-Infinity` if that is to be verified now. */
   #lastAnswer = 0;
+  /** When it last called us. */
+  #lastCall = -Infinity;
   readonly #doubts = new Pulse();
   /** Extra time for the next sign of life: the peer may be busy with a large delivery. */
   #extraMs = 0;
@@ -222,8 +234,10 @@ export class Link implements AsyncDisposable {
     return this.#attachment?.isOpen === true;
   }
 
-  /** A peer with this key has called us. If it is attached, it is still there. */
+  /** A peer with this key has called us: if it is here, it still is. */
   heard(fingerprint: string | undefined): void {
+    const { peer } = this;
+    if (peer !== undefined && peer.fingerprint === fingerprint) this.#lastCall = performance.now();
     const attachment = this.#attachment;
     if (attachment !== undefined && attachment.caller.fingerprint === fingerprint) {
       attachment.heard();
@@ -504,6 +518,14 @@ export class Link implements AsyncDisposable {
     return error === undefined ? { state: "connecting" } : { state: "away", error };
   }
 
+  /** When the peer is asked whether it is still there, unless there is a sign of life before. */
+  get #nextQuestion(): number {
+    const headwayMs = this.#options.introduction.sender > (this.name ?? "") ? HEADWAY_MS : 0;
+    const sinceCall = this.#lastCall + SILENCE_MS + headwayMs;
+    const sinceAnswer = this.#lastAnswer + SILENCE_MS;
+    return Math.max(sinceAnswer, Math.min(sinceCall, this.#lastAnswer + UNTRIED_MS));
+  }
+
   /** Waits until the connection drops, or the peer no longer answers on it or accepts us. */
   async #watch(channel: Connection): Promise<Presence> {
     let isOpen = true;
@@ -517,10 +539,10 @@ export class Link implements AsyncDisposable {
         ended = Promise.race([ended, this.#collect(collected).then(end)]);
       }
       const doubted = this.#doubts.next;
-      const silenceMs = performance.now() - this.#lastAnswer;
-      await within(SILENCE_MS - silenceMs, Promise.race([ended, doubted]));
+      const waitMs = this.#nextQuestion - performance.now();
+      await within(waitMs, Promise.race([ended, doubted]));
       if (!isOpen || this.#closed) return this.#lost();
-      if (performance.now() - this.#lastAnswer < SILENCE_MS) continue;
+      if (performance.now() < this.#nextQuestion) continue;
       const presence = await this.#verified(channel);
       if (presence.state !== "here") return isOpen ? presence : this.#lost();
       // A peer with another name has to be admitted again.
