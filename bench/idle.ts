@@ -65,7 +65,12 @@ function difference(before?: Usage, after?: Usage): number[] {
 
 async function empty(stack: AsyncDisposableStack): Promise<Idler> {
   const program = stack.use(
-    new Program([Deno.execPath(), "eval", "--v8-flags=--no-memory-reducer", EMPTY]),
+    new Program([
+      Deno.execPath(),
+      "eval",
+      "--v8-flags=--no-memory-reducer,--max-semi-space-size=4",
+      EMPTY,
+    ]),
   );
   await program.out.until("nothing to do");
   return { what: "the runtime alone", pid: program.pid };

@@ -121,7 +121,12 @@ const BARE = `
 `;
 
 async function bareServe(): Promise<Subject> {
-  const server = new Program([Deno.execPath(), "eval", "--v8-flags=--no-memory-reducer", BARE]);
+  const server = new Program([
+    Deno.execPath(),
+    "eval",
+    "--v8-flags=--no-memory-reducer,--max-semi-space-size=4",
+    BARE,
+  ]);
   const [, port] = await server.out.until(/(\d+)\n/);
   return { pid: server.pid, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }
