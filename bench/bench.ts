@@ -18,6 +18,8 @@ const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
   start: async () => (await import("./start.ts")).benchStart,
   serve: async () => (await import("./serve.ts")).benchServe,
   chat: async () => (await import("./chat.ts")).benchChat,
+  bulk: async () => (await import("./chat.ts")).benchBulk,
+  mesh: async () => (await import("./chat.ts")).benchMesh,
   idle: async () => (await import("./idle.ts")).benchIdle,
   memory: async () => (await import("./memory.ts")).benchMemory,
   names: async () => (await import("./names.ts")).benchNames,

@@ -13,11 +13,16 @@ import { greetCommand, ROOT } from "../tests/support/program.ts";
 import { pause, within } from "../src/base/timing.ts";
 import { SETTLING_MS } from "./idle.ts";
 import { median, percentile, type Report, type Usage, usage } from "./measure.ts";
+import { temporaryFolder } from "./rivals.ts";
 
 const ROUNDS = 3;
 const WARM_UP = 50;
 const MESSAGES = 500;
 const MANY = 20_000;
+/** How the throughput grows: one, ten and a hundred times the work. */
+const GROWTH = [1_000, 10_000, 100_000];
+/** The goal for messages a second, delivered and printed. */
+const GOAL = 12_000;
 
 /** Messages sent before waiting until they are stored, as in `greet chat`. */
 const IN_FLIGHT = 256;
@@ -32,13 +37,6 @@ const IDLE_MS = 20_000;
 
 /** The longest wait for many messages. */
 const PATIENCE_MS = 60_000;
-
-/** Measures latency, throughput and meshes. */
-export async function benchChat(report: Report): Promise<void> {
-  await benchOne(report);
-  await benchMany(report);
-  await benchMeshes(report);
-}
 
 const english = (count: number) => count.toLocaleString("en");
 
@@ -139,7 +137,8 @@ async function welcomed(alice: Alice): Promise<void> {
 
 // ---------------------------------------------------------------- one after another
 
-async function benchOne(report: Report): Promise<void> {
+/** Measures the latency of single messages. */
+export async function benchChat(report: Report): Promise<void> {
   const table = report.comparison("send to delivered, ms", Object.keys(KINDS));
   const kinds = Object.values(KINDS).map((kind) => ({ kind, times: [] as number[] }));
   for (let round = 0; round < ROUNDS; round++) {
@@ -190,12 +189,15 @@ interface Rates {
   readonly printed: number;
 }
 
-async function benchMany(report: Report): Promise<void> {
+/** Measures the throughput of many messages, and how it changes with their number. */
+export async function benchBulk(report: Report): Promise<void> {
   const there: Rates[] = [];
   const absent: Rates[] = [];
+  const floors: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     there.push(await ratesWhilePresent(report));
-    absent.push(await ratesAfterAbsence(report));
+    absent.push(await ratesAfterAbsence(report, MANY));
+    floors.push(await storing());
   }
   const title = `${english(MANY)} messages in one direction, a second`;
   const table = report.table(title, ["Bob there", "Bob absent"]);
@@ -203,6 +205,33 @@ async function benchMany(report: Report): Promise<void> {
   table.row("stored by the sender", ...medians("stored"));
   table.row("delivered, once he is there", ...medians("delivered"));
   table.row("printed by the receiver", ...medians("printed"));
+  table.row(`  two journals alone (goal: ${english(GOAL)})`, median(floors));
+  const growth = report.table("messages that waited, a second", ["delivered", "printed"]);
+  for (const count of GROWTH) {
+    const { delivered, printed } = await ratesAfterAbsence(report, count);
+    growth.row(english(count), delivered, printed);
+  }
+}
+
+/** The floor: how many messages per second two journals of one process take, read and mark. */
+async function storing(): Promise<number> {
+  await using home = temporaryFolder();
+  using mine = Journal.open({ home: home.path, name: "Alice" });
+  using theirs = Journal.open({ home: home.path, name: "Bob" });
+  const start = performance.now();
+  for (let sent = 0; sent < MANY; sent += IN_FLIGHT) {
+    const count = Math.min(IN_FLIGHT, MANY - sent);
+    await Promise.all(Array.from({ length: count }, (_, i) => {
+      const message = { id: `${sent + i}`, from: "Alice", body: `${sent + i}`, at: new Date() };
+      return mine.send(message, () => [{ target: "Bob", name: "Bob" }]);
+    }));
+    const entries = mine.waitingFor({ name: "Bob" });
+    const last = await theirs.receive(entries.map(({ message }) => message));
+    mine.endDelivery("Bob", entries.map(({ place }) => place), "delivered");
+    theirs.unshown(last - count);
+    theirs.markShown(last);
+  }
+  return MANY / (performance.now() - start) * 1_000;
 }
 
 function medianOf(rates: readonly Rates[], what: keyof Rates): number | undefined {
@@ -219,32 +248,32 @@ async function ratesWhilePresent(report: Report): Promise<Rates> {
   const [delivered, printed] = await Promise.all([
     rate(take(alice, "delivered", MANY)),
     rate(received),
-    sendMany(alice),
+    sendMany(alice, MANY),
   ]);
-  expectAll(report, await received);
+  expectAll(report, await received, MANY);
   return { delivered, printed };
 }
 
 /** Messages that are stored while Bob is absent, and delivered when he joins. */
-async function ratesAfterAbsence(report: Report): Promise<Rates> {
+async function ratesAfterAbsence(report: Report, count: number): Promise<Rates> {
   const [a, b] = freePorts();
   await using alice = await openAlice([a, b], KINDS.durable);
-  const [stored] = await Promise.all([rate(take(alice, "queued", MANY)), sendMany(alice)]);
+  const [stored] = await Promise.all([rate(take(alice, "queued", count)), sendMany(alice, count)]);
   await using bob = openBob([b, a], KINDS.durable);
   await welcomed(alice);
-  const received = take(bob, "message", MANY);
+  const received = take(bob, "message", count);
   const [delivered, printed] = await Promise.all([
-    rate(take(alice, "delivered", MANY)),
+    rate(take(alice, "delivered", count)),
     rate(received),
   ]);
-  expectAll(report, await received);
+  expectAll(report, await received, count);
   return { stored, delivered, printed };
 }
 
-async function sendMany({ peer }: Alice): Promise<void> {
-  for (let sent = 0; sent < MANY; sent += IN_FLIGHT) {
-    const count = Math.min(IN_FLIGHT, MANY - sent);
-    await Promise.all(Array.from({ length: count }, (_, i) => peer.send(`${sent + i}`)));
+async function sendMany({ peer }: Alice, count: number): Promise<void> {
+  for (let sent = 0; sent < count; sent += IN_FLIGHT) {
+    const some = Math.min(IN_FLIGHT, count - sent);
+    await Promise.all(Array.from({ length: some }, (_, i) => peer.send(`${sent + i}`)));
   }
 }
 
@@ -255,16 +284,17 @@ async function rate(arrival: Promise<readonly unknown[]>): Promise<number> {
   return length / (performance.now() - start) * 1_000;
 }
 
-function expectAll(report: Report, received: readonly ChatEvent[]): void {
+function expectAll(report: Report, received: readonly ChatEvent[], count: number): void {
   const numbers = received.map(({ body }) => Number(body));
-  report.expect("messages lost", MANY - new Set(numbers).size, 0);
+  report.expect("messages lost", count - new Set(numbers).size, 0);
   const wrong = numbers.filter((number, i) => i > 0 && number <= numbers[i - 1]);
   report.expect("messages received twice or out of order", wrong.length, 0);
 }
 
 // ---------------------------------------------------------------- a mesh
 
-async function benchMeshes(report: Report): Promise<void> {
+/** Measures meshes of growing size. */
+export async function benchMesh(report: Report): Promise<void> {
   const columns = [
     ...["all met, ms", "CPU by then", "memory, MB", "heard, ms", "CPU/min", "per link"],
     "wrongly left",

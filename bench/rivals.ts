@@ -57,6 +57,13 @@ export function fromSource(file: string): string[] {
   return [Deno.execPath(), "run", "--config", join(ROOT, "deno.json"), ...flags, file];
 }
 
+/** The upper bound for a server in this runtime: one without gRPC. */
+export const BARE_SERVER: Contender = {
+  name: "node:http2",
+  server: fromSource(join(SOURCES, "http2_server.ts")),
+  client: [],
+};
+
 /** A running greeting server. */
 export interface Serving extends AsyncDisposable {
   readonly name: string;

@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { greet } from "../mod.ts";
 import { inTurns, median, percentile, type Report } from "./measure.ts";
 import {
+  BARE_SERVER,
   type Contender,
   missing,
   OURS,
@@ -56,7 +57,7 @@ export async function benchServe(report: Report): Promise<void> {
 
 /** Compares servers. Their logs go to files. */
 async function benchServers(report: Report, folder: string): Promise<void> {
-  const contenders = [OURS, ON_TWO_THREADS, ...await rivals(folder, report)];
+  const contenders = [OURS, BARE_SERVER, ON_TWO_THREADS, ...await rivals(folder, report)];
   await using stack = new AsyncDisposableStack();
   const servers: Serving[] = [];
   for (const [i, contender] of contenders.entries()) {
