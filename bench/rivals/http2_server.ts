@@ -10,7 +10,7 @@ import http2 from "node:http2";
 const PREFIX_BYTES = 7;
 
 const server = http2.createServer();
-server.on("stream", (stream) => {
+server.on("stream", (stream: http2.ServerHttp2Stream) => {
   const chunks: Buffer[] = [];
   stream.on("data", (chunk: Buffer) => chunks.push(chunk));
   stream.on("end", () => {
