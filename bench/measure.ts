@@ -76,6 +76,9 @@ interface Row {
   readonly figures: readonly (number | undefined)[];
 }
 
+/** Ratios to reach, by column, such as `≤ 1.10`. */
+export type Goals = Readonly<Record<string, string>>;
+
 /** The machine that ran the benchmarks. */
 interface Machine {
   readonly cores: number;
@@ -124,13 +127,17 @@ export class Report {
     return table;
   }
 
-  /** Starts a table that adds, below each row, the ratio of the first figure to each of the others. */
-  comparison(title: string, columns: readonly string[]): Table {
-    const table = new Table(
-      title,
-      columns,
-      (figures) => printRow(`    ${columns[0]} / …`, ratios(figures)),
-    );
+  /**
+   * Starts a table that adds, below each row, the ratio of the first figure to each of the others.
+   *
+   * @param goals the ratios to reach, by column; they are printed below those that were measured
+   */
+  comparison(title: string, columns: readonly string[], goals: Goals = {}): Table {
+    const printGoals = columns.some((column) => column in goals);
+    const table = new Table(title, columns, (figures) => {
+      printRow(`    ${columns[0]} / …`, ratios(figures));
+      if (printGoals) printRow("    goal", columns.map((column) => goals[column] ?? ""));
+    });
     this.#tables.push(table);
     return table;
   }

@@ -47,6 +47,16 @@ export const BARE: readonly Contender[] = [
   { name: "node:http2", server: [], client: fromSource(join(SOURCES, "http2_client.ts")) },
 ];
 
+/** Two threads that greet with nothing but grpc-js. */
+export const BARE_THREADS: Contender = {
+  name: "grpc-js",
+  server: [],
+  client: fromSource(join(SOURCES, "grpc_js_threads.ts")),
+};
+
+/** The command that listens with nothing but grpc-js, without the port. */
+export const BARE_SERVER: readonly string[] = fromSource(join(SOURCES, "grpc_js_server.ts"));
+
 /**
  * The command that runs a file the way `greet` runs from source. A file must always run with the same
  * V8 flags, because different ones discard its code cache.
