@@ -55,7 +55,7 @@ export const BARE_THREADS: Contender = {
 };
 
 /** The command that listens with nothing but grpc-js, without the port. */
-export const BARE_SERVER: readonly string[] = fromSource(join(SOURCES, "grpc_js_server.ts"));
+export const GRPC_JS_SERVER: readonly string[] = fromSource(join(SOURCES, "grpc_js_server.ts"));
 
 /**
  * The command that runs a file the way `greet` runs from source. A file must always run with the same

@@ -10,10 +10,10 @@ import { greetCommand, ROOT } from "../tests/support/program.ts";
 import { type Goals, inTurns, type Report } from "./measure.ts";
 import {
   BARE,
-  BARE_SERVER,
   BARE_THREADS,
   type Contender,
   fromSource,
+  GRPC_JS_SERVER,
   OURS,
   output,
   rivals,
@@ -83,7 +83,7 @@ function waiting(home: string): Run[] {
   const chat = [...greetCommand(), "chat", "Alice", port, absent];
   return [
     { name: "greet chat", command: chat, env: { GREET_HOME: join(home, "home") }, prints },
-    { name: "grpc-js", command: [...BARE_SERVER, barePort], prints },
+    { name: "grpc-js", command: [...GRPC_JS_SERVER, barePort], prints },
   ];
 }
 
