@@ -57,15 +57,16 @@ let startsProcess = false;
 let mayStart = true;
 let uncaught: unknown;
 
-/** Takes the place of `Deno.test`, in the three ways in which this repository calls it. */
-function register(
-  first: string | (Omit<Deno.TestDefinition, "fn"> & { fn?: unknown }),
-  second?: unknown,
-): void {
-  const { name, ignore, fn } = typeof first === "string"
-    ? { name: first, ignore: false, fn: second }
-    : { fn: second, ...first };
-  if (!ignore) tests.push({ file: loading, name, fn: fn as Test["fn"] });
+/** Takes the place of `Deno.test`, whose last argument or `fn` is the test, after a name or options. */
+function register(...args: readonly unknown[]): void {
+  const { name, ignore, fn }: Partial<Deno.TestDefinition> = Object.assign(
+    {},
+    ...args.map((arg) => {
+      if (typeof arg === "string") return { name: arg };
+      return typeof arg === "function" ? { fn: arg } : arg;
+    }),
+  );
+  if (!ignore) tests.push({ file: loading, name: name!, fn: fn as Test["fn"] });
 }
 
 function watchProcesses(): void {
