@@ -78,7 +78,7 @@ export class JournalDatabase implements Disposable {
       run();
       this.#database.exec("COMMIT");
     } catch (error) {
-      if (this.#database.isTransaction) this.#database.exec("ROLLBACK");
+      if (this.#open && this.#database.isTransaction) this.#database.exec("ROLLBACK");
       throw diskError(error);
     }
   }

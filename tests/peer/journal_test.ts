@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { Journal } from "../../src/peer/journal.ts";
+import { toEntry } from "../../src/peer/journal_entries.ts";
 import { journalFile } from "../../src/peer/journal_file.ts";
 import type { Message } from "../../src/peer/messages.ts";
 
@@ -261,6 +262,7 @@ journalTest(
     {
       using journal = Journal.open({ home, name: "Alice" });
       const [, aside] = /^The journal was damaged\. It is kept as (\S+);/.exec(journal.notice!)!;
+      assert.match(aside, /\.sqlite\.damaged-\d{8}T\d{6}$/);
       assert.equal(await Deno.readTextFile(aside), garbage);
       await journal.send(message("afterwards"), FOR_BOB);
     }
@@ -303,6 +305,91 @@ journalTest("a journal of a newer version is refused and left untouched", async 
   assert.deepEqual(await Deno.readFile(path), before.bytes);
   assert.deepEqual((await Deno.stat(path)).mtime, before.stat.mtime);
   assert.deepEqual(files(), before.files);
+});
+
+journalTest("a journal whose content cannot be read is left where it is", async (home) => {
+  Journal.open({ home, name: "Alice" })[Symbol.dispose]();
+  const path = journalFile(home, "Alice");
+  const garbage = "not a database, ".repeat(1_000);
+  await Deno.writeTextFile(path, garbage);
+  const { openSync } = Deno;
+  Deno.openSync = (name, options) => {
+    const file = openSync(name, options);
+    const { readSync } = file;
+    file.readSync = (chunk) => {
+      // The header can be read.
+      if (name === path && chunk.length > 100) throw new Error("Input/output error (os error 5)");
+      return readSync.call(file, chunk);
+    };
+    return file;
+  };
+  try {
+    assert.throws(() => Journal.open({ home, name: "Alice" }), {
+      code: "FAILED",
+      message: /Input\/output error$/,
+    });
+  } finally {
+    Deno.openSync = openSync;
+  }
+  assert.equal(await Deno.readTextFile(path), garbage);
+});
+
+journalTest("a journal that another program has locked is left where it is", async (home) => {
+  const path = journalFile(home, "Alice");
+  {
+    using journal = Journal.open({ home, name: "Alice" });
+    await journal.send(message("kept"), FOR_BOB);
+  }
+  {
+    using other = new DatabaseSync(path);
+    other.exec("PRAGMA locking_mode = EXCLUSIVE; BEGIN IMMEDIATE; PRAGMA user_version = 4; COMMIT");
+    assert.throws(() => Journal.open({ home, name: "Alice" }), {
+      code: "FAILED",
+      message: /another program is using it$/,
+    });
+  }
+  using journal = Journal.open({ home, name: "Alice" });
+  assert.deepEqual(bodies(journal.queue()), ["kept"]);
+});
+
+Deno.test("as many messages are read at once as fit, and at least one", async () => {
+  using journal = Journal.inMemory();
+  for (const body of ["12", "345", "678901"]) await journal.receive([message(body, "Bob")]);
+  const read = (after: number, characters: number) =>
+    bodies(journal.unshown(after, { messages: 2, characters }));
+  assert.deepEqual(read(0, 4), ["12"]);
+  assert.deepEqual(read(0, 5), ["12", "345"]);
+  assert.deepEqual(read(0, 100), ["12", "345"]);
+  assert.deepEqual(read(2, 5), ["678901"]);
+});
+
+Deno.test("a message whose time the disk has changed has a time all the same", () => {
+  const text = (value: string) => new TextEncoder().encode(value);
+  const taken = Date.UTC(2026, 0, 1);
+  const row = { place: 1, id: text("1"), sender: "Bob", body: text("hello"), at: 9e15, taken };
+  const entry = toEntry({ ...row, action: 0, direct_to: null, checksum: 0 });
+  assert.deepEqual([entry.message.isDamaged, entry.message.body], [true, ""]);
+  assert.deepEqual([entry.message.at, entry.taken], [new Date(taken), new Date(taken)]);
+});
+
+Deno.test("a closed journal says so, whatever it is asked", async () => {
+  const journal = Journal.inMemory();
+  const { place } = await journal.send(message("hello"), FOR_BOB);
+  journal[Symbol.dispose]();
+  const [bob, all] = [{ name: "Bob" }, { names: ["Bob"], targets: [TARGET] }];
+  const uses: (() => unknown)[] = [
+    () => journal.send(message("again"), FOR_BOB),
+    () => journal.receive([message("hi", "Bob")]),
+    () => journal.cancel(place),
+    () => journal.markShown(place),
+    () => journal.meet(TARGET, bob),
+    () => journal.endDelivery("Bob", [place], "delivered"),
+    () => journal.queue(),
+    () => journal.waitingFor(bob),
+    () => journal.history(all, 1),
+    () => journal.said(all, 1),
+  ];
+  for (const use of uses) assert.throws(use, { name: "GreetError", code: "FAILED" }, `${use}`);
 });
 
 journalTest("a home that is a file is refused with one sentence", (home) => {
