@@ -472,7 +472,6 @@ export class Link implements AsyncDisposable {
       if (this.#collection?.isOpen || await this.#attachTo(channel, answer)) return peer;
       return { state: "away", error: answer, refusedBy: peer };
     } catch (error) {
-      if (isExpired(error)) this.#timeout.expired();
       return { state: "away", error: GreetError.from(error) };
     }
   }

@@ -55,6 +55,11 @@ export class VirtualTime implements Disposable {
     return this.#nowMs;
   }
 
+  /** How many timers were started. */
+  get timers(): number {
+    return this.#lastTimer;
+  }
+
   /** Lets time pass, and all timers run that are due then. */
   async pass(ms: number): Promise<void> {
     const endMs = this.#nowMs + ms;
