@@ -334,9 +334,9 @@ function isCaller(
   return fingerprint !== undefined || instance === undefined || instance === caller.instance;
 }
 
-/** The host of a caller's address. */
+/** The host of a caller's address, in which an IPv6 address has no brackets. */
 function hostOf(from: string): string {
-  const host = from.slice(0, from.lastIndexOf(":")).replace(/^\[|\]$/g, "");
+  const host = from.slice(0, from.lastIndexOf(":"));
   return host.replace(/^::ffff:(?=\d+\.)/, "");
 }
 

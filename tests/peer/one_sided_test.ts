@@ -69,6 +69,29 @@ Deno.test("in a group, a pair that misses each other does not keep the others fr
   assert.deepEqual(bob.all("message"), []);
 });
 
+Deno.test("an encrypted chat registers its name together with its key", async () => {
+  await using server = await serveNames({ port: 0 });
+  await using names = openNames(`${server.port}`);
+  const identity = await newIdentity("Bob");
+  await using bob = await open({ name: "Bob", targets: ["Carol"], names, identity });
+  const [{ fingerprint }] = await names.lookup("Bob");
+  assert.deepEqual([bob.peer.fingerprint, fingerprint], [
+    identity.fingerprint,
+    identity.fingerprint,
+  ]);
+});
+
+Deno.test("a chat whose name is taken leaves its port to others", async () => {
+  await using server = await serveNames({ port: 0 });
+  await using names = openNames(`${server.port}`);
+  await using _bob = await names.register({ name: "Bob", address: "127.0.0.1:1" });
+  const [port] = freePorts();
+  const options = { targets: ["Carol"], names, port: Number(port) };
+  await assert.rejects(open({ name: "Bob", ...options }), { code: "ALREADY_EXISTS" });
+  await using alice = await open({ name: "Alice", ...options });
+  assert.equal(alice.peer.port, Number(port));
+});
+
 Deno.test("peers that find each other by name are told which name to add", async () => {
   await using server = await serveNames({ port: 0 });
   await using names = openNames(`${server.port}`);
@@ -169,6 +192,7 @@ Deno.test("a caller is announced once a minute, and of many callers three", () =
   nowMs = 120_000;
   callers.called(ALICE);
   assert.deepEqual(announced.slice(5), ["127.0.0.1:1"]);
+  assert.equal(callers.recent.length, 3);
 });
 
 Deno.test("a caller with a key is the same caller on every port", () => {
@@ -246,6 +270,62 @@ Deno.test("in plaintext, another process under the name of a peer is not accepte
   const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
   assert.equal(verdict, "UNLISTED");
 });
+
+Deno.test("another key under the name of a peer that has not accepted us does not make us accept it", async () => {
+  const [identity, bobs, eves] = await Promise.all(["Alice", "Bob", "Eve"].map(newIdentity));
+  await using bob = await open({ name: "Bob", targets: ["Carol"], identity: bobs });
+  await using alice = await open({ name: "Alice", targets: [`${bob.peer.port}`], identity });
+  const [{ refusedBy, hint }] = await alice.witness.until("waiting");
+  assert.deepEqual([refusedBy, hint], ["Bob", `ask Bob to add ${alice.peer.port}`]);
+  using channel = dial(parseTarget(`${alice.peer.port}`), { own: eves });
+  const introduction = { sender: "Bob", port: 1, instance: "" };
+  const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
+  assert.equal(verdict, "UNLISTED");
+  assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "welcome"), []);
+});
+
+Deno.test("an impostor of a peer that is here is refused, and raises no alarm", async () => {
+  const [a, b] = freePorts();
+  const [alices, bobs, eves] = await Promise.all(["Alice", "Bob", "Eve"].map(newIdentity));
+  await using alice = await open({
+    ...{ name: "Alice", port: Number(a), targets: [`Bob@${b}`], identity: alices },
+  });
+  await using bob = await open({ name: "Bob", port: Number(b), targets: [a], identity: bobs });
+  await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
+  using channel = dial(parseTarget(a), { own: eves });
+  const introduction = { sender: "Bob", port: Number(b), instance: "" };
+  await assert.rejects(channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 }), {
+    code: "PERMISSION_DENIED",
+    message: /Alice knows Bob by another key$/,
+  });
+  assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "impostor"), []);
+});
+
+for (
+  const [host, target, from] of [["::1", "[::1]", "[::1]:7"], ["::", "127.0.0.1", "127.0.0.1:7"]]
+) {
+  Deno.test({
+    name: `a caller's address is one that can be dialled: ${from} (needs IPv6)`,
+    ignore: !hasIPv6(),
+    fn: async () => {
+      const identity = await newIdentity("Bob");
+      await using bob = await open({ name: "Bob", targets: ["1"], host, identity });
+      using channel = dial(parseTarget(`${target}:${bob.peer.port}`), { own: identity });
+      const introduction = { sender: "Alice", port: 7, instance: "" };
+      await channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
+      assert.equal((await bob.witness.until("caller"))[0].from, from);
+    },
+  });
+}
+
+function hasIPv6(): boolean {
+  try {
+    Deno.listen({ hostname: "::1", port: 0 }).close();
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** A proxy that counts the connections to a port. */
 async function counted(port: string) {
