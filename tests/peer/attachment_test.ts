@@ -144,28 +144,53 @@ Deno.test("a caller that is not expected does not attach, and both sides see tha
   assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "welcome"), []);
 });
 
-Deno.test("a caller that says it listens where another peer answers does not take its place", {
-  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
-}, async () => {
-  await using bob = await open({ name: "Bob", targets: ["Carol"], identity: BOB });
-  const { port } = bob.peer;
-  await using alice = await open({ name: "Alice", targets: [`${port}`], identity: ALICE });
-  using channel = dial(parseTarget(`${alice.peer.port}`), { own: EVE });
-  const attach = async () => {
-    const over = new AbortController();
-    const receipts = only([introduction("Eve", port)], over.signal);
-    await assert.rejects(
-      channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
-      { code: "PERMISSION_DENIED", message: /Alice is not chatting with Eve/ },
-    );
-    over.abort();
-  };
-  // While the first dial goes on, and when Bob has answered it.
-  await attach();
+for (const other of ["Bob", "Alice"]) {
+  Deno.test(
+    `a caller that says it listens where another peer answers, called ${other}, does not take its place`,
+    {
+      ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+    },
+    async () => {
+      await using bob = await open({ name: other, targets: ["Carol"], identity: BOB });
+      const { port } = bob.peer;
+      await using alice = await open({ name: "Alice", targets: [`${port}`], identity: ALICE });
+      using channel = dial(parseTarget(`${alice.peer.port}`), { own: EVE });
+      const attach = async () => {
+        const over = new AbortController();
+        const receipts = only([introduction("Eve", port)], over.signal);
+        await assert.rejects(
+          channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+          { code: "PERMISSION_DENIED", message: /Alice is not chatting with Eve/ },
+        );
+        over.abort();
+      };
+      // While the first dial goes on, and when the other one has answered it.
+      await attach();
+      await alice.witness.until("waiting");
+      await attach();
+      assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "met"), []);
+    },
+  );
+}
+
+Deno.test("the peer that was last met at a target may attach, although another one answers there now", async () => {
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  await using carol = await open({ name: "Carol", targets: ["Dave"], identity: EVE });
+  const target = `127.0.0.1:${carol.peer.port}`;
+  journal.meet(target, { name: "Bob", fingerprint: BOB.fingerprint });
+  await using alice = await open({ name: "Alice", targets: [target], identity: ALICE, journal });
   const [{ refusedBy }] = await alice.witness.until("waiting");
-  assert.equal(refusedBy, "Bob");
-  await attach();
-  assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "met"), []);
+  assert.equal(refusedBy, "Carol");
+  using channel = dial(parseTarget(`${alice.peer.port}`), { own: BOB });
+  const over = new AbortController();
+  const deliveries = channel.stream(CHAT, "Attach", only([introduction("Bob")], over.signal), {
+    timeoutMs: 10_000,
+  });
+  assert.deepEqual((await deliveries.next()).value?.messages, []);
+  assert.deepEqual((await alice.witness.until("welcome"))[0].names, ["Bob"]);
+  over.abort();
+  await deliveries.return(undefined);
 });
 
 Deno.test("where nothing listens on this machine, no caller takes the place of the peer to come", {

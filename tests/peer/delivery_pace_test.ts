@@ -98,3 +98,9 @@ Deno.test("a large message gets time for its transmission, which does not count 
   pace.delivered(large, 15_000, 1);
   assert.equal(pace.timeoutMs({ messages: 1, characters: 10 }), DELIVERY_TIMEOUT.leastMs);
 });
+
+Deno.test("a slow peer gets more time for the next call", () => {
+  const pace = new DeliveryPace();
+  pace.delivered({ messages: 1, characters: 10 }, 4_000, 1);
+  assert.equal(pace.timeoutMs({ messages: 1, characters: 10 }), 8_000);
+});

@@ -6,6 +6,7 @@ import { type Entry, Journal } from "../../src/peer/journal.ts";
 import type { Message } from "../../src/peer/messages.ts";
 import { pause } from "../../src/base/timing.ts";
 import { temporaryHome } from "../support/home.ts";
+import { settle } from "../support/virtual_time.ts";
 import { inTime } from "../support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
@@ -132,9 +133,13 @@ Deno.test("closing waits until a slow reader has everything that was acknowledge
 });
 
 Deno.test("a stalled reader does not prevent closing, and its messages are kept", async () => {
-  await using alice = openInbox(() => Promise.withResolvers<boolean>().promise);
+  const reader = Promise.withResolvers<boolean>();
+  await using alice = openInbox(() => reader.promise);
   await alice.inbox.take([message("for the next run")]);
   await inTime(alice.inbox[Symbol.asyncDispose](), "the end", 5_000);
+  assert.equal(alice.journal.unshown(0).length, 1);
+  reader.resolve(true);
+  await settle();
   assert.equal(alice.journal.unshown(0).length, 1);
 });
 

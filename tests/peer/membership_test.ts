@@ -1,13 +1,16 @@
 /** Peers that are added to a chat while it runs, and removed from it. */
 import assert from "node:assert/strict";
+import { Peer } from "../../mod.ts";
 import { Bot } from "../support/bot.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { FACTOR } from "../support/properties.ts";
 import { randomNumbers } from "../support/random.ts";
+import { VirtualNetwork } from "../support/virtual_network.ts";
+import { settle } from "../support/virtual_time.ts";
 import { inTime } from "../support/waiting.ts";
-import { openWitnessed } from "../support/witness.ts";
+import { openWitnessed, Witness } from "../support/witness.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 
 /** How many times peers are added and removed: a thousand with GREET_TEST_SEEDS=10. */
@@ -90,6 +93,24 @@ Deno.test("what cannot be added or removed is refused in a sentence", async () =
   assert.match(String(errors.at(-1)!.message), /"add" stands alone in its object$/);
   // An object with a body is a message.
   assert.deepEqual((await alice.until("queued")).map(({ body }) => body), ["x"]);
+});
+
+Deno.test("a removed peer is no longer connected, and the only one left cannot be removed", async () => {
+  const network = new VirtualNetwork(() => Promise.resolve());
+  const open = async (name: string, port: number, targets: readonly string[]) => {
+    const peer = await Peer.openOn(network.host(name), { name, port, targets });
+    return { peer, witness: new Witness(peer) };
+  };
+  const alice = await open("Alice", 1, ["2", "3"]);
+  const bob = await open("Bob", 2, ["1"]);
+  await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
+  alice.peer.remove("Bob");
+  await settle();
+  const dialled = [...network.wires].filter(({ client }) => client.name === "Alice");
+  assert.deepEqual(dialled, []);
+  assert.throws(() => alice.peer.remove("3"), { code: "FAILED_PRECONDITION" });
+  await Promise.all([alice, bob].map(({ peer }) => peer[Symbol.asyncDispose]()));
+  await Promise.all([alice, bob].map(({ witness }) => witness.done));
 });
 
 Deno.test("the calls of a peer that was removed are not announced", async () => {

@@ -54,6 +54,38 @@ Deno.test("an incoming call makes a waiting peer dial at once", async () => {
   await Promise.all([aliceEvents.done, bobEvents.done]);
 });
 
+Deno.test("a call that does not say where its program listens makes a waiting peer dial, too", async () => {
+  const [portA, portB] = freePorts();
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
+  const aliceEvents = new Witness(alice);
+  await aliceEvents.until("waiting");
+  await using _bob = await serve({
+    host: "127.0.0.1",
+    port: Number(portB),
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
+    })],
+  });
+  using channel = dial(parseTarget(portA));
+  await channel.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 });
+  await inTime(alice.joined(), "Bob", 3_000);
+  await alice[Symbol.asyncDispose]();
+  await aliceEvents.done;
+});
+
+Deno.test("what is sent before it is known who is here waits until it is", async () => {
+  const [portA, portB] = freePorts();
+  await using bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
+  const bobEvents = new Witness(bob);
+  await bobEvents.until("waiting");
+  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
+  const aliceEvents = new Witness(alice);
+  await alice.send("at once");
+  assert.equal((await bobEvents.until("message"))[0].message.body, "at once");
+  await Promise.all([alice[Symbol.asyncDispose](), bob[Symbol.asyncDispose]()]);
+  await Promise.all([aliceEvents.done, bobEvents.done]);
+});
+
 Deno.test("a message arrives unchanged, with its sender, time and id", async () => {
   await using chat = await pair();
   const before = Date.now();
@@ -105,6 +137,22 @@ Deno.test("a peer that leaves is announced, messages to it fail, and its return 
   assert.equal((await aliceEvents.until("failed")).length, 1);
 });
 
+Deno.test("without a journal, a message is queued for those that are here before it fails for the others", async () => {
+  const [portA, portB] = freePorts();
+  const bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
+  const alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB, "1"] });
+  const [aliceEvents, bobEvents] = [new Witness(alice), new Witness(bob)];
+  await Promise.all([aliceEvents, bobEvents].map((events) => events.until("welcome")));
+  await aliceEvents.until("waiting");
+  await alice.send("hello");
+  await aliceEvents.until("delivered");
+  const types = aliceEvents.seen.map(({ type }) => type);
+  const reported = types.filter((type) => type === "queued" || type === "failed");
+  assert.deepEqual(reported, ["queued", "failed"]);
+  await Promise.all([alice[Symbol.asyncDispose](), bob[Symbol.asyncDispose]()]);
+  await Promise.all([aliceEvents.done, bobEvents.done]);
+});
+
 Deno.test("peers that take turns on one port are told apart", async () => {
   const [portA, portB] = freePorts();
   await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
@@ -145,6 +193,60 @@ Deno.test("a waiting message can be cancelled, but not twice", async () => {
   await aliceEvents.until("cancelled");
   assert.throws(() => alice.cancel(two), { message: "it is no longer waiting" });
   assert.deepEqual(alice.queue().map(({ message }) => message.body), ["one"]);
+  await alice[Symbol.asyncDispose]();
+  await aliceEvents.done;
+});
+
+Deno.test("what was just sent is delivered before a chat is settled, and before it is left", async () => {
+  const [portA, portB] = freePorts();
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  const alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB], journal });
+  await using bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
+  const [aliceEvents, bobEvents] = [new Witness(alice), new Witness(bob)];
+  await Promise.all([aliceEvents, bobEvents].map((events) => events.until("welcome")));
+  const delivered = () => aliceEvents.seen.filter(({ type }) => type === "delivered").length;
+  const first = alice.send("first");
+  await alice.settled();
+  assert.equal(delivered(), 1);
+  assert.deepEqual((await alice.find("IRS", 9)).map(({ message }) => message.body), ["first"]);
+  const last = alice.send("last");
+  await alice[Symbol.asyncDispose]();
+  await Promise.all([first, last, aliceEvents.done]);
+  assert.equal(delivered(), 2);
+  await bob[Symbol.asyncDispose]();
+  await bobEvents.done;
+});
+
+Deno.test("a message that is being delivered cannot be cancelled", async () => {
+  const arrived = Promise.withResolvers<void>();
+  const answered = Promise.withResolvers<void>();
+  await using bob = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
+      async SendMessage() {
+        arrived.resolve();
+        await answered.promise;
+        return {};
+      },
+    })],
+  });
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  await using alice = await Peer.open({ name: "Alice", targets: [`${bob.port}`], journal });
+  const aliceEvents = new Witness(alice);
+  await aliceEvents.until("welcome");
+  await alice.send("on its way");
+  await arrived.promise;
+  const [entry] = alice.queue();
+  assert.throws(() => alice.cancel(entry), {
+    code: "FAILED",
+    message: "it is being delivered and cannot be cancelled",
+  });
+  answered.resolve();
+  await aliceEvents.until("delivered");
   await alice[Symbol.asyncDispose]();
   await aliceEvents.done;
 });
@@ -241,6 +343,8 @@ Deno.test("a stranger is refused by its name, which is quoted only if it is vali
   await alice[Symbol.asyncDispose]();
   await aliceEvents.done;
   assert.deepEqual(aliceEvents.seen.filter(({ type }) => type === "message"), []);
+  const callers = aliceEvents.seen.flatMap((event) => event.type === "caller" ? [event.name] : []);
+  assert.deepEqual(callers, ["Mallory"]);
 });
 
 const INVALID_NAMES: readonly [name: string, reason: RegExp][] = [

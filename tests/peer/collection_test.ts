@@ -1,0 +1,59 @@
+/** Messages that come over our own connection, and their receipts. */
+import assert from "node:assert/strict";
+import { type ErrorCode, GreetError, STATUS_NAMES } from "../../src/base/errors.ts";
+import { Collection } from "../../src/peer/collection.ts";
+import { newMessage, toWire } from "../../src/peer/messages.ts";
+import type { Connection } from "../../src/rpc/client.ts";
+import type { Delivery, Receipt } from "../../src/rpc/services.ts";
+
+const INTRODUCTION = { sender: "Alice", port: 1, instance: "" };
+
+const DELIVERY: Delivery = { messages: [toWire(newMessage("Bob", { text: "hello" }))] };
+
+/**
+ * A connection to a peer that delivers something once, and ends the call when it has the receipt.
+ *
+ * @param receipts where its receipts go
+ */
+function deliveringOnce(receipts: Receipt[]): Connection {
+  async function* stream(
+    _: unknown,
+    _name: string,
+    requests: AsyncIterable<Receipt>,
+  ): AsyncGenerator<Delivery> {
+    const iterator = requests[Symbol.asyncIterator]();
+    const receive = async () => receipts.push((await iterator.next()).value);
+    await receive();
+    for (const delivery of [{ messages: [] }, DELIVERY]) {
+      yield delivery;
+      await receive();
+    }
+  }
+  return { stream } as unknown as Connection;
+}
+
+/** The receipts for something that is taken in some way. */
+async function receiptsFor(take: () => Promise<void>): Promise<Receipt[]> {
+  const receipts: Receipt[] = [];
+  using collection = await Collection.open(deliveringOnce(receipts), INTRODUCTION, 5_000);
+  await collection.run(take);
+  return receipts;
+}
+
+Deno.test("a message is acknowledged when it is taken, and not before", async () => {
+  let isTaken = false;
+  const receipts = await receiptsFor(async () => {
+    await Promise.resolve();
+    isTaken = true;
+  });
+  assert.deepEqual([isTaken, receipts.map(({ status }) => status)], [true, [0, 0, 0]]);
+  assert.deepEqual(receipts[0].introduction, INTRODUCTION);
+});
+
+for (const code of ["RESOURCE_EXHAUSTED", "UNAVAILABLE"] satisfies ErrorCode[]) {
+  Deno.test(`a message that is not taken is answered with the reason: ${code}`, async () => {
+    const error = new GreetError(code, "not now");
+    const { status, reason } = (await receiptsFor(() => Promise.reject(error))).at(-1)!;
+    assert.deepEqual([STATUS_NAMES[status], reason], [code, "not now"]);
+  });
+}
