@@ -36,7 +36,7 @@ function deliveringOnce(receipts: Receipt[]): Connection {
 async function receiptsFor(take: () => Promise<void>): Promise<Receipt[]> {
   const receipts: Receipt[] = [];
   using collection = await Collection.open(deliveringOnce(receipts), INTRODUCTION, 5_000);
-  await collection.run(take);
+  await collection.run("Bob", take);
   return receipts;
 }
 
