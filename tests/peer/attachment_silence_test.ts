@@ -36,24 +36,24 @@ function attached() {
   };
 }
 
-Deno.test("a silent caller is asked after ten seconds whether it is there, and stays if it is", async () => {
+Deno.test("a silent caller is asked after six seconds whether it is there, and stays if it is", async () => {
   using bob = attached();
-  await bob.pass(9_000);
+  await bob.pass(5_000);
   assert.equal(bob.caller.deliveries, 1);
   await bob.pass(2_000);
   assert.equal(bob.caller.deliveries, 2);
   await bob.pass(60_000);
   assert(bob.attachment.isOpen);
-  assert.equal(bob.caller.deliveries, 1 + 7);
+  assert.equal(bob.caller.deliveries, 1 + 11);
 });
 
-Deno.test("a caller is asked nothing until its last sign of life is ten seconds old", async () => {
+Deno.test("a caller is asked nothing until its last sign of life is six seconds old", async () => {
   using bob = attached();
   for (let seconds = 0; seconds < 28; seconds += 4) {
     await bob.pass(4_000);
     bob.attachment.heard();
   }
-  await bob.pass(9_000);
+  await bob.pass(5_000);
   assert.equal(bob.caller.deliveries, 1);
   await bob.pass(2_000);
   assert.equal(bob.caller.deliveries, 2);
@@ -67,7 +67,7 @@ Deno.test("a caller that does not answer is given up, with what is on its way to
     code: "UNAVAILABLE",
     message: "Bob is no longer connected to us",
   });
-  await bob.pass(19_000);
+  await bob.pass(8_000);
   assert(bob.attachment.isOpen);
   await bob.pass(2_000);
   assert(!bob.attachment.isOpen);

@@ -21,13 +21,11 @@ function deliveringOnce(receipts: Receipt[]): Connection {
     _name: string,
     requests: AsyncIterable<Receipt>,
   ): AsyncGenerator<Delivery> {
-    const iterator = requests[Symbol.asyncIterator]();
-    const receive = async () => receipts.push((await iterator.next()).value);
-    await receive();
-    for (const delivery of [{ messages: [] }, DELIVERY]) {
-      yield delivery;
-      await receive();
-    }
+    const read = async () => {
+      for await (const receipt of requests) receipts.push(receipt);
+    };
+    void read();
+    yield* [{ messages: [] }, DELIVERY];
   }
   return { stream } as unknown as Connection;
 }

@@ -262,7 +262,7 @@ Deno.test("calls with another key are no sign of life of an attached caller", as
   await alice.pass(100);
   await attached;
   for (const key of ["Bob", "Bob", "Eve", "Eve"]) {
-    await alice.pass(6_000);
+    await alice.pass(4_000);
     alice.link.heard(`SHA256:${key}`);
     assert(attachment.isOpen);
   }
