@@ -337,17 +337,21 @@ Deno.test("a caller that sends receipts for nothing loses its call, and is told 
 }, async () => {
   await using bob = await open({ name: "Bob", targets: ["Eve"], identity: BOB });
   using channel = dial(parseTarget(`${bob.peer.port}`), { own: EVE });
-  const over = new AbortController();
-  const receipt = { introduction: null, status: 0, reason: "" };
-  const receipts = only([introduction("Eve"), ...Array(10).fill(receipt)], over.signal);
-  const deliveries = channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 });
+  const attached = Promise.withResolvers<void>();
+  async function* receipts(): AsyncGenerator<Receipt> {
+    yield introduction("Eve");
+    await attached.promise;
+    yield* Array(10).fill({ introduction: null, status: 0, reason: "" });
+  }
+  const deliveries = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 10_000 });
+  await deliveries.next();
+  attached.resolve();
   await assert.rejects(
     async () => {
       for await (const _ of deliveries);
     },
     { code: "INVALID_ARGUMENT", message: /a receipt came without a delivery/ },
   );
-  over.abort();
 });
 
 Deno.test("why an attached peer takes no messages is said in its name, and not at any length", {
