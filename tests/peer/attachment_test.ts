@@ -193,6 +193,26 @@ Deno.test("the peer that was last met at a target may attach, although another o
   await deliveries.return(undefined);
 });
 
+Deno.test(`${MANY} messages each way over one connection, both sides killed at random: none lost, none twice, in order`, async () => {
+  const [b] = freePorts();
+  await using bob = new Immortal("Bob", b, "Alice", "--tls");
+  await using alice = new Immortal("Alice", "0", b, "--tls");
+  for (let sent = 0; sent < MANY; sent += MANY / 20) {
+    const bodies = Array.from({ length: MANY / 20 }, (_, i) => `${sent + i}`);
+    await Promise.all([alice, bob].map(({ now }) => now.say(...bodies)));
+    const stored = [alice, bob].map(({ now }) => now.until("queued", bodies.length, MANY_MS));
+    await Promise.all(stored);
+    for (const one of Math.random() < 0.5 ? [alice] : [bob, alice]) await one.killAndStart();
+  }
+  for (const [from, to] of [[alice, bob], [bob, alice]]) {
+    await from.now.say("the end");
+    const isEnd = () => to.now.all("message").find(({ body }) => body === "the end");
+    await to.now.program.out.waitFor(isEnd, () => "the end", MANY_MS);
+    const bodies = to.received().map(({ body }) => body);
+    assert.deepEqual(bodies, [...Array.from({ length: MANY }, (_, i) => `${i}`), "the end"]);
+  }
+});
+
 Deno.test("where nothing listens on this machine, no caller takes the place of the peer to come", {
   ...GRPC_TIMERS_OUTLIVE_CHANNELS,
 }, async () => {
@@ -313,24 +333,30 @@ Deno.test(
   },
 );
 
-Deno.test("deliveries without messages that do not end cost a peer its call, and the user sees why", async () => {
-  let attached = 0;
-  const endless = implement(CHAT, {
-    GetInfo: () => toWire({ id: "", from: "Eve", body: "", at: new Date() }),
-    Meet: () => ({ verdict: "UNLISTED" }),
-    async *Attach(_, { signal }) {
-      attached++;
-      while (!signal.aborted) yield { messages: [] };
-    },
-  });
-  const tls = { own: EVE, isKnown: () => true };
-  await using eve = await serve({ host: "127.0.0.1", port: 0, services: [endless], tls });
-  await using alice = await open({ name: "Alice", targets: [`${eve.port}`], identity: ALICE });
-  const [{ reason }] = await alice.witness.until("waiting");
-  assert.equal(reason, "Eve has sent more than 100 empty deliveries within 10 s");
-  // She is not dialled again at once.
-  assert.equal(attached, 1);
-});
+Deno.test(
+  "deliveries without messages that do not end cost a peer its call, and the user sees why",
+  {
+    ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+  },
+  async () => {
+    let attached = 0;
+    const endless = implement(CHAT, {
+      GetInfo: () => toWire({ id: "", from: "Eve", body: "", at: new Date() }),
+      Meet: () => ({ verdict: "UNLISTED" }),
+      async *Attach(_, { signal }) {
+        attached++;
+        while (!signal.aborted) yield { messages: [] };
+      },
+    });
+    const tls = { own: EVE, isKnown: () => true };
+    await using eve = await serve({ host: "127.0.0.1", port: 0, services: [endless], tls });
+    await using alice = await open({ name: "Alice", targets: [`${eve.port}`], identity: ALICE });
+    const [{ reason }] = await alice.witness.until("waiting");
+    assert.equal(reason, "Eve has sent more than 100 empty deliveries within 10 s");
+    // She is not dialled again at once.
+    assert.equal(attached, 1);
+  },
+);
 
 Deno.test("a caller that sends receipts for nothing loses its call, and is told why", {
   ...GRPC_TIMERS_OUTLIVE_CHANNELS,
@@ -380,7 +406,9 @@ Deno.test("why an attached peer takes no messages is said in its name, and not a
   over.abort();
 });
 
-Deno.test("a target that leads to an attached peer is given up", async () => {
+Deno.test("a target that leads to an attached peer is given up", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
   const [b] = freePorts();
   await using alice = await open({ name: "Alice", targets: ["Bob"], identity: ALICE });
   const bobs = { name: "Bob", port: Number(b), targets: [`${alice.peer.port}`], identity: BOB };
@@ -390,24 +418,4 @@ Deno.test("a target that leads to an attached peer is given up", async () => {
   const [{ error }] = await alice.witness.until("trouble");
   assert.match(error.message, /lead to the same peer, Bob/);
   assert.deepEqual(alice.peer.others.map(({ target }) => target), ["Bob"]);
-});
-
-Deno.test(`${MANY} messages each way over one connection, both sides killed at random: none lost, none twice, in order`, async () => {
-  const [b] = freePorts();
-  await using bob = new Immortal("Bob", b, "Alice", "--tls");
-  await using alice = new Immortal("Alice", "0", b, "--tls");
-  for (let sent = 0; sent < MANY; sent += MANY / 20) {
-    const bodies = Array.from({ length: MANY / 20 }, (_, i) => `${sent + i}`);
-    await Promise.all([alice, bob].map(({ now }) => now.say(...bodies)));
-    const stored = [alice, bob].map(({ now }) => now.until("queued", bodies.length, MANY_MS));
-    await Promise.all(stored);
-    for (const one of Math.random() < 0.5 ? [alice] : [bob, alice]) await one.killAndStart();
-  }
-  for (const [from, to] of [[alice, bob], [bob, alice]]) {
-    await from.now.say("the end");
-    const isEnd = () => to.now.all("message").find(({ body }) => body === "the end");
-    await to.now.program.out.waitFor(isEnd, () => "the end", MANY_MS);
-    const bodies = to.received().map(({ body }) => body);
-    assert.deepEqual(bodies, [...Array.from({ length: MANY }, (_, i) => `${i}`), "the end"]);
-  }
 });
