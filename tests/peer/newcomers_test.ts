@@ -275,7 +275,8 @@ for (const tls of [[], ["--tls"]]) {
       assert.deepEqual(received.map(({ body }) => body), ["hi"]);
     }
     await using bob = new Bot(["Bob", b, a, ...tls]);
-    const back = await run(["chat", "Alice", a, `Bob@${b}`, ...tls, "--linger", "2"], home);
+    const linger = tls.length === 0 ? "15" : "2";
+    const back = await run(["chat", "Alice", a, `Bob@${b}`, ...tls, "--linger", linger], home);
     assert.equal(back.code, tls.length === 0 ? 0 : 78, back.err);
     // With --tls this Bob has another key, so Alice refuses him.
     if (tls.length === 0) assert.equal((await bob.until("message"))[0].body, "for Bob's eyes only");
