@@ -7,7 +7,7 @@ import { Pulse } from "../../src/base/timing.ts";
 import { type Identity, newIdentity, serveGreeter, serveNames } from "../../mod.ts";
 import { Bot } from "../support/bot.ts";
 import { freePorts } from "../support/ports.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 import { WireTap } from "../support/wire_tap.ts";
 
 /** The processes of Alice and Bob, who have met over TLS. */
@@ -25,7 +25,9 @@ async function couple() {
     async talk() {
       const count = alice.all("message").length + 1;
       await Promise.all([alice.say(`${count}`), bob.say(`${count}`)]);
-      await Promise.all([alice.until("message", count), bob.until("message", count)]);
+      // Crowds keep this process busy as well.
+      const both = [alice, bob].map((chat) => chat.until("message", count, 2 * PATIENCE_MS));
+      await Promise.all(both);
     },
     async [Symbol.asyncDispose]() {
       await Promise.all([alice[Symbol.asyncDispose](), bob[Symbol.asyncDispose]()]);
