@@ -94,8 +94,8 @@ Deno.test("events about a peer whose command does not name us match the schema",
   await using alice = new Bot(["Alice", a, b, "--tls"], alices);
   await using bob = new Bot(["Bob", b, c, "--tls"]);
   const [[refused], [caller]] = await Promise.all([
-    alice.until("refused", 1, 45_000),
-    bob.until("caller", 1, 45_000),
+    alice.until("refused"),
+    bob.until("caller"),
   ]);
   assert.deepEqual(refused, {
     type: "refused",

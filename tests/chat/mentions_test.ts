@@ -45,6 +45,6 @@ Deno.test("a message of megabytes is searched for a name at once", () => {
     const body = part.repeat(4_000_000 / part.length);
     const start = performance.now();
     mentions(body);
-    assert(performance.now() - start < 500, JSON.stringify(part));
+    assert(performance.now() - start < 5_000, JSON.stringify(part));
   }
 });

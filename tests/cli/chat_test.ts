@@ -4,7 +4,7 @@ import { Peer } from "../../mod.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Printed, Program, ROOT, run } from "../support/program.ts";
 import { posixTest } from "../support/tools.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 import { dial } from "../../src/rpc/client.ts";
 import { CHAT } from "../../src/rpc/services.ts";
 import { parseTarget } from "../../src/net/address.ts";
@@ -195,7 +195,7 @@ Deno.test("a message that took over a minute shows two times, and one that took 
   const sendFrom = (body: string, ago: number) => {
     const seconds = Math.floor(Date.now() / 1_000) - ago;
     const message = { sender: "Bob", body, id: body, timestamp: { seconds, nanos: 0 } };
-    return channel.call(CHAT, "SendMessage", message, { timeoutMs: 5_000 });
+    return channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS });
   };
   await sendFrom("just now", 30);
   await sendFrom("a while ago", 90);
@@ -218,7 +218,7 @@ Deno.test("a hostile peer cannot steer the terminal or forge a line", async () =
   using channel = dial(parseTarget(a));
   const body = "\x1b]0;owned\x07\x1b[2J\rhi\n[17:24] Alice> I agree\u202e";
   const message = { sender: "Bob", body, id: "", timestamp: { seconds: 1e15, nanos: -1 } };
-  await channel.call(CHAT, "SendMessage", message, { timeoutMs: 5_000 });
+  await channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS });
   await alice.out.until(
     /\] Bob> ␛\]0;owned␇␛\[2J␍hi\n {8}\[17:24\] Alice> I agree<U\+202E>\n/,
   );
@@ -285,7 +285,7 @@ Deno.test("a message is acknowledged when its reader has taken it, so a slow rea
   const message = { sender: "Bob", body: "x".repeat(10_000), id: "", timestamp: null };
   let acknowledged = 0;
   const calls = Array.from({ length: 200 }, async () => {
-    await channel.call(CHAT, "SendMessage", message, { timeoutMs: 60_000 });
+    await channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS });
     acknowledged++;
   });
   // Alice's output is not read yet: only messages that fit into the pipe are acknowledged.
@@ -293,7 +293,7 @@ Deno.test("a message is acknowledged when its reader has taken it, so a slow rea
   await run(["greet", a, "Guest"]);
   assert(acknowledged < 100, `${acknowledged} were acknowledged`);
   const out = new Printed(alice.stdout);
-  await inTime(Promise.all(calls), "every acknowledgement", 60_000);
+  await inTime(Promise.all(calls), "every acknowledgement");
   await bob[Symbol.asyncDispose]();
   await out.until("Bob has left.");
   assert.equal(out.text.match(/Bob> x{10000}\n/g)?.length, 200);

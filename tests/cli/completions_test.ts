@@ -132,7 +132,7 @@ Deno.test("a naming service that does not answer, or not at all, is not waited f
   const start = performance.now();
   await offered("greet", "--names", silent.port, "");
   // It is 200 ms, but the machine may be busy.
-  assert(performance.now() - start < 2_000);
+  assert(performance.now() - start < 10_000);
   resolve();
 });
 

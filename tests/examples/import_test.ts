@@ -16,7 +16,7 @@ Deno.test("another project imports the library from a clone", async () => {
     const command = [Deno.execPath(), "run", "--check", ...args.split(" ")];
     await using program = new Program(command, { cwd: folder });
     // The types of all packages are checked as well.
-    assert.equal(await program.code(60_000), 0, program.err.text);
+    assert.equal(await program.code(), 0, program.err.text);
     assert.equal(program.out.text, "Hello, Bob.\n");
   } finally {
     await Deno.remove(folder, { recursive: true });

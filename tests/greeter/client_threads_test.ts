@@ -21,7 +21,7 @@ function countWorkers(): { started: number } & Disposable {
 }
 
 async function outcomes(all: AsyncIterable<Outcome>): Promise<Outcome[]> {
-  const found = await inTime(Array.fromAsync(all), "every outcome", 60_000);
+  const found = await inTime(Array.fromAsync(all), "every outcome");
   return found.sort((a, b) => a.index - b.index);
 }
 
@@ -138,10 +138,8 @@ for (const [what, { script, code, message }] of Object.entries(BROKEN_THREADS)) 
   Deno.test(`a thread that ${what} is an error of its own clients, in time`, async () => {
     await using server = await serveGreeter();
     using _ = workersRun(() => `data:text/javascript,${encodeURIComponent(script)}`);
-    const startMs = performance.now();
     const options = { threads: 2, maxTime: 1.5 };
     const found = await outcomes(greetAll(`${server.port}`, ["Bob", "Alice"], options));
-    assert(performance.now() - startMs < 10_000, "in time");
     assert.deepEqual(found.map(({ index, name }) => [index, name]), [[0, "Bob"], [1, "Alice"]]);
     const [bob, alice] = found;
     assert.equal("greeting" in bob && bob.greeting, "Hello, Bob.");
@@ -176,7 +174,7 @@ Deno.test("a signal ends the clients at once, although a thread does not stop", 
   await using server = await serveGreeter();
   using _ = workersRun(() => "data:text/javascript,for(;;);");
   const stop = new AbortController();
-  const options = { threads: 2, maxTime: 60, signal: stop.signal };
+  const options = { threads: 2, maxTime: 600, signal: stop.signal };
   const found: Outcome[] = [];
   const greeted = async () => {
     for await (const outcome of greetAll(`${server.port}`, ["Bob", "Alice"], options)) {
@@ -184,7 +182,7 @@ Deno.test("a signal ends the clients at once, although a thread does not stop", 
       stop.abort();
     }
   };
-  await inTime(greeted(), "the end", 5_000);
+  await inTime(greeted(), "the end");
   assert.deepEqual(found.map(({ name }) => name), ["Bob"]);
 });
 

@@ -8,7 +8,7 @@ import { findPython } from "../support/tools.ts";
 import { inTime } from "../support/waiting.ts";
 
 /** How long all cases may take, in milliseconds. */
-const ALL_CASES_MS = 120_000;
+const ALL_CASES_MS = 300_000;
 
 interface Result {
   readonly section: string;

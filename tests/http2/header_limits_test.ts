@@ -15,7 +15,7 @@ import { frame, text } from "./header_blocks.ts";
 import { Bot } from "../support/bot.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { freePorts } from "../support/ports.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 
 const DATA = 0, HEADERS = 1, SETTINGS = 4, PING = 6;
 const END_HEADERS = 4, ACK = 1;
@@ -287,7 +287,7 @@ Deno.test("a call whose requests are taken as they arrive may have any number of
   async function* receipts(): AsyncGenerator<Receipt> {
     for (let i = 0; i < count; i++) yield { introduction: null, status: 0, reason: "" };
   }
-  const answers = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 60_000 });
+  const answers = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: PATIENCE_MS });
   assert.deepEqual((await answers.next()).value, { messages: [] });
 });
 

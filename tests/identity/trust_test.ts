@@ -72,7 +72,7 @@ class Recorder {
         await this.#changed.next;
       }
     };
-    await inTime(wait(), () => `the last lookalike in ${JSON.stringify(this.events)}`, 2_000);
+    await inTime(wait(), () => `the last lookalike in ${JSON.stringify(this.events)}`);
     return this.eventsOf("lookalike")
       .filter(({ name }) => name !== last)
       .map(({ name, like }) => [name, like]);

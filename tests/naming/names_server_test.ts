@@ -23,9 +23,12 @@ import {
 import { ClientView, key } from "../support/client_view.ts";
 import { Program } from "../support/program.ts";
 import { posixTest } from "../support/tools.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 
-const CALL = { timeoutMs: 10_000 };
+const CALL = { timeoutMs: PATIENCE_MS };
+
+/** Less than it takes to notice a silent connection: what happens sooner did not wait for that. */
+const WITHOUT_LEASE_MS = LEASE_MS / 2 - 100;
 
 // ---------------------------------------------------------------- clients
 
@@ -337,11 +340,11 @@ Deno.test("stopping the server ends claims and watches at once, with a reason", 
   const ends = calls.map((call) => once<http2.IncomingHttpHeaders>(call, "trailers"));
   await inTime(Promise.all(calls.map((call) => once(call, "data"))), "the first answers");
   const stopped = names.server.stop();
-  for (const end of await inTime(Promise.all(ends), "the ends", 2_000)) {
+  for (const end of await inTime(Promise.all(ends), "the ends")) {
     assert.equal(end["grpc-status"], "14");
     assert.equal(end["grpc-message"], "the%20server%20is%20stopping");
   }
-  await inTime(stopped, "the stop", 2_000);
+  await inTime(stopped, "the stop");
 });
 
 // ---------------------------------------------------------------- lost holders
@@ -354,19 +357,19 @@ Deno.test("a name is freed when its call ends or its connection closes", async (
   assert.equal((await other.outcome("Register", { name: "Carol", address: "a:1" })).status, 0);
   await watch.until((b) => isHeld("Bob")(b) && isHeld("Carol")(b), "both");
   bob.giveBack();
-  await watch.until(isFree("Bob"), "no Bob", 1_000);
+  await watch.until(isFree("Bob"), "no Bob", WITHOUT_LEASE_MS);
   await other[Symbol.asyncDispose]();
-  await watch.until(isFree("Carol"), "no Carol", 1_000);
+  await watch.until(isFree("Carol"), "no Carol", WITHOUT_LEASE_MS);
   await assert.rejects(names.client.addresses("Bob"), { code: "NOT_FOUND" });
 });
 
-Deno.test("the name of a killed holder is freed within a second", async () => {
+Deno.test("the name of a killed holder is freed without waiting for its lease", async () => {
   await using names = await startServer();
   using watch = names.client.watch();
   await using holder = process("hold", `${names.server.port}`, "Bob", "127.0.0.1:1");
   await watch.until(isHeld("Bob"), "Bob");
   holder.kill("SIGKILL");
-  await watch.until(isFree("Bob"), "no Bob", 1_000);
+  await watch.until(isFree("Bob"), "no Bob", WITHOUT_LEASE_MS);
 });
 
 posixTest(
@@ -379,7 +382,7 @@ posixTest(
     await holder.out.until("held\n");
     holder.kill("SIGSTOP");
     const start = performance.now();
-    await watch.until(isFree("Bob"), "no Bob", LEASE_MS + 1_000);
+    await watch.until(isFree("Bob"), "no Bob", 2 * LEASE_MS);
     // Not at once: a short hiccup does not cost a name.
     assert(performance.now() - start > LEASE_MS / 4);
     holder.kill("SIGCONT");
@@ -402,7 +405,7 @@ Deno.test("after a silent disconnection, only the same holder gets its name back
   });
   const start = performance.now();
   await names.client.hold({ name: "Bob", holder: "secret", address: "127.0.0.1:2" });
-  assert(performance.now() - start < 1_000);
+  assert(performance.now() - start < WITHOUT_LEASE_MS);
   proxy.resume();
   assert.equal(await inTime(before.ended, "the end of the old call"), "ABORTED");
   // The end of the old call did not free the name.
@@ -484,9 +487,9 @@ Deno.test("a connection that claims 10,000 names gets 1,000, without slowing oth
     "0 ": LIMITS.namesOfOne,
     "8 this connection holds 1000 names, which is the limit": 10_000 - LIMITS.namesOfOne,
   });
-  assert(slowest < 1_000, `another client waited for ${slowest} ms`);
+  assert(slowest < WITHOUT_LEASE_MS, `another client waited for ${slowest} ms`);
   await greedy[Symbol.asyncDispose]();
-  await watch.until(({ entries }) => entries.size === 0, "no names", 2_000);
+  await watch.until(({ entries }) => entries.size === 0, "no names");
   assert.equal(await names.client.count(), 0);
 });
 
@@ -580,10 +583,10 @@ Deno.test("500 incomplete requests do not slow others down, and silent ones end 
   for (let i = 0; i < 10; i++) {
     const before = performance.now();
     await names.client.hold({ name: `Bob ${i}` });
-    assert(performance.now() - before < 1_000);
+    assert(performance.now() - before < WITHOUT_LEASE_MS);
   }
-  await watch.until(isFree("silent"), "no silent holder", LEASE_MS + 1_000);
-  await inTime(ended, "the end of the silent connections", LEASE_MS + 2_000);
+  await watch.until(isFree("silent"), "no silent holder", 2 * LEASE_MS);
+  await inTime(ended, "the end of the silent connections", 2 * LEASE_MS);
   assert(performance.now() - start > LEASE_MS / 4);
   assert.equal(await names.client.count(), 10);
   assert.deepEqual(halves.filter(({ closed }) => closed), []);
@@ -660,7 +663,7 @@ Deno.test("watchers that do not read cost little memory, delay no one, and get t
   const last = first + CHANGES;
   const allRead = fast.until(({ revision }) => revision >= last, "all changes", 120_000);
   await churn(busy, CHANGES, 1_000);
-  await inTime(allRead, "the last changes", 1_000);
+  await inTime(allRead, "the last changes");
   assert.equal(fast.view.states, 1, "a watcher that reads needs one state");
   const growth = await memory() - before;
   assert(growth < GROWTH_MB, `${growth} MB more`);
@@ -672,7 +675,7 @@ Deno.test("watchers that do not read cost little memory, delay no one, and get t
   const { entries } = await client.channel.call(NAMES, "List", { pageToken: "" }, CALL);
   assert.deepEqual([...again.view.entries.keys()].sort(), entries.map(key).sort());
   await client.hold({ name: "Bob" });
-  await again.until(isHeld("Bob"), "the next change", 1_000);
+  await again.until(isHeld("Bob"), "the next change");
   assert.equal(again.view.states, 2);
 });
 
@@ -759,9 +762,9 @@ Deno.test("of many connections that do not read, some are closed, and other clie
   for (const one of full) for (let i = 0; i < 5; i++) one.start("List", {});
   // Before the first answer to this client, each of the others gets one or two, 50 MB in total.
   const isSomeClosed = async () => {
-    while (!full.some(({ isClosed }) => isClosed)) await client.count({ timeoutMs: 60_000 });
+    while (!full.some(({ isClosed }) => isClosed)) await client.count({ timeoutMs: PATIENCE_MS });
   };
-  await inTime(isSomeClosed(), "the end of a connection", 60_000);
+  await inTime(isSomeClosed(), "the end of a connection");
   assert(await client.count() > 0);
   assert(full.some(({ isClosed }) => !isClosed), "the others stay open");
 });
@@ -840,7 +843,7 @@ Deno.test("a name is freed when its call ends, even if the connection has unread
   const bob = full.start("Register", { name: "Bob", address: "a:1" });
   await watch.until(isHeld("Bob"), "Bob");
   bob.close(http2.constants.NGHTTP2_CANCEL);
-  await watch.until(isFree("Bob"), "no Bob", 1_000);
+  await watch.until(isFree("Bob"), "no Bob", WITHOUT_LEASE_MS);
 });
 
 posixTest(
@@ -853,7 +856,7 @@ posixTest(
     watcher.kill("SIGSTOP");
     await using busy = new Http2Client(names.server.port);
     await churn(busy, 200);
-    await inTime(proxy.ended, "the end of its connection", LEASE_MS + 1_000);
+    await inTime(proxy.ended, "the end of its connection", 2 * LEASE_MS);
     watcher.kill("SIGCONT");
     await watcher.out.until(/"type":"lost"[^\n]*\n\{"type":"state","count":50\}\n/);
     await names.client.hold({ name: "Bob" });

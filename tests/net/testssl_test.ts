@@ -7,7 +7,7 @@ import { hasCommand } from "../support/tools.ts";
 import { inTime } from "../support/waiting.ts";
 
 /** How long all checks of one server may take, in milliseconds. */
-const CHECKS_MS = 240_000;
+const CHECKS_MS = 600_000;
 
 /** One line of a report. */
 interface Finding {

@@ -14,7 +14,7 @@ import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program, run } from "../support/program.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 import { openWitnessed as open } from "../support/witness.ts";
 
 const [ALICE, BOB, EVE] = await Promise.all(["Alice", "Bob", "Eve"].map(newIdentity));
@@ -73,7 +73,7 @@ Deno.test({
   await Promise.all([alice, bob].map((bot) => bot.until("welcome")));
   alice.program.kill("SIGSTOP");
   await bob.say("are you there?");
-  await bob.until("left", 1, 18_000);
+  await bob.until("left", 1, 20_000);
   alice.program.kill("SIGCONT");
   const [{ body }] = await alice.until("message");
   assert.equal(body, "are you there?");
@@ -111,7 +111,7 @@ Deno.test("what waits for a peer goes to no impostor that attaches, and both sid
   const over = new AbortController();
   const receipts = only([introduction("Alice")], over.signal);
   await assert.rejects(
-    channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+    channel.stream(CHAT, "Attach", receipts, { timeoutMs: PATIENCE_MS }).next(),
     { code: "PERMISSION_DENIED", message: /Bob knows Alice by another key/ },
   );
   over.abort();
@@ -159,7 +159,7 @@ for (const other of ["Bob", "Alice"]) {
         const over = new AbortController();
         const receipts = only([introduction("Eve", port)], over.signal);
         await assert.rejects(
-          channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+          channel.stream(CHAT, "Attach", receipts, { timeoutMs: PATIENCE_MS }).next(),
           { code: "PERMISSION_DENIED", message: /Alice is not chatting with Eve/ },
         );
         over.abort();
@@ -185,7 +185,7 @@ Deno.test("the peer that was last met at a target may attach, although another o
   using channel = dial(parseTarget(`${alice.peer.port}`), { own: BOB });
   const over = new AbortController();
   const deliveries = channel.stream(CHAT, "Attach", only([introduction("Bob")], over.signal), {
-    timeoutMs: 10_000,
+    timeoutMs: PATIENCE_MS,
   });
   assert.deepEqual((await deliveries.next()).value?.messages, []);
   assert.deepEqual((await alice.witness.until("welcome"))[0].names, ["Bob"]);
@@ -223,7 +223,7 @@ Deno.test("where nothing listens on this machine, no caller takes the place of t
   const over = new AbortController();
   const receipts = only([introduction("Eve", Number(b))], over.signal);
   await assert.rejects(
-    channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+    channel.stream(CHAT, "Attach", receipts, { timeoutMs: PATIENCE_MS }).next(),
     { code: "PERMISSION_DENIED", message: /Alice is not chatting with Eve/ },
   );
   over.abort();
@@ -272,7 +272,7 @@ Deno.test("without a key, a caller cannot attach and is told what would help", {
   const over = new AbortController();
   const receipts = only([introduction("Alice")], over.signal);
   await assert.rejects(
-    channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 }).next(),
+    channel.stream(CHAT, "Attach", receipts, { timeoutMs: PATIENCE_MS }).next(),
     { code: "UNAUTHENTICATED", message: /start both sides with --tls/ },
   );
   over.abort();
@@ -291,7 +291,7 @@ Deno.test("strangers that hold calls open without saying who they are keep no on
     Array.from(
       { length: 10 },
       () =>
-        channel.stream(CHAT, "Attach", only([], over.signal), { timeoutMs: 30_000 }).next()
+        channel.stream(CHAT, "Attach", only([], over.signal), { timeoutMs: PATIENCE_MS }).next()
           .catch(({ code }) => code),
     )
   );
@@ -320,7 +320,7 @@ Deno.test(
     for (let i = 0; i < 12; i++) {
       const over = new AbortController();
       const receipts = only([introduction("Eve")], over.signal);
-      const deliveries = channel.stream(CHAT, "Attach", receipts, { timeoutMs: 10_000 });
+      const deliveries = channel.stream(CHAT, "Attach", receipts, { timeoutMs: PATIENCE_MS });
       assert.deepEqual((await deliveries.next()).value?.messages, []);
       over.abort();
       await inTime(
@@ -369,7 +369,7 @@ Deno.test("a caller that sends receipts for nothing loses its call, and is told 
     await attached.promise;
     yield* Array(10).fill({ introduction: null, status: 0, reason: "" });
   }
-  const deliveries = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 10_000 });
+  const deliveries = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: PATIENCE_MS });
   await deliveries.next();
   attached.resolve();
   await assert.rejects(
@@ -396,7 +396,7 @@ Deno.test("why an attached peer takes no messages is said in its name, and not a
     yield { introduction: null, status: 14, reason: "z".repeat(1_000_000) };
     await aborted(over.signal);
   }
-  const deliveries = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 10_000 });
+  const deliveries = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: PATIENCE_MS });
   await deliveries.next();
   await bob.peer.send("hello");
   await deliveries.next();

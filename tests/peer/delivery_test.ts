@@ -12,7 +12,7 @@ import { freePorts } from "../support/ports.ts";
 import { greetCommand, Printed, Program, ROOT, run } from "../support/program.ts";
 import { randomNumbers } from "../support/random.ts";
 import { posixTest } from "../support/tools.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 
 /** How many rounds of random kills; more rounds find rarer faults. */
 const SEEDS = Number(Deno.env.get("GREET_TEST_SEEDS") ?? 3);
@@ -199,9 +199,9 @@ Deno.test("a repeated message is acknowledged but not shown again, even after th
   const message = { sender: "Bob", body: "once", id: "the-id", timestamp: null };
   const say = async () => {
     using channel = dial(parseTarget(a));
-    await channel.call(CHAT, "SendMessage", message, { timeoutMs: 10_000 });
+    await channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS });
     await channel.call(CHAT, "SendMessages", { messages: [message, message] }, {
-      timeoutMs: 10_000,
+      timeoutMs: PATIENCE_MS,
     });
   };
   const args = ["Alice", a, `${bob.port}`];
@@ -239,15 +239,15 @@ for (let i = 0; i < SEEDS; i++) {
       next += count;
       const [share, watched, victim] = [random(), random(), random()];
       const some = Math.ceil(count * share);
-      if (watched < 0.3) await alice.now.until("queued", some, 60_000);
-      else await bob.now.until("message", heard + some, 60_000);
+      if (watched < 0.3) await alice.now.until("queued", some);
+      else await bob.now.until("message", heard + some);
       if (victim < 0.4) await bob.killAndStart();
       else if (victim < 0.7) await alice.killAndStart();
       else if (victim < 0.9) await Promise.all([alice.killAndStart(), bob.killAndStart()]);
     }
     await alice.now.say("the end");
     const isEnd = () => bob.now.all("message").find(({ body }) => body === "the end");
-    await bob.now.program.out.waitFor(isEnd, () => `the end, seed ${seed}`, 60_000);
+    await bob.now.program.out.waitFor(isEnd, () => `the end, seed ${seed}`);
 
     const sent = new Set(alice.all("queued").map(({ body }) => body));
     assert(sent.size > MESSAGES / 4, `only ${sent.size} were sent`);
@@ -300,9 +300,9 @@ posixTest(
     await Promise.all([alice.until("welcome"), bob.until("welcome")]);
     bob.program.kill("SIGSTOP");
     await alice.say("into the silence");
-    await alice.until("left", 1, 11_000);
+    await alice.until("left", 1, 20_000);
     bob.program.kill("SIGCONT");
-    await alice.until("joined", 1, 3_000);
+    await alice.until("joined");
     await alice.until("delivered");
     assert.deepEqual((await bob.until("message")).map(({ body }) => body), ["into the silence"]);
   },

@@ -22,7 +22,7 @@ import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program } from "../support/program.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 import { hasCommand } from "../support/tools.ts";
 import { WireTap } from "../support/wire_tap.ts";
 import { openWitnessed as open } from "../support/witness.ts";
@@ -66,7 +66,7 @@ function message(sender: string, body: string, id = crypto.randomUUID()): ChatMe
 /** Sends a message in a call made with a key, whatever sender the message names. */
 async function sendAs(port: string, own: Identity, message: ChatMessage): Promise<void> {
   using channel = dial(parseTarget(port), { own });
-  await channel.call(CHAT, "SendMessage", message, { timeoutMs: 5_000 });
+  await channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS });
 }
 
 /** Alice and Bob, who have met. */
@@ -157,9 +157,12 @@ attack(
       assert.equal(error.code, "PERMISSION_DENIED", JSON.stringify(forgery));
       using channel = dial(parseTarget(chat.a), { own: caller });
       const several = { messages: [message("Bob", "first"), forgery] };
-      await assert.rejects(channel.call(CHAT, "SendMessages", several, { timeoutMs: 5_000 }), {
-        code: "PERMISSION_DENIED",
-      });
+      await assert.rejects(
+        channel.call(CHAT, "SendMessages", several, { timeoutMs: PATIENCE_MS }),
+        {
+          code: "PERMISSION_DENIED",
+        },
+      );
     }
     await chat.bob.peer.send("the end");
     const bodies = (await chat.alice.witness.until("message", 2)).map(({ message }) =>
@@ -175,7 +178,7 @@ attack(
     await using chat = await couple();
     using plain = dial(parseTarget(chat.a));
     using bare = dial(parseTarget(chat.a), { tls: { insecure: true } });
-    const call = { timeoutMs: 5_000 };
+    const call = { timeoutMs: PATIENCE_MS };
     await assert.rejects(plain.call(CHAT, "GetInfo", {}, call), (error: GreetError) => {
       assert.match(error.message, /the other side speaks TLS, and this side does not/);
       assert.match(error.hint!, /--tls/);
@@ -334,7 +337,7 @@ attack("a channel that reconnects to another key sends nothing", async () => {
   // A channel that reconnects by itself.
   const backOff = { firstMs: 1, maxMs: 1 };
   using channel = dial(parseTarget(`${port}`), { own: ALICE, backOff });
-  const call = { timeoutMs: 5_000 };
+  const call = { timeoutMs: PATIENCE_MS };
   await channel.call(CHAT, "GetInfo", {}, call);
   assert.equal(channel.fingerprint, BOB.fingerprint);
   await first.stop();

@@ -7,6 +7,7 @@ import { Link } from "../../src/peer/link.ts";
 import { newMessage } from "../../src/peer/messages.ts";
 import type { CallOptions, Connection } from "../../src/rpc/client.ts";
 import { settle, VirtualTime } from "../support/virtual_time.ts";
+import { PATIENCE_MS } from "../support/waiting.ts";
 
 /** Answers a call, or throws. */
 type Answer = (request: unknown) => unknown;
@@ -77,7 +78,7 @@ class ScriptedConnection implements Disposable {
   }
 
   async *stream(_: unknown, name: string) {
-    yield await this.call(_, name, undefined, { timeoutMs: 5_000 });
+    yield await this.call(_, name, undefined, { timeoutMs: PATIENCE_MS });
   }
 
   dropped(): Promise<void> {

@@ -181,7 +181,7 @@ Deno.test("a peer that is removed while it is silent is not called any longer, a
   await alice.until("removed");
   // As long as the delivery that was in flight may take.
   alice.program.kill("SIGTERM");
-  await alice.program.code(60_000);
+  await alice.program.code();
   bob.program.kill("SIGCONT");
   const messages = alice.all("error").map(({ message }) => String(message));
   assert.deepEqual(messages.filter((message) => message.includes("connection lost")), []);

@@ -15,7 +15,7 @@ import { temporaryHome } from "../support/home.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program } from "../support/program.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
 import { openWitnessed as open } from "../support/witness.ts";
 
@@ -59,9 +59,9 @@ Deno.test("in a group, a pair that misses each other does not keep the others fr
   await using carol = new Bot(["Carol", c, a, b]);
   await Promise.all([alice, bob, carol].map((bot) => bot.until("welcome")));
   await carol.until("welcome");
-  const [{ name }] = await alice.until("refused", 1, 45_000);
+  const [{ name }] = await alice.until("refused");
   assert.equal(name, "Bob");
-  await bob.until("caller", 1, 45_000);
+  await bob.until("caller");
   await alice.say("to Carol, and to Bob when he can be reached");
   await carol.until("message");
   const [{ waitingFor }] = await alice.until("delivered");
@@ -157,7 +157,7 @@ Deno.test("the sender of a message that we refuse is announced, without a port t
   await using bob = await open({ name: "Bob", targets: ["1"] });
   using alice = dial(parseTarget(`${bob.peer.port}`));
   const message = { sender: "Alice", body: "Hello?", id: "", timestamp: null };
-  await assert.rejects(alice.call(CHAT, "SendMessage", message, { timeoutMs: 10_000 }), {
+  await assert.rejects(alice.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS }), {
     code: "PERMISSION_DENIED",
   });
   const [{ name, from, argument }] = await bob.witness.until("caller");
@@ -211,7 +211,7 @@ Deno.test("a stranger gets nothing printed but a valid name, and is not accepted
     const own = "identity" in keys ? { own: stranger } : {};
     using channel = dial(parseTarget(`${bob.peer.port}`), own);
     const meet = (sender: string, port = 1) =>
-      channel.call(CHAT, "Meet", { sender, port, instance: "" }, { timeoutMs: 10_000 });
+      channel.call(CHAT, "Meet", { sender, port, instance: "" }, { timeoutMs: PATIENCE_MS });
     for (const sender of ["\x1b[2J", "[17:24] Bob", "x".repeat(65), "", "Bob"]) {
       await assert.rejects(meet(sender), { code: "PERMISSION_DENIED" });
     }
@@ -223,7 +223,7 @@ Deno.test("a stranger gets nothing printed but a valid name, and is not accepted
     assert(callers.length <= 3, `${callers.length} callers`);
     assert(callers.every(({ name, isKnown }) => /^Mallory\d$/.test(name) && !isKnown));
     const message = { sender: "Mallory0", body: "psst", id: "", timestamp: null };
-    await assert.rejects(channel.call(CHAT, "SendMessage", message, { timeoutMs: 10_000 }), {
+    await assert.rejects(channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS }), {
       code: "PERMISSION_DENIED",
     });
   }
@@ -234,7 +234,7 @@ Deno.test("a caller whose name looks like that of a peer is pointed out", async 
   using channel = dial(parseTarget(`${alice.peer.port}`));
   await Promise.all(["B0b", "Bob", "Eve"].map((sender, i) => {
     const introduction = { sender, port: i + 2, instance: "" };
-    return channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
+    return channel.call(CHAT, "Meet", introduction, { timeoutMs: PATIENCE_MS });
   }));
   await alice.witness.until("caller", 3);
   const all = (await alice.witness.until("lookalike")).map(({ name, like }) => [name, like]);
@@ -251,7 +251,7 @@ Deno.test("of more than a hundred callers that wait to be met, the others are an
     const channel = stack.use(dial(parseTarget(`${bob.peer.port}`)));
     return Array.from({ length: 10 }, async (_, i) => {
       const introduction = { sender: `Mallory${i}`, port: i, instance: "" };
-      await channel.call(CHAT, "Meet", introduction, { timeoutMs: 20_000 });
+      await channel.call(CHAT, "Meet", introduction, { timeoutMs: PATIENCE_MS });
       if (++answered === 10) isAnswered.resolve();
     });
   }).flat();
@@ -267,7 +267,7 @@ Deno.test("in plaintext, another process under the name of a peer is not accepte
   await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
   using channel = dial(parseTarget(a));
   const introduction = { sender: "Bob", port: 1, instance: "" };
-  const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
+  const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs: PATIENCE_MS });
   assert.equal(verdict, "UNLISTED");
 });
 
@@ -279,7 +279,7 @@ Deno.test("another key under the name of a peer that has not accepted us does no
   assert.deepEqual([refusedBy, hint], ["Bob", `ask Bob to add ${alice.peer.port}`]);
   using channel = dial(parseTarget(`${alice.peer.port}`), { own: eves });
   const introduction = { sender: "Bob", port: 1, instance: "" };
-  const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
+  const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs: PATIENCE_MS });
   assert.equal(verdict, "UNLISTED");
   assert.deepEqual(alice.witness.seen.filter(({ type }) => type === "welcome"), []);
 });
@@ -294,7 +294,7 @@ Deno.test("an impostor of a peer that is here is refused, and raises no alarm", 
   await Promise.all([alice, bob].map(({ witness }) => witness.until("welcome")));
   using channel = dial(parseTarget(a), { own: eves });
   const introduction = { sender: "Bob", port: Number(b), instance: "" };
-  await assert.rejects(channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 }), {
+  await assert.rejects(channel.call(CHAT, "Meet", introduction, { timeoutMs: PATIENCE_MS }), {
     code: "PERMISSION_DENIED",
     message: /Alice knows Bob by another key$/,
   });
@@ -312,7 +312,7 @@ for (
       await using bob = await open({ name: "Bob", targets: ["1"], host, identity });
       using channel = dial(parseTarget(`${target}:${bob.peer.port}`), { own: identity });
       const introduction = { sender: "Alice", port: 7, instance: "" };
-      await channel.call(CHAT, "Meet", introduction, { timeoutMs: 10_000 });
+      await channel.call(CHAT, "Meet", introduction, { timeoutMs: PATIENCE_MS });
       assert.equal((await bob.witness.until("caller"))[0].from, from);
     },
   });
@@ -372,7 +372,7 @@ Deno.test("peers that each name only the next one do not dial each other again a
   for (const port of [a, b, c]) {
     using caller = dial(parseTarget(port));
     for (let calls = 0; calls < 50; calls++) {
-      await caller.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 });
+      await caller.call(CHAT, "GetInfo", {}, { timeoutMs: PATIENCE_MS });
     }
   }
   assert.deepEqual(proxies.map(({ connections }) => connections), before);
@@ -419,7 +419,7 @@ for (const tls of [[], ["--tls"]]) {
 /** A peer that claims to be another one: anyone can learn the `instance` of that one. */
 async function impostorOf(name: string, at: string, port: number) {
   using channel = dial(parseTarget(at));
-  const { instance } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs: 10_000 });
+  const { instance } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs: PATIENCE_MS });
   const bodies: string[] = [];
   const server = await serve({
     host: "127.0.0.1",
@@ -464,7 +464,7 @@ Deno.test("a peer is not cut off because another peer has answered at its target
 async function knock(peer: string, port: string) {
   using channel = dial(parseTarget(peer));
   const headers = { "listening-port": port };
-  await channel.call(CHAT, "GetInfo", {}, { timeoutMs: 10_000, headers });
+  await channel.call(CHAT, "GetInfo", {}, { timeoutMs: PATIENCE_MS, headers });
 }
 
 Deno.test("a name that is required at one target is not accepted at another without a key", async () => {

@@ -153,7 +153,7 @@ networkTest(
     // Silence is noticed after ten seconds, and verified for a few more.
     const sentence = "10.8.0.2 is no longer an address of this machine: peers cannot call us there";
     const isSaid = () => machines.out.text.includes(`"${sentence}"`) || undefined;
-    await machines.out.waitFor(isSaid, () => `a sentence in:\n${machines.out.text}`, 60_000);
+    await machines.out.waitFor(isSaid, () => `a sentence in:\n${machines.out.text}`);
     await exchange(machines, "moved");
     assert.equal(machines.out.text.match(/no longer an address/g)?.length, 1);
     await end(machines);

@@ -11,7 +11,7 @@ import { pause } from "../../src/base/timing.ts";
 import { temporaryHome } from "../support/home.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { freePorts } from "../support/ports.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 import { Witness } from "../support/witness.ts";
 
 /** Alice and Bob, who have met, and their events. */
@@ -49,7 +49,7 @@ Deno.test("an incoming call makes a waiting peer dial at once", async () => {
   await using bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
   const bobEvents = new Witness(bob);
   // Without the call, her next dial would come after 5 s.
-  await inTime(alice.joined(), "Bob", 2_000);
+  await inTime(alice.joined(), "Bob", 4_500);
   await Promise.all([alice[Symbol.asyncDispose](), bob[Symbol.asyncDispose]()]);
   await Promise.all([aliceEvents.done, bobEvents.done]);
 });
@@ -67,8 +67,8 @@ Deno.test("a call that does not say where its program listens makes a waiting pe
     })],
   });
   using channel = dial(parseTarget(portA));
-  await channel.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 });
-  await inTime(alice.joined(), "Bob", 3_000);
+  await channel.call(CHAT, "GetInfo", {}, { timeoutMs: PATIENCE_MS });
+  await inTime(alice.joined(), "Bob", 4_500);
   await alice[Symbol.asyncDispose]();
   await aliceEvents.done;
 });
@@ -257,7 +257,7 @@ Deno.test("messages from strangers, or under a wrong name, are refused and not s
   const message = { id: "", body: "psst", timestamp: null };
   for (const sender of ["Mallory", "", "Alice", "bob", "Bob "]) {
     await assert.rejects(
-      stranger.call(CHAT, "SendMessage", { ...message, sender }, { timeoutMs: 5000 }),
+      stranger.call(CHAT, "SendMessage", { ...message, sender }, { timeoutMs: PATIENCE_MS }),
       { code: "PERMISSION_DENIED" },
       sender,
     );
@@ -284,7 +284,7 @@ Deno.test("a message that arrives before the handshake is accepted", async () =>
   });
   using channel = dial(parseTarget(portA));
   const message = { sender: "Bob", body: "first!", id: "", timestamp: null };
-  await channel.call(CHAT, "SendMessage", message, { timeoutMs: 5000 });
+  await channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS });
   const [received] = await aliceEvents.until("message");
   assert.equal(received.message.body, "first!");
   assert(Math.abs(received.message.at.getTime() - Date.now()) < 60_000);
@@ -302,7 +302,7 @@ Deno.test("a message is reported as delivered before the reply, even if the repl
     services: [implement(CHAT, {
       GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
       async SendMessage() {
-        await replies.call(CHAT, "SendMessage", reply, { timeoutMs: 5_000 });
+        await replies.call(CHAT, "SendMessage", reply, { timeoutMs: PATIENCE_MS });
         return {};
       },
       SendMessages: () => ({}),
@@ -335,7 +335,7 @@ Deno.test("a stranger is refused by its name, which is quoted only if it is vali
   const names = [["Mallory", "Mallory"], ["", "you"], ["a\x1b[2J", "you"], ["x\u202Ey", "you"]];
   for (const [sender, whom] of names) {
     const message = { sender, body: "hi", id: "", timestamp: null };
-    await assert.rejects(channel.call(CHAT, "SendMessage", message, { timeoutMs: 60_000 }), {
+    await assert.rejects(channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS }), {
       code: "PERMISSION_DENIED",
       message: new RegExp(`Alice is not chatting with ${whom}$`),
     });
@@ -438,7 +438,7 @@ Deno.test("a caller that says which port it listens on does not make us dial oth
   dials = 0;
   // A peer that drops connections is dialled again after five seconds anyway.
   for (let calls = 0; calls < 200 && performance.now() - began < 4_000; calls++) {
-    await caller.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000, headers });
+    await caller.call(CHAT, "GetInfo", {}, { timeoutMs: PATIENCE_MS, headers });
   }
   assert.equal(dials, 0);
   await alice[Symbol.asyncDispose]();
@@ -465,7 +465,7 @@ Deno.test({
     const start = performance.now();
     dials = 0;
     for (let calls = 0; calls < 1000; calls++) {
-      await stranger.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 });
+      await stranger.call(CHAT, "GetInfo", {}, { timeoutMs: PATIENCE_MS });
     }
     // A dial makes up to four connections: grpc-js tries twice, and explaining the failure takes two.
     const most = 4 * ((performance.now() - start) / 50 + 2);

@@ -83,8 +83,8 @@ async function meetsFarPeer(): Promise<void> {
   await using alice = new Bot(["Alice", a, farB.port]);
   await using bob = new Bot(["Bob", b, farA.port]);
   await alice.say("hello from far away");
-  await bob.until("message", 1, 40_000);
-  await alice.until("delivered", 1, 40_000);
+  await bob.until("message");
+  await alice.until("delivered");
 }
 
 async function keepsSlowPeer(): Promise<void> {
@@ -103,7 +103,7 @@ async function deliversToSlowPeer(): Promise<void> {
   await using alice = new Bot(["Alice", "0", bob.port]);
   const bodies = Array.from({ length: 60 }, (_, i) => `${i}`);
   await alice.say(...bodies);
-  await alice.until("delivered", bodies.length, 40_000);
+  await alice.until("delivered", bodies.length);
   assert.deepEqual(bob.received, bodies);
 }
 

@@ -12,7 +12,7 @@ import { implement } from "../../src/rpc/service.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { CHAT, type ChatMessage, GREETER } from "../../src/rpc/services.ts";
 import { freePorts } from "../support/ports.ts";
-import { inTime } from "../support/waiting.ts";
+import { inTime, PATIENCE_MS } from "../support/waiting.ts";
 import { WireTap } from "../support/wire_tap.ts";
 import { Witness } from "../support/witness.ts";
 
@@ -218,7 +218,7 @@ Deno.test("a call may deliver up to a thousand messages", async () => {
     body: `${i}`,
     timestamp: { seconds: 1_800_000_000, nanos: 1 },
   }));
-  const call = { timeoutMs: 10_000 };
+  const call = { timeoutMs: PATIENCE_MS };
   await assert.rejects(channel.call(CHAT, "SendMessages", { messages }, call), {
     code: "RESOURCE_EXHAUSTED",
     message: /Alice takes up to 1000 messages in one call/,

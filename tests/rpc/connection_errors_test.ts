@@ -13,6 +13,7 @@ import { parseTarget } from "../../src/net/address.ts";
 import { GREETER, NAMES } from "../../src/rpc/services.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
+import { PATIENCE_MS } from "../support/waiting.ts";
 
 function connectionTest(name: string, fn: () => Promise<void>, ignore = false): void {
   Deno.test({ name, fn, ignore, ...GRPC_TIMERS_OUTLIVE_CHANNELS });
@@ -30,7 +31,7 @@ const CALLERS: Record<string, DialOptions> = {
 
 /** Greets on a channel, and returns the error. */
 async function failureOf(channel: Channel): Promise<GreetError> {
-  const greeting = channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 10_000 });
+  const greeting = channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: PATIENCE_MS });
   const failure = await greeting.then(() => undefined, (error) => error);
   assert(failure instanceof GreetError, "a failure");
   return failure;
@@ -134,7 +135,7 @@ connectionTest(
         `UNAVAILABLE 127.0.0.1:${server.port}: the other side closed the connection before it was established`,
       ),
     ]);
-    const stream = channel.stream(NAMES, "Watch", { name: "" }, { timeoutMs: 10_000 });
+    const stream = channel.stream(NAMES, "Watch", { name: "" }, { timeoutMs: PATIENCE_MS });
     await assert.rejects(stream.next(), { code: "UNAVAILABLE", message: failures[0].message });
   },
 );
@@ -236,7 +237,7 @@ connectionTest(
         await new Promise(() => {});
       }
       using channel = dialAll("greeter", servers(), { tls: { trusted } });
-      const options = { timeoutMs: 10_000 };
+      const options = { timeoutMs: PATIENCE_MS };
       return await channel.call(GREETER, "Greet", { name: "Bob" }, options);
     };
     assert.equal((await call(`localhost:${server.port}`)).greeting, "Hello, Bob.");

@@ -12,6 +12,7 @@ import { parseTarget } from "../../src/net/address.ts";
 import { freePorts } from "../support/ports.ts";
 import { greetCommand, Program, run } from "../support/program.ts";
 import { hasCommand, isPosix, outputOf } from "../support/tools.ts";
+import { PATIENCE_MS } from "../support/waiting.ts";
 
 const AFFECTED = "2.9.6";
 
@@ -50,7 +51,7 @@ affectedTest("a server survives clients that make 300 calls and close with a GOA
   for (let round = 0; round < 5; round++) {
     using channel = dial(parseTarget(greeter.port));
     for (let call = 0; call < 300; call++) {
-      await channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: 10_000 });
+      await channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs: PATIENCE_MS });
     }
   }
   assert.equal(await greet(greeter.port, "Alice"), "Hello, Alice.");

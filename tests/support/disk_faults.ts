@@ -166,7 +166,7 @@ async function talk(alice: Bot, bob: Bob): Promise<void> {
     out.waitFor(
       () => out.isOver || isDone() || undefined,
       () => `${what} in ${out.text}`,
-      2 * PATIENCE_MS,
+      PATIENCE_MS,
     );
   const hasFailed = () => alice.all("error").length > 0;
   await until(() => hasFailed() || alice.all("welcome").length > 0, "welcome");
@@ -187,7 +187,7 @@ async function talk(alice: Bot, bob: Bob): Promise<void> {
 /** Lets a chat leave. Returns its exit code. */
 async function ended(chat: Bot): Promise<number> {
   await chat.program.write("/quit\n").catch(() => {});
-  return await chat.program.code(2 * PATIENCE_MS);
+  return await chat.program.code(PATIENCE_MS);
 }
 
 /** Which promises are broken. */
@@ -255,7 +255,7 @@ class Bob implements AsyncDisposable {
     const wait = async () => {
       for (let changed = this.#changed.next; !isDone(); changed = this.#changed.next) await changed;
     };
-    await inTime(wait(), what, 2 * PATIENCE_MS);
+    await inTime(wait(), what, PATIENCE_MS);
   }
 
   async #read(): Promise<void> {

@@ -24,6 +24,7 @@ import {
   TEST_SERVICE,
   UNIMPLEMENTED_SERVICE,
 } from "./interop.ts";
+import { PATIENCE_MS } from "./waiting.ts";
 
 /** The server that is tested. */
 export interface TestServer {
@@ -33,7 +34,7 @@ export interface TestServer {
 
 type Case = (channel: Channel, server: TestServer) => Promise<void>;
 
-const CALL = { timeoutMs: 15_000 };
+const CALL = { timeoutMs: PATIENCE_MS };
 const LARGE = { responseSize: 314_159, payload: { body: new Uint8Array(271_828) } };
 const PING_PONG = [[27_182, 31_415], [8, 9], [1_828, 2_653], [45_904, 58_979]] as const;
 const SPECIAL = "\t\ntest with whitespace\r\nand Unicode BMP ☺ and non-BMP 😈\t\n";

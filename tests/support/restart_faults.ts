@@ -62,7 +62,7 @@ export class KilledHome implements AsyncDisposable {
     const wrapper = strace(traced, home, "-o", log, ...fault === undefined ? [] : injecting(fault));
     await using chat = new Bot(["Alice", ...freePorts()], copy, wrapper);
     await chat.program.write("/quit\n").catch(() => {});
-    const code = await chat.program.code(2 * PATIENCE_MS);
+    const code = await chat.program.code(PATIENCE_MS);
     const lines = (await Deno.readTextFile(log)).split("\n");
     const folder = dirname(journalFile(home, "Alice"));
     const files = [...Deno.readDirSync(folder)].map(({ name }) => name);

@@ -14,7 +14,7 @@ FRAME_SIZE_ERROR REFUSED_STREAM CANCEL COMPRESSION_ERROR CONNECT_ERROR ENHANCE_Y
 INADEQUATE_SECURITY HTTP_1_1_REQUIRED""".split()
 
 # How long the server may take for a reaction, in seconds.
-PATIENCE = 5
+PATIENCE = 30
 
 
 class Connection:

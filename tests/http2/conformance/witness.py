@@ -10,7 +10,7 @@ import h2.events
 from wire import GREET, MESSAGE, PSEUDO, REGULAR, WATCH, message
 
 # How long a greeting may take, in seconds.
-PATIENCE = 5
+PATIENCE = 30
 
 
 class Witness:
