@@ -38,11 +38,12 @@ export interface SoakOptions {
   readonly seconds: number;
   /** The longest that a regular call may take, in seconds. */
   readonly maxTime: number;
+  /** How many clients may vanish at the same time: each is a process that has to start. */
+  readonly atOnce: number;
 }
 
-/** How often a client vanishes, and how many may do so at the same time. */
+/** How often a client vanishes. */
 const VANISH_EVERY_MS = 250;
-const AT_ONCE = 24;
 
 /** Connections that a peer loses when another dies: a link has two, one from each side. */
 const LOST_OF_PEER = 2;
@@ -79,7 +80,8 @@ const EXPECTED_WARNING = /TLS|--tls|^$/;
 const IDLE = { percent: 5, ms: 5_000 };
 
 /** Runs the soak test, and reports what went wrong. */
-export async function soak(report: Report, { seconds, maxTime }: SoakOptions): Promise<void> {
+export async function soak(report: Report, options: SoakOptions): Promise<void> {
+  const { seconds, maxTime, atOnce } = options;
   await using stage = await openStage();
   const { survivors, talkers } = stage;
   const calls = new Calls();
@@ -90,7 +92,7 @@ export async function soak(report: Report, { seconds, maxTime }: SoakOptions): P
   await Promise.all([
     callSteadily(stage, maxTime, calls, over),
     ...talkers.map((talker) => talk(talker, over)),
-    vanish(acts, over),
+    vanish(acts, atOnce, over),
     sample(stage, calls, report, over),
   ]);
   await sendLast(talkers, report);
@@ -338,7 +340,7 @@ function actsOn(stage: Stage, report: Report): Act[] {
 }
 
 /** Lets clients vanish in every way again and again, until the time is up and all are gone. */
-async function vanish(acts: readonly Act[], over: AbortSignal): Promise<void> {
+async function vanish(acts: readonly Act[], atOnce: number, over: AbortSignal): Promise<void> {
   const random = randomNumbers(1);
   const underWay = new Set<Promise<void>>();
   while (!over.aborted) {
@@ -347,7 +349,7 @@ async function vanish(acts: readonly Act[], over: AbortSignal): Promise<void> {
       if (act.isUnderWay) continue;
       const gone = perform(act).finally(() => underWay.delete(gone));
       underWay.add(gone);
-      if (underWay.size >= AT_ONCE) await Promise.race(underWay);
+      if (underWay.size >= atOnce) await Promise.race(underWay);
       await pause(VANISH_EVERY_MS, over);
     }
   }
@@ -603,7 +605,7 @@ async function main(args: string[]): Promise<number> {
   }
   const { seconds, file, faults, seed } = command;
   const report = await Report.open();
-  if (faults === undefined) await soak(report, { seconds, maxTime: 2 });
+  if (faults === undefined) await soak(report, { seconds, maxTime: 2, atOnce: 24 });
   else await soakWithFaults(report, { seconds, faults, seed });
   return await report.close(file);
 }
