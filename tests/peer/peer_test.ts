@@ -12,7 +12,7 @@ import { temporaryHome } from "../support/home.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { freePorts } from "../support/ports.ts";
 import { inTime, PATIENCE_MS } from "../support/waiting.ts";
-import { Witness } from "../support/witness.ts";
+import { openWitnessed, Witness } from "../support/witness.ts";
 
 /** Alice and Bob, who have met, and their events. */
 async function pair() {
@@ -35,6 +35,15 @@ async function pair() {
   };
 }
 
+/** Alice, who waits for Bob: nothing listens on his port yet. */
+async function waitingAlice(journal?: Journal) {
+  const [portA, portB] = freePorts();
+  const options = { name: "Alice", port: Number(portA), targets: [portB], journal };
+  const alice = await openWitnessed(options);
+  await alice.witness.until("waiting");
+  return { ...alice, portA, portB };
+}
+
 Deno.test("two peers meet and learn each other's names", async () => {
   await using chat = await pair();
   assert.deepEqual(await chat.aliceEvents.until("welcome"), [{ type: "welcome", names: ["Bob"] }]);
@@ -42,35 +51,27 @@ Deno.test("two peers meet and learn each other's names", async () => {
 });
 
 Deno.test("an incoming call makes a waiting peer dial at once", async () => {
-  const [portA, portB] = freePorts();
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
-  const aliceEvents = new Witness(alice);
-  await aliceEvents.until("waiting");
-  await using bob = await Peer.open({ name: "Bob", port: Number(portB), targets: [portA] });
-  const bobEvents = new Witness(bob);
+  await using alice = await waitingAlice();
+  const { portA, portB } = alice;
+  await using bob = await openWitnessed({ name: "Bob", port: Number(portB), targets: [portA] });
   // Without the call, her next dial would come after 5 s.
-  await inTime(alice.joined(), "Bob", 4_500);
+  await inTime(alice.peer.joined(), "Bob", 4_500);
   await Promise.all([alice[Symbol.asyncDispose](), bob[Symbol.asyncDispose]()]);
-  await Promise.all([aliceEvents.done, bobEvents.done]);
 });
 
 Deno.test("a call that does not say where its program listens makes a waiting peer dial, too", async () => {
-  const [portA, portB] = freePorts();
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
-  const aliceEvents = new Witness(alice);
-  await aliceEvents.until("waiting");
+  await using alice = await waitingAlice();
   await using _bob = await serve({
     host: "127.0.0.1",
-    port: Number(portB),
+    port: Number(alice.portB),
     services: [implement(CHAT, {
       GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
     })],
   });
-  using channel = dial(parseTarget(portA));
+  using channel = dial(parseTarget(alice.portA));
   await channel.call(CHAT, "GetInfo", {}, { timeoutMs: PATIENCE_MS });
-  await inTime(alice.joined(), "Bob", 4_500);
+  await inTime(alice.peer.joined(), "Bob", 4_500);
   await alice[Symbol.asyncDispose]();
-  await aliceEvents.done;
 });
 
 Deno.test("what is sent before it is known who is here waits until it is", async () => {
@@ -179,22 +180,16 @@ Deno.test("peers that take turns on one port are told apart", async () => {
 });
 
 Deno.test("a waiting message can be cancelled, but not twice", async () => {
-  const [portA, portB] = freePorts();
   await using home = temporaryHome();
   using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
-  const targets = [portB];
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets, journal });
-  const aliceEvents = new Witness(alice);
-  // A channel that is closed while it connects would leave a 250 ms timer of grpc-js behind.
-  await aliceEvents.until("waiting");
-  await Promise.all(["one", "two"].map((body) => alice.send(body)));
-  const [, two] = alice.queue();
-  alice.cancel(two);
-  await aliceEvents.until("cancelled");
-  assert.throws(() => alice.cancel(two), { message: "it is no longer waiting" });
-  assert.deepEqual(alice.queue().map(({ message }) => message.body), ["one"]);
-  await alice[Symbol.asyncDispose]();
-  await aliceEvents.done;
+  await using alice = await waitingAlice(journal);
+  const { peer, witness } = alice;
+  await Promise.all(["one", "two"].map((body) => peer.send(body)));
+  const [, two] = peer.queue();
+  peer.cancel(two);
+  await witness.until("cancelled");
+  assert.throws(() => peer.cancel(two), { message: "it is no longer waiting" });
+  assert.deepEqual(peer.queue().map(({ message }) => message.body), ["one"]);
 });
 
 Deno.test("what was just sent is delivered before a chat is settled, and before it is left", async () => {
@@ -268,28 +263,24 @@ Deno.test("messages from strangers, or under a wrong name, are refused and not s
 });
 
 Deno.test("a message that arrives before the handshake is accepted", async () => {
-  const [portA, portB] = freePorts();
-  await using alice = await Peer.open({ name: "Alice", port: Number(portA), targets: [portB] });
-  const aliceEvents = new Witness(alice);
-  await aliceEvents.until("waiting");
+  await using alice = await waitingAlice();
   // A peer in another language that never calls GetInfo, and leaves out id and time.
   await using _bob = await serve({
     host: "127.0.0.1",
-    port: Number(portB),
+    port: Number(alice.portB),
     services: [implement(CHAT, {
       GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
       SendMessage: () => ({}),
       SendMessages: () => ({}),
     })],
   });
-  using channel = dial(parseTarget(portA));
+  using channel = dial(parseTarget(alice.portA));
   const message = { sender: "Bob", body: "first!", id: "", timestamp: null };
   await channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS });
-  const [received] = await aliceEvents.until("message");
+  const [received] = await alice.witness.until("message");
   assert.equal(received.message.body, "first!");
   assert(Math.abs(received.message.at.getTime() - Date.now()) < 60_000);
   await alice[Symbol.asyncDispose]();
-  await aliceEvents.done;
 });
 
 Deno.test("a message is reported as delivered before the reply, even if the reply overtakes the acknowledgement", async () => {
