@@ -11,7 +11,7 @@ import { openIdentity } from "../../src/identity/identity.ts";
 import { Bot } from "../support/bot.ts";
 import { homeTest, temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
-import { run } from "../support/program.ts";
+import { greetCommand, ROOT as PROJECT, run } from "../support/program.ts";
 import { hasCommand, isLinux, works } from "../support/tools.ts";
 
 const POSIX = { what: "POSIX", isThere: Deno.build.os !== "windows" };
@@ -323,6 +323,41 @@ homeTest("a journal that is a link to another file leaves that file alone", asyn
     assert.equal(Deno.statSync(precious).mode! & 0o777, 0o644);
   }
 }, POSIX);
+
+homeTest(
+  "what a new journal holds is kept, although the damaged one is still being read",
+  async (home) => {
+    const open = () => Journal.open({ home, name: "Alice" });
+    {
+      using journal = open();
+      const long = "x".repeat(2_000);
+      await Promise.all(Array.from({ length: 300 }, (_, i) => use(journal, `${i} ${long}`)).flat());
+    }
+    const [command, ...args] = [...greetCommand(), "history", "Alice", "--home", home];
+    await using reader = new Deno.Command(command, { args, cwd: PROJECT, stdout: "piped" }).spawn();
+    // The rest of its output does not fit into the pipe: it keeps the journal open.
+    const output = reader.stdout.getReader();
+    await using _ = { [Symbol.asyncDispose]: () => output.cancel() };
+    await output.read();
+    {
+      using journal = open();
+      await Promise.all(use(journal, "in the log"));
+    }
+    {
+      using file = Deno.openSync(journalFile(home, "Alice"), { write: true });
+      file.seekSync(8 * 4096, Deno.SeekMode.Start);
+      file.writeSync(new Uint8Array(3 * 4096).fill(0xAB));
+    }
+    {
+      using journal = open();
+      assert.match(journal.notice!, /was damaged/);
+      await Promise.all(use(journal, "new"));
+    }
+    using journal = open();
+    assert.deepEqual(bodies(journal), ["new"]);
+  },
+  POSIX,
+);
 
 homeTest(
   "a database of another program is moved aside, not filled with our tables",
