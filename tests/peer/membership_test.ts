@@ -1,9 +1,9 @@
 /** Peers that are added to a chat while it runs, and removed from it. */
 import assert from "node:assert/strict";
-import { Peer } from "../../mod.ts";
+import { Journal, Peer } from "../../mod.ts";
 import { Bot } from "../support/bot.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
-import { temporaryHome } from "../support/home.ts";
+import { homeTest, temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { FACTOR } from "../support/properties.ts";
 import { randomNumbers } from "../support/random.ts";
@@ -109,8 +109,27 @@ Deno.test("a removed peer is no longer connected, and the only one left cannot b
   const dialled = [...network.wires].filter(({ client }) => client.name === "Alice");
   assert.deepEqual(dialled, []);
   assert.throws(() => alice.peer.remove("3"), { code: "FAILED_PRECONDITION" });
-  await Promise.all([alice, bob].map(({ peer }) => peer[Symbol.asyncDispose]()));
-  await Promise.all([alice, bob].map(({ witness }) => witness.done));
+  const joined = alice.peer.joined();
+  const carol = await open("Carol", 3, ["1"]);
+  assert.equal(await joined, "Carol");
+  await Promise.all([alice, bob, carol].map(({ peer }) => peer[Symbol.asyncDispose]()));
+  await Promise.all([alice, bob, carol].map(({ witness }) => witness.done));
+});
+
+homeTest("messages for a peer that is removed are waited for no longer", async (home) => {
+  using journal = Journal.open({ home, name: "Alice" });
+  const network = new VirtualNetwork(() => Promise.resolve());
+  const options = { name: "Alice", targets: ["2", "Bob@3"], journal };
+  const alice = await Peer.openOn(network.host("Alice"), options);
+  const witness = new Witness(alice);
+  await alice.send({ text: "Bob?", to: "Bob" });
+  let isDrained = false;
+  const drained = alice.drained().then(() => isDrained = true, () => {});
+  alice.remove("Bob");
+  await settle();
+  assert(isDrained);
+  await alice[Symbol.asyncDispose]();
+  await Promise.all([drained, witness.done]);
 });
 
 Deno.test("the calls of a peer that was removed are not announced", async () => {

@@ -4,14 +4,16 @@ import { DatabaseSync } from "node:sqlite";
 import { Journal, type Meeting } from "../../src/peer/journal.ts";
 import { journalFile } from "../../src/peer/journal_file.ts";
 import { type NewcomerEvent, Newcomers, type NewcomersOptions } from "../../src/peer/newcomers.ts";
-import { type Identity, KnownPeers, newIdentity } from "../../mod.ts";
+import { type Identity, KnownPeers, newIdentity, Peer } from "../../mod.ts";
 import { Bot } from "../support/bot.ts";
 import { homeTest, temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program, run } from "../support/program.ts";
 import { inTime } from "../support/waiting.ts";
 import { greetIn, Terminal, terminalTest } from "../support/terminal.ts";
-import { openWitnessed as open } from "../support/witness.ts";
+import { VirtualNetwork } from "../support/virtual_network.ts";
+import { settle, VirtualTime } from "../support/virtual_time.ts";
+import { openWitnessed as open, Witness } from "../support/witness.ts";
 
 // ---------------------------------------------------------------- detection
 
@@ -211,6 +213,37 @@ homeTest(
     assert.equal(message.body, "for the first key");
   },
 );
+
+Deno.test("what is said while it is not known who is there does not go to another peer that comes", async () => {
+  using time = new VirtualTime();
+  const network = new VirtualNetwork(() => Promise.resolve());
+  const openOn = async (name: string, port: number, targets: readonly string[]) => {
+    const host = network.host(name);
+    const peer = await Peer.openOn(host, { name, port, targets });
+    return { host, peer, witness: new Witness(peer) };
+  };
+  const pass = async (ms: number) => {
+    await settle();
+    await time.pass(ms);
+  };
+  const alice = await openOn("Alice", 1, ["2"]);
+  const bob = await openOn("Bob", 2, ["1"]);
+  await pass(1_000);
+  network.setPath("Alice", "Bob", "silent");
+  network.break("Alice", "Bob");
+  await settle();
+  const outcome = alice.peer.send("for Bob").then(() => "sent", ({ code }) => code);
+  bob.host.die();
+  const dave = await openOn("Dave", 2, ["1"]);
+  network.heal();
+  await pass(3_000);
+  assert.equal(await outcome, "UNAVAILABLE");
+  assert.equal(alice.peer.others[0].lastName, "Dave");
+  assert.deepEqual(dave.witness.seen.filter(({ type }) => type === "message"), []);
+  const left = [alice, bob, dave].map(({ peer }) => peer[Symbol.asyncDispose]());
+  await pass(10_000);
+  await Promise.all([...left, ...[alice, bob, dave].map(({ witness }) => witness.done)]);
+});
 
 Deno.test("a target with NAME@ in front accepts no other peer", async () => {
   const [a] = freePorts();
