@@ -14,8 +14,9 @@ const DELIVERY: Delivery = { messages: [toWire(newMessage("Bob", { text: "hello"
  * A connection to a peer that delivers something once, and ends the call when it has the receipt.
  *
  * @param receipts where its receipts go
+ * @param onEnd called when there are no more
  */
-function deliveringOnce(receipts: Receipt[]): Connection {
+function deliveringOnce(receipts: Receipt[], onEnd: () => void): Connection {
   async function* stream(
     _: unknown,
     _name: string,
@@ -23,6 +24,7 @@ function deliveringOnce(receipts: Receipt[]): Connection {
   ): AsyncGenerator<Delivery> {
     const read = async () => {
       for await (const receipt of requests) receipts.push(receipt);
+      onEnd();
     };
     void read();
     yield* [{ messages: [] }, DELIVERY];
@@ -33,8 +35,11 @@ function deliveringOnce(receipts: Receipt[]): Connection {
 /** The receipts for something that is taken in some way. */
 async function receiptsFor(take: () => Promise<void>): Promise<Receipt[]> {
   const receipts: Receipt[] = [];
-  using collection = await Collection.open(deliveringOnce(receipts), INTRODUCTION, 5_000);
+  const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>();
+  const connection = deliveringOnce(receipts, onEnd);
+  using collection = await Collection.open(connection, INTRODUCTION, 5_000);
   await collection.run("Bob", take);
+  await ended;
   return receipts;
 }
 

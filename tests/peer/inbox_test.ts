@@ -83,6 +83,29 @@ Deno.test("a reader that goes away in the middle has what it has read, and nothi
   assert.deepEqual([alice.shown, unshown], [["first", "second"], ["third", "fourth"]]);
 });
 
+Deno.test("what an earlier run left over is shown at once, new messages when the inbox is opened", async () => {
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  await journal.receive([message("left over")]);
+  const shown: string[] = [];
+  await using inbox = new Inbox({
+    journal,
+    async *show(arrivals) {
+      for (const { message } of arrivals) {
+        shown.push(message.body);
+        yield true;
+      }
+    },
+    onTrouble: (error) => assert.fail(error),
+  });
+  await inbox.take([message("new")]);
+  await settle();
+  assert.deepEqual(shown, ["left over"]);
+  inbox.open();
+  await inbox[Symbol.asyncDispose]();
+  assert.deepEqual(shown, ["left over", "new"]);
+});
+
 Deno.test("a closed inbox stores nothing", async () => {
   await using alice = openInbox();
   await alice.inbox[Symbol.asyncDispose]();

@@ -52,6 +52,16 @@ homeTest("what is no journal is not read as one", async (home) => {
   assert.throws(() => read(home), { code: "FAILED", message: /sqlite is not a journal$/ });
 });
 
+homeTest("a journal is read where SQLite cannot create its other files", async (home) => {
+  const text = "x".repeat(10_000);
+  {
+    using journal = Journal.open({ home, name: "Alice" });
+    await journal.receive([{ id: "1", from: "Bob", body: text, at: new Date() }]);
+  }
+  await Deno.symlink("nowhere", `${journalFile(home, "Alice")}-shm`);
+  assert.deepEqual(read(home), [`Bob: ${text}`]);
+}, { what: "POSIX", isThere: Deno.build.os !== "windows" });
+
 homeTest("names with a journal are those that have said something in it", async (home) => {
   assert.deepEqual(journalNames(home), []);
   await fill(home);

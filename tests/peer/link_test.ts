@@ -6,6 +6,7 @@ import { Attachment } from "../../src/peer/attachment.ts";
 import { Link } from "../../src/peer/link.ts";
 import { newMessage } from "../../src/peer/messages.ts";
 import type { CallOptions, Connection } from "../../src/rpc/client.ts";
+import { pause } from "../../src/base/timing.ts";
 import { settle, VirtualTime } from "../support/virtual_time.ts";
 import { PATIENCE_MS } from "../support/waiting.ts";
 
@@ -160,6 +161,17 @@ Deno.test("a peer that hangs up on the first call is away at once", async () => 
   peer.hangUps = 1;
   await using alice = await linkTo(peer);
   assert.deepEqual(alice.reported, [LOST.message]);
+});
+
+Deno.test("a peer that takes longer to answer than the first dial allows is met at a later one", async () => {
+  const peer = new ScriptedPeer();
+  peer.answers.GetInfo = async () => {
+    await pause(7_000);
+    return { sender: "Bob", instance: "" };
+  };
+  await using alice = await linkTo(peer);
+  await alice.pass(30_000);
+  assert.deepEqual(alice.reported, [LATE.message, "here"]);
 });
 
 Deno.test("a delivery to a peer that is away fails for the reason why it is away", async () => {

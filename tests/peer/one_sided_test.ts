@@ -153,13 +153,15 @@ Deno.test("a message that a peer in another language refuses is shown as waiting
   );
 });
 
-Deno.test("the sender of a message that we refuse is announced, without a port to add", async () => {
-  await using bob = await open({ name: "Bob", targets: ["1"] });
-  using alice = dial(parseTarget(`${bob.peer.port}`));
-  const message = { sender: "Alice", body: "Hello?", id: "", timestamp: null };
-  await assert.rejects(alice.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS }), {
-    code: "PERMISSION_DENIED",
-  });
+Deno.test("the sender of a message that we refuse is announced, without a port to add, unless we wait for its name", async () => {
+  await using bob = await open({ name: "Bob", targets: ["Carol@1"] });
+  using channel = dial(parseTarget(`${bob.peer.port}`));
+  for (const sender of ["Carol", "Alice"]) {
+    const message = { sender, body: "Hello?", id: "", timestamp: null };
+    await assert.rejects(channel.call(CHAT, "SendMessage", message, { timeoutMs: PATIENCE_MS }), {
+      code: "PERMISSION_DENIED",
+    });
+  }
   const [{ name, from, argument }] = await bob.witness.until("caller");
   assert.deepEqual([name, from, argument], ["Alice", "127.0.0.1", undefined]);
 });

@@ -192,6 +192,19 @@ Deno.test("a waiting message can be cancelled, but not twice", async () => {
   assert.deepEqual(peer.queue().map(({ message }) => message.body), ["one"]);
 });
 
+Deno.test("a peer knows what it has said, and whether any of it still waits", async () => {
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  await using alice = await waitingAlice(journal);
+  const { peer } = alice;
+  assert(!peer.isWaiting);
+  await peer.send("are you there?");
+  assert(peer.isWaiting);
+  peer.cancel(peer.queue()[0]);
+  assert(!peer.isWaiting);
+  assert.deepEqual(peer.said(9).map(({ message }) => message.body), ["are you there?"]);
+});
+
 Deno.test("what was just sent is delivered before a chat is settled, and before it is left", async () => {
   const [portA, portB] = freePorts();
   await using home = temporaryHome();
@@ -365,6 +378,22 @@ for (const [sender, expected] of INVALID_NAMES) {
     await aliceEvents.done;
   });
 }
+
+Deno.test("without encryption, a peer whose answer is larger than any name is not met", async () => {
+  await using other = await serve({
+    host: "127.0.0.1",
+    port: 0,
+    services: [implement(CHAT, {
+      GetInfo: () => ({ sender: "Bob", body: "x".repeat(100_000), id: "", timestamp: null }),
+    })],
+  });
+  await using alice = await openWitnessed({ name: "Alice", targets: [`${other.port}`] });
+  await alice.peer.settled();
+  const [{ presence }] = alice.peer.others;
+  assert(presence.state === "away");
+  assert.equal(presence.error.code, "RESOURCE_EXHAUSTED");
+  await alice[Symbol.asyncDispose]();
+});
 
 Deno.test("a greeting server is not a peer, and the reason says so", async () => {
   const { serveGreeter } = await import("../../mod.ts");
