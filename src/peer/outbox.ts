@@ -108,7 +108,7 @@ export class Outbox implements AsyncDisposable {
         }
         this.#backOff.reset();
       } catch (error) {
-        if (this.#closed || !this.#isReachable) continue;
+        if (!this.#isReachable) continue;
         this.#trouble = GreetError.from(error);
         this.#options.onTrouble(this.#trouble);
         await within(this.#backOff.next(), this.#linkChanges.next);
