@@ -42,9 +42,10 @@ export class AttachCalls {
       const message = "only a peer with a key can attach: start both sides with --tls";
       throw new GreetError("UNAUTHENTICATED", message);
     }
-    const { sender: name, instance } = introduction;
-    const caller = { name, fingerprint: call.fingerprint, instance: instance || undefined };
-    const attachment = new Attachment(caller);
+    const attachment = new Attachment({
+      name: introduction.sender,
+      fingerprint: call.fingerprint,
+    });
     call.signal.addEventListener("abort", () => attachment.end());
     void attachment.read(iterator);
     try {
