@@ -6,7 +6,7 @@ import { type Entry, Journal } from "../../src/peer/journal.ts";
 import type { Message } from "../../src/peer/messages.ts";
 import { pause } from "../../src/base/timing.ts";
 import { temporaryHome } from "../support/home.ts";
-import { settle } from "../support/virtual_time.ts";
+import { settle, VirtualTime } from "../support/virtual_time.ts";
 import { inTime } from "../support/waiting.ts";
 
 const HOUR_MS = 3_600_000;
@@ -104,6 +104,24 @@ Deno.test("what an earlier run left over is shown at once, new messages when the
   inbox.open();
   await inbox[Symbol.asyncDispose]();
   assert.deepEqual(shown, ["left over", "new"]);
+});
+
+Deno.test("a journal that cannot be read is read again after a second, not all the time", async () => {
+  using time = new VirtualTime();
+  const troubles: string[] = [];
+  await using alice = openInbox(undefined, ({ message }) => troubles.push(message));
+  const { inbox, journal, shown } = alice;
+  const { unshown } = journal;
+  let failures = 5;
+  journal.unshown = (...args) => {
+    if (failures-- > 0) throw new GreetError("FAILED", "the disk fails");
+    return unshown.apply(journal, args);
+  };
+  await inbox.take([message("kept")]);
+  await settle();
+  assert.deepEqual([troubles.length, shown], [1, []]);
+  await time.pass(5_000);
+  assert.deepEqual([troubles.length, shown], [5, ["kept"]]);
 });
 
 Deno.test("a closed inbox stores nothing", async () => {

@@ -45,6 +45,13 @@ homeTest("a journal is read with its deliveries, from a time on", async (home) =
 
 homeTest("what is no journal is not read as one", async (home) => {
   assert.throws(() => read(home), { code: "FAILED", message: /^Alice has no journal in / });
+  const folder = journalFile(home, "Alice");
+  await Deno.mkdir(folder, { recursive: true });
+  assert.throws(() => read(home), {
+    code: "FAILED",
+    message: /^cannot read the journal .+: /,
+  });
+  await Deno.remove(folder);
   await fill(home);
   const database = new DatabaseSync(journalFile(home, "Alice"));
   database.exec("PRAGMA application_id = 5");

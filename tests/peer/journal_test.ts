@@ -47,6 +47,16 @@ journalTest(
   },
 );
 
+journalTest("of a message it is known whom it waits for, and who has it", async (home) => {
+  using journal = Journal.open({ home, name: "Alice" });
+  const addressees = () => [...FOR_BOB(), { target: "127.0.0.1:9", name: "Carol" }];
+  const { place } = await journal.send(message("for both"), addressees);
+  const names = () => journal.addresseesOf([place]).get(place)?.map(({ name }) => name);
+  assert.deepEqual([names(), journal.deliveredTo(place)], [["Bob", "Carol"], []]);
+  journal.endDelivery("Bob", [place], "delivered");
+  assert.deepEqual([names(), journal.deliveredTo(place)], [["Carol"], ["Bob"]]);
+});
+
 journalTest("any text is read back unchanged", async (home) => {
   using journal = Journal.open({ home, name: "Alice" });
   const texts = ["", "a\0b", "\0", "\uFEFFmark", "👩‍🚀\r\n\x1b[2J", "\u{10FFFF}\uFFFE", "'); --"];

@@ -1,19 +1,27 @@
 /** What a peer still does while it leaves, on a virtual network. */
 import assert from "node:assert/strict";
 import { Journal, Peer } from "../../mod.ts";
+import { GreetError } from "../../src/base/errors.ts";
 import { pause } from "../../src/base/timing.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { implement } from "../../src/rpc/service.ts";
-import { CHAT } from "../../src/rpc/services.ts";
+import { type Acceptance, CHAT } from "../../src/rpc/services.ts";
 import { homeTest } from "../support/home.ts";
 import { VirtualNetwork } from "../support/virtual_network.ts";
 import { settle, VirtualTime } from "../support/virtual_time.ts";
 
+const accept = () => Promise.resolve<Acceptance>({ verdict: "ACCEPTED" });
+const fail = () => Promise.reject(new GreetError("UNIMPLEMENTED", "what?"));
+
 /** How long Alice's reader takes for each event, in milliseconds. */
 const EVENT_MS = 10;
 
-/** Alice, who has met Bob; a connection from Bob to her; and what her reader has. */
-async function aliceWithBob(journal?: Journal) {
+/**
+ * Alice, who has met Bob; a connection from Bob to her; and what her reader has.
+ *
+ * @param meet how Bob answers whether he accepts her
+ */
+async function aliceWithBob(journal?: Journal, meet = accept) {
   const time = new VirtualTime();
   const network = new VirtualNetwork(() => Promise.resolve());
   const bob = network.host("Bob");
@@ -21,7 +29,7 @@ async function aliceWithBob(journal?: Journal) {
     ...{ host: "127.0.0.1", port: 2 },
     services: [implement(CHAT, {
       GetInfo: () => ({ sender: "Bob", body: "", id: "", timestamp: null }),
-      Meet: () => Promise.resolve({ verdict: "ACCEPTED" }),
+      Meet: meet,
     })],
   });
   const options = { name: "Alice", port: 1, targets: ["2"], journal };
@@ -105,5 +113,18 @@ Deno.test("a peer that has not asked yet whether we accept it is told so before 
   const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs: 5_000 });
   assert.equal(verdict, "ACCEPTED");
   await pass(5_000);
+  await left;
+});
+
+Deno.test("we leave as soon as a peer that cannot ask whether we accept it has called us", async () => {
+  await using chat = await aliceWithBob(undefined, fail);
+  const { alice, channel, pass } = chat;
+  let isOver = false;
+  const left = alice[Symbol.asyncDispose]().then(() => isOver = true);
+  await pass(200);
+  assert.equal(isOver, false);
+  await channel.call(CHAT, "GetInfo", {}, { timeoutMs: 5_000 });
+  await pass(100);
+  assert.equal(isOver, true);
   await left;
 });

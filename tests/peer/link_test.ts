@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { GreetError } from "../../src/base/errors.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { Attachment } from "../../src/peer/attachment.ts";
-import { Link } from "../../src/peer/link.ts";
+import { Link, type LinkOptions } from "../../src/peer/link.ts";
 import { newMessage } from "../../src/peer/messages.ts";
 import type { CallOptions, Connection } from "../../src/rpc/client.ts";
 import { pause } from "../../src/base/timing.ts";
@@ -97,13 +97,14 @@ class ScriptedConnection implements Disposable {
 }
 
 /** A link to a peer, on a clock of its own, and the presences that it has reported. */
-async function linkTo(peer: ScriptedPeer) {
+async function linkTo(peer: ScriptedPeer, own?: LinkOptions["own"]) {
   const time = new VirtualTime();
   const reported: string[] = [];
   const link = new Link({
     address: "127.0.0.1:2",
     whereabouts: parseTarget("2"),
     dial: () => peer.dial(),
+    own,
     introduction: { sender: "Alice", port: 1, instance: "", argument: "1", isEncrypted: false },
     check: () => {},
     onMet: () => {},
@@ -195,6 +196,17 @@ Deno.test("a peer takes several messages in one call, until it says that it does
   assert.equal(alice.link.batch, 1);
 });
 
+Deno.test("a peer that takes messages is not asked whether it is there", async () => {
+  const peer = new ScriptedPeer();
+  await using alice = await linkTo(peer);
+  const before = peer.calls.length;
+  for (let i = 0; i < 5; i++) {
+    await alice.pass(4_000);
+    await alice.link.deliver(BOB, messages(1));
+  }
+  assert.deepEqual(peer.calls.slice(before), Array(5).fill("SendMessage"));
+});
+
 Deno.test("a delivery that times out is tried again with half the messages, and the peer is asked at once", async () => {
   const peer = new ScriptedPeer();
   await using alice = await linkTo(peer);
@@ -239,6 +251,30 @@ Deno.test("without keys, a peer that has not reached us is not asked to use our 
   await using alice = await linkTo(peer);
   assert.match(alice.reported.join(), /^Bob is at .*, but has not reached your port 1 yet$/);
   assert.deepEqual(peer.calls, ["GetInfo", "Meet"]);
+});
+
+Deno.test("with keys, a peer that does not answer whether we may use our connection is dialled again", async () => {
+  const peer = new ScriptedPeer();
+  peer.answers.Meet = () => ({ verdict: "UNREACHABLE" });
+  peer.answers.Attach = () => Promise.reject(LATE);
+  await using alice = await linkTo(peer, { cert: new Uint8Array(), key: new Uint8Array() });
+  assert.deepEqual(alice.reported, [LATE.message]);
+  // A peer that has refused us would be waited for.
+  assert.equal(alice.link.refusedBy, undefined);
+  peer.answers.Meet = () => ({ verdict: "ACCEPTED" });
+  await alice.pass(10_000);
+  assert.deepEqual(alice.reported, [LATE.message, "here"]);
+});
+
+Deno.test("a peer that is found where it is already is not disturbed", async () => {
+  const peer = new ScriptedPeer();
+  await using alice = await linkTo(peer);
+  alice.link.moveTo(parseTarget("2"));
+  await alice.pass(1_000);
+  assert.deepEqual(alice.reported, ["here"]);
+  alice.link.moveTo(parseTarget("3"));
+  await alice.pass(1_000);
+  assert.deepEqual(alice.reported, ["here", "connecting", "here"]);
 });
 
 Deno.test("an attached caller gets messages at once, and is looked for when it is gone", async () => {

@@ -1,7 +1,7 @@
 /** Peers of which only one names the other, and peers that are named twice. */
 import assert from "node:assert/strict";
 import net from "node:net";
-import { newIdentity, openNames, serveNames } from "../../mod.ts";
+import { type Names, newIdentity, openNames, serveNames } from "../../mod.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { type CallerEvent, Callers } from "../../src/peer/callers.ts";
 import { addressArgument, nameArgument } from "../../src/peer/peer_argument.ts";
@@ -90,6 +90,23 @@ Deno.test("a chat whose name is taken leaves its port to others", async () => {
   await assert.rejects(open({ name: "Bob", ...options }), { code: "ALREADY_EXISTS" });
   await using alice = await open({ name: "Alice", ...options });
   assert.equal(alice.peer.port, Number(port));
+});
+
+Deno.test("a chat whose name is refused while it runs says so", async () => {
+  const error = new GreetError("ALREADY_EXISTS", "Bob is registered by another program");
+  const changed = Promise.withResolvers<Parameters<Names["register"]>[1]>();
+  const names = {
+    register(_: unknown, onChange: Parameters<Names["register"]>[1]) {
+      changed.resolve(onChange);
+      return Promise.resolve({ [Symbol.asyncDispose]: () => Promise.resolve() });
+    },
+  } as unknown as Names;
+  await using bob = await open({ name: "Bob", targets: ["1"], names });
+  await bob.witness.until("waiting");
+  (await changed.promise)?.({ state: "refused", error });
+  await bob[Symbol.asyncDispose]();
+  const troubles = bob.witness.seen.filter(({ type }) => type === "trouble");
+  assert.deepEqual(troubles, [{ type: "trouble", error }]);
 });
 
 Deno.test("peers that find each other by name are told which name to add", async () => {

@@ -192,6 +192,18 @@ Deno.test("a waiting message can be cancelled, but not twice", async () => {
   assert.deepEqual(peer.queue().map(({ message }) => message.body), ["one"]);
 });
 
+Deno.test("the history of a chat holds what its peers have said, whose names the command does not tell", async () => {
+  await using home = temporaryHome();
+  using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });
+  await using alice = await waitingAlice(journal);
+  const { portA, portB } = alice;
+  await using bob = await openWitnessed({ name: "Bob", port: Number(portB), targets: [portA] });
+  await bob.witness.until("welcome");
+  await bob.peer.send("hello");
+  await alice.witness.until("message");
+  assert.deepEqual(alice.peer.history(9).map(({ message }) => message.body), ["hello"]);
+});
+
 Deno.test("a peer knows what it has said, and whether any of it still waits", async () => {
   await using home = temporaryHome();
   using journal = Journal.open({ home: home.env.GREET_HOME, name: "Alice" });

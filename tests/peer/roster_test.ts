@@ -4,6 +4,7 @@ import { GreetError } from "../../src/base/errors.ts";
 import type { Presence } from "../../src/peer/presence.ts";
 import { Roster, type RosterEvent } from "../../src/peer/roster.ts";
 import { Pulse } from "../../src/base/timing.ts";
+import { VirtualTime } from "../support/virtual_time.ts";
 import { inTime } from "../support/waiting.ts";
 
 const AWAY: Presence = { state: "away", error: new GreetError("UNAVAILABLE", "gone") };
@@ -54,6 +55,17 @@ function summaries(events: readonly RosterEvent[]): string[] {
     }
   });
 }
+
+Deno.test("the next peer is welcomed as well after the first one was removed", async () => {
+  using time = new VirtualTime();
+  using announced = new Announced("b", "c", "d");
+  announced.roster.change("b", here("Bob"));
+  announced.roster.remove("b");
+  await time.pass(1_000);
+  announced.roster.change("c", here("Carol"));
+  await time.pass(1_000);
+  assert.deepEqual(summaries(announced.events), ["welcome Carol"]);
+});
 
 Deno.test("when all peers are here, they are welcomed together and at once", () => {
   using announced = new Announced("b", "c");
