@@ -22,7 +22,7 @@ const FLOORS: readonly (readonly string[])[] = [
 const FOREIGN: Record<string, readonly string[]> = {
   "cli.ts": ["deno.json"],
   "src/identity/identity.ts": ["@peculiar/x509", "reflect-metadata"],
-  "src/naming/lan_packets.ts": ["dns-packet"],
+  "src/naming/lan/packets.ts": ["dns-packet"],
   "src/terminal/cells.ts": ["string-width"],
 };
 
@@ -64,22 +64,23 @@ for (const face of FACES) {
   }
 }
 
-/** The room of a file in `src/`; undefined for a face. */
+/** The room of a file in `src/`, to which its sub-rooms belong; undefined for a face. */
 function roomOf(file: string): string | undefined {
-  return /^src\/(\w+)\/\w+\.ts$/.exec(file)?.[1];
+  return /^src\/(\w+)\/(?:\w+\/)?\w+\.ts$/.exec(file)?.[1];
 }
 
 function floorOf(room: string): number {
   return FLOORS.findIndex((rooms) => rooms.includes(room));
 }
 
-Deno.test("every file is a face or belongs to a room, and every file is used", async () => {
-  const found = [...FACES];
-  for (const room of FLOORS.flat()) {
-    for await (const { name } of Deno.readDir(`${ROOT}/src/${room}`)) {
-      found.push(`src/${room}/${name}`);
-    }
-  }
+function filesIn(folder: string): string[] {
+  return [...Deno.readDirSync(`${ROOT}/${folder}`)].flatMap(({ name, isDirectory }) =>
+    isDirectory ? filesIn(`${folder}/${name}`) : `${folder}/${name}`
+  );
+}
+
+Deno.test("every file is a face or belongs to a room, and every file is used", () => {
+  const found = [...FACES, ...FLOORS.flat().flatMap((room) => filesIn(`src/${room}`))];
   assert.deepEqual([...imports.keys()].sort(), found.sort());
 });
 
@@ -176,9 +177,9 @@ Deno.test("the table of confusable characters is loaded only for new names", () 
 });
 
 Deno.test("multicast DNS is loaded only for the local network", () => {
-  for (const face of FACES) assert(!loadedWith(face).has("src/naming/lan_packets.ts"));
+  for (const face of FACES) assert(!loadedWith(face).has("src/naming/lan/packets.ts"));
   assert(!loadedWith("src/naming/open.ts").has("dns-packet"));
-  assert(loadedWith("src/naming/lan_node.ts").has("dns-packet"));
+  assert(loadedWith("src/naming/lan/node.ts").has("dns-packet"));
 });
 
 Deno.test("telemetry is loaded only when it is on", () => {

@@ -112,7 +112,7 @@ function isOnLan(input: Arguments, io: Io): boolean {
 export async function listeningHost(input: Arguments, io: Io): Promise<string> {
   const given = input.host("host");
   if (!isOnLan(input, io)) return given ?? LOOPBACK;
-  if (given === undefined) return (await import("../naming/lan_interfaces.ts")).everyHost();
+  if (given === undefined) return (await import("../naming/lan/interfaces.ts")).everyHost();
   if (isIP(given) !== 0 && !isLoopback(given)) return given;
   throw input.usage(
     `--host: others on the local network cannot call ${quote(given)}`,

@@ -11,9 +11,9 @@ import { isIP } from "node:net";
 import { GreetError } from "../base/errors.ts";
 import { within } from "../base/timing.ts";
 import { isLoopback, parseTarget } from "../net/address.ts";
-import type { LanNode, NodeOptions } from "./lan_node.ts";
-import { isTooLong } from "./lan_records.ts";
-import { LanWatch, Watched } from "./lan_watch.ts";
+import type { LanNode, NodeOptions } from "./lan/node.ts";
+import { isTooLong } from "./lan/records.ts";
+import { LanWatch, Watched } from "./lan/watch.ts";
 import { checkCount, notRegistered } from "./naming_service.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService } from "./naming_service.ts";
 
@@ -23,8 +23,8 @@ const LIST_MS = 1_700;
 /** Loads what is needed to speak multicast DNS. Afterwards, no file is read. */
 export async function loadLan() {
   const [{ LanNode }, { LanClaim }] = await Promise.all([
-    import("./lan_node.ts"),
-    import("./lan_claim.ts"),
+    import("./lan/node.ts"),
+    import("./lan/claim.ts"),
   ]);
   return { LanNode, LanClaim };
 }

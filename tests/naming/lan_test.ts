@@ -5,12 +5,12 @@ import { GreetError, openNames } from "../../mod.ts";
 import { nameProblem } from "../../src/base/text.ts";
 import { pause, Pulse } from "../../src/base/timing.ts";
 import { Lan } from "../../src/naming/lan.ts";
-import { LanCache, type Origin } from "../../src/naming/lan_cache.ts";
-import { LanClaim } from "../../src/naming/lan_claim.ts";
-import type { LanInterface } from "../../src/naming/lan_interfaces.ts";
-import { distanceOn } from "../../src/naming/lan_interfaces.ts";
-import type { LanNode } from "../../src/naming/lan_node.ts";
-import { compareClaims, decodePacket, encodePacket } from "../../src/naming/lan_packets.ts";
+import { LanCache, type Origin } from "../../src/naming/lan/cache.ts";
+import { LanClaim } from "../../src/naming/lan/claim.ts";
+import type { LanInterface } from "../../src/naming/lan/interfaces.ts";
+import { distanceOn } from "../../src/naming/lan/interfaces.ts";
+import type { LanNode } from "../../src/naming/lan/node.ts";
+import { compareClaims, decodePacket, encodePacket } from "../../src/naming/lan/packets.ts";
 import {
   addressRecords,
   instanceOf,
@@ -18,8 +18,8 @@ import {
   type LanMessage,
   type LanRecord,
   SERVICE,
-} from "../../src/naming/lan_records.ts";
-import { LanResponder, type Publication } from "../../src/naming/lan_responder.ts";
+} from "../../src/naming/lan/records.ts";
+import { LanResponder, type Publication } from "../../src/naming/lan/responder.ts";
 import { isEndpoint } from "../../src/net/address.ts";
 import { BlockList } from "node:net";
 import { inTime } from "../support/waiting.ts";

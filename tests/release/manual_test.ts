@@ -1,5 +1,6 @@
 /** The manual page: that it is complete, and that the programs that show it find nothing wrong. */
 import assert from "node:assert/strict";
+import { globSync } from "node:fs";
 import { COMMANDS } from "../../src/cli/commands.ts";
 import { manualPage } from "../../release/manual.ts";
 import { ROOT } from "../support/program.ts";
@@ -30,11 +31,9 @@ Deno.test("the manual page lists the environment variables that the program read
 /** The names of the environment variables in our own source. */
 async function variablesRead(): Promise<Set<string>> {
   const names = new Set<string>();
-  for await (const { name: room } of Deno.readDir(`${ROOT}src`)) {
-    for await (const { name: file } of Deno.readDir(`${ROOT}src/${room}`)) {
-      const source = await Deno.readTextFile(`${ROOT}src/${room}/${file}`);
-      for (const [, name] of source.matchAll(/\benv(?:\.get)?\("([A-Z_]+)"\)/g)) names.add(name);
-    }
+  for (const file of globSync("src/**/*.ts", { cwd: ROOT })) {
+    const source = await Deno.readTextFile(ROOT + file);
+    for (const [, name] of source.matchAll(/\benv(?:\.get)?\("([A-Z_]+)"\)/g)) names.add(name);
   }
   assert(names.size > 5);
   return names;

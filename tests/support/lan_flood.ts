@@ -3,9 +3,9 @@
  * nonsense in turn. Says `flooding` first.
  */
 import { createSocket } from "node:dgram";
-import { readInterfaces } from "../../src/naming/lan_interfaces.ts";
-import { encodePacket } from "../../src/naming/lan_packets.ts";
-import { addressRecords, instanceRecords, type LanMessage } from "../../src/naming/lan_records.ts";
+import { readInterfaces } from "../../src/naming/lan/interfaces.ts";
+import { encodePacket } from "../../src/naming/lan/packets.ts";
+import { addressRecords, instanceRecords, type LanMessage } from "../../src/naming/lan/records.ts";
 
 /** Records with which someone at no address says to be a holder. */
 function announce(name: string, host: string): LanMessage {

@@ -3,9 +3,9 @@
  * of JSON, or a goodbye for the holder of the name on it, as it was last heard of. Says `ready` first,
  * `sent` after each line, and after a `null` how many packets it has got.
  */
-import { decodePacket, encodePacket } from "../../src/naming/lan_packets.ts";
-import { LanSockets } from "../../src/naming/lan_sockets.ts";
-import { type LanMessage, type LanRecord, nameOf, SERVICE } from "../../src/naming/lan_records.ts";
+import { decodePacket, encodePacket } from "../../src/naming/lan/packets.ts";
+import { LanSockets } from "../../src/naming/lan/sockets.ts";
+import { type LanMessage, type LanRecord, nameOf, SERVICE } from "../../src/naming/lan/records.ts";
 
 /** A record as a test writes it: texts of TXT records are strings. */
 export type Spoken = Omit<LanRecord, "data"> & { readonly data: unknown };

@@ -6,7 +6,7 @@
  */
 import { BlockList, isIP } from "node:net";
 import { networkInterfaces } from "node:os";
-import { GreetError } from "../base/errors.ts";
+import { GreetError } from "../../base/errors.ts";
 
 /** An interface with its addresses. */
 export interface LanInterface {

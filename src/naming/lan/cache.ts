@@ -7,8 +7,9 @@
  *
  * @module
  */
-import { nameProblem } from "../base/text.ts";
-import { formatEndpoint, isEndpoint } from "../net/address.ts";
+import { nameProblem } from "../../base/text.ts";
+import { formatEndpoint, isEndpoint } from "../../net/address.ts";
+import type { NamedEntry } from "../naming_service.ts";
 import {
   dataOf,
   holderIn,
@@ -19,8 +20,7 @@ import {
   nameOf,
   SERVICE,
   TTL,
-} from "./lan_records.ts";
-import type { NamedEntry } from "./naming_service.ts";
+} from "./records.ts";
 
 /** How many records are kept: of one name and type, and of these sets while all names are watched. */
 const MAX = {

@@ -4,12 +4,13 @@
  *
  * @module
  */
-import { GreetError } from "../base/errors.ts";
-import { formatEndpoint, parseTarget } from "../net/address.ts";
-import { pause, Pulse, within } from "../base/timing.ts";
-import type { LanInterface } from "./lan_interfaces.ts";
-import type { LanNode } from "./lan_node.ts";
-import { compareClaims } from "./lan_packets.ts";
+import { GreetError } from "../../base/errors.ts";
+import { formatEndpoint, parseTarget } from "../../net/address.ts";
+import { pause, Pulse, within } from "../../base/timing.ts";
+import type { NameClaim } from "../naming_service.ts";
+import type { LanInterface } from "./interfaces.ts";
+import type { LanNode } from "./node.ts";
+import { compareClaims } from "./packets.ts";
 import {
   addressRecords,
   dataOf,
@@ -21,9 +22,8 @@ import {
   type LanMessage,
   type LanRecord,
   nameOf,
-} from "./lan_records.ts";
-import type { Publication } from "./lan_responder.ts";
-import type { NameClaim } from "./naming_service.ts";
+} from "./records.ts";
+import type { Publication } from "./responder.ts";
 
 /** How long to wait before the first probe, at most, and how often to probe, in milliseconds. */
 const PROBE = { firstMs: 250, times: 3, everyMs: 250 };

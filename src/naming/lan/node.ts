@@ -4,14 +4,14 @@
  *
  * @module
  */
-import { GreetError } from "../base/errors.ts";
-import { Pulse, within } from "../base/timing.ts";
-import { LanCache } from "./lan_cache.ts";
-import { distanceOn, type LanInterface } from "./lan_interfaces.ts";
-import { decodePacket, encodePacket, USUAL_BYTES } from "./lan_packets.ts";
-import { dataOf, type LanMessage, type LanQuestion, type LanRecord, TTL } from "./lan_records.ts";
-import { LanResponder } from "./lan_responder.ts";
-import { type LanListener, LanSockets } from "./lan_sockets.ts";
+import { GreetError } from "../../base/errors.ts";
+import { Pulse, within } from "../../base/timing.ts";
+import { LanCache } from "./cache.ts";
+import { distanceOn, type LanInterface } from "./interfaces.ts";
+import { decodePacket, encodePacket, USUAL_BYTES } from "./packets.ts";
+import { dataOf, type LanMessage, type LanQuestion, type LanRecord, TTL } from "./records.ts";
+import { LanResponder } from "./responder.ts";
+import { type LanListener, LanSockets } from "./sockets.ts";
 
 /** How soon we must hear ourselves, in milliseconds. */
 const HEARING_MS = 2_000;

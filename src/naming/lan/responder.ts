@@ -6,7 +6,7 @@
  *
  * @module
  */
-import type { LanInterface } from "./lan_interfaces.ts";
+import type { LanInterface } from "./interfaces.ts";
 import {
   answers,
   type InstanceRecords,
@@ -15,7 +15,7 @@ import {
   type LanMessage,
   type LanRecord,
   SERVICE,
-} from "./lan_records.ts";
+} from "./records.ts";
 
 /**
  * How long answers wait, in milliseconds, at least and in addition: those that only we can give, those

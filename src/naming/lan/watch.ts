@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { aborted, pause, within } from "../base/timing.ts";
-import type { LanNode } from "./lan_node.ts";
-import { instanceOf, type LanQuestion, SERVICE } from "./lan_records.ts";
-import type { NamedEntry, NamesWatch, WatchUpdate } from "./naming_service.ts";
+import { aborted, pause, within } from "../../base/timing.ts";
+import type { NamedEntry, NamesWatch, WatchUpdate } from "../naming_service.ts";
+import type { LanNode } from "./node.ts";
+import { instanceOf, type LanQuestion, SERVICE } from "./records.ts";
 
 /** How long the first answers may take, and those of others who share a name, in milliseconds. */
 const ANSWER_MS = { first: 1_000, shared: 300 };

@@ -5,9 +5,9 @@
  * @module
  */
 import { createSocket, type Socket } from "node:dgram";
-import { systemReason } from "../base/errors.ts";
-import { within } from "../base/timing.ts";
-import { areSame, isNear, type LanInterface, readInterfaces } from "./lan_interfaces.ts";
+import { systemReason } from "../../base/errors.ts";
+import { within } from "../../base/timing.ts";
+import { areSame, isNear, type LanInterface, readInterfaces } from "./interfaces.ts";
 
 /** The port and the groups of multicast DNS (RFC 6762, section 3). */
 const PORT = 5353;

@@ -1,14 +1,14 @@
 /**
  * What names are in DNS-SD (RFC 6763) on multicast DNS (RFC 6762): which records a claim publishes,
- * and how records are compared and told apart. `lan_packets.ts` puts them on the wire.
+ * and how records are compared and told apart. `packets.ts` puts them on the wire.
  *
  * A name is a service instance. Each holder has an SRV record of it; several holders of a shared name
  * have one each, which RFC 2782 allows and clients choose from.
  *
  * @module
  */
-import { isFingerprint } from "../base/text.ts";
-import type { NameClaim } from "./naming_service.ts";
+import { isFingerprint } from "../../base/text.ts";
+import type { NameClaim } from "../naming_service.ts";
 
 /** The service type of everything that `greet` registers. */
 export const SERVICE = "_greet._tcp.local";

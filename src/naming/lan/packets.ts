@@ -7,13 +7,7 @@
  */
 import { Buffer } from "node:buffer";
 import dnsPacket from "dns-packet";
-import {
-  type LanMessage,
-  type LanQuestion,
-  type LanRecord,
-  lowerCase,
-  nameOf,
-} from "./lan_records.ts";
+import { type LanMessage, type LanQuestion, type LanRecord, lowerCase, nameOf } from "./records.ts";
 
 /** The largest packet that RFC 6762 allows (section 17), in bytes. */
 const MAX_PACKET_BYTES = 9_000;
