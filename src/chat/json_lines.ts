@@ -63,8 +63,10 @@ function toObject(event: PeerEvent): Record<string, unknown> | undefined {
       return { type: "error", code: "UNAVAILABLE", message: event.reason, hint: event.hint };
     case "added":
       return { type: "added", target: event.target };
-    case "removed":
-      return { type: "removed", target: event.target, name: event.name };
+    case "removed": {
+      const { target, name, isAwaited } = event;
+      return { type: "removed", target, name, ...(isAwaited && { waiting: true }) };
+    }
     case "welcome":
       return { type: "welcome", peers: event.names };
     case "joined":

@@ -8,14 +8,21 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { spokenCode } from "../identity/identity.ts";
-import type { Waiting } from "../peer/journal.ts";
+import type { Addressee, Waiting } from "../peer/journal.ts";
 import type { Draft } from "../peer/messages.ts";
 import type { Other, Peer } from "../peer/peer.ts";
 import { showable, showableName } from "../base/text.ts";
 import { action, direct } from "./message_commands.ts";
 import { notInQueue, unknownCommand } from "./mistyped_commands.ts";
 import type { Transcript } from "./transcript.ts";
-import { earlierCallerText, errorText, excerpt, queueLine, quoted } from "./wording.ts";
+import {
+  earlierCallerText,
+  errorText,
+  excerpt,
+  outsidersText,
+  queueLine,
+  quoted,
+} from "./wording.ts";
 
 /** How many lines `/history` shows by default. */
 const HISTORY_LINES = 20;
@@ -208,9 +215,19 @@ async function findText({ peer, transcript }: CommandContext, text: string): Pro
 }
 
 function queue(context: CommandContext): string {
-  context.listed = context.peer.queue();
-  if (context.listed.length === 0) return "No messages are waiting.";
-  return context.listed.map((waiting, i) => queueLine(waiting, i + 1)).join("\n");
+  const { peer } = context;
+  const listed = context.listed = peer.queue();
+  if (listed.length === 0) return "No messages are waiting.";
+  const outsiders = listed.flatMap(({ addressees }) => addressees)
+    .filter((addressee) => !isInChat(addressee, peer));
+  const remarks = outsiders.length === 0 ? [] : [outsidersText(outsiders)];
+  return [...listed.map((waiting, i) => queueLine(waiting, i + 1)), ...remarks].join("\n");
+}
+
+function isInChat({ target, name }: Addressee, { others }: Peer): boolean {
+  return others.some((other) =>
+    other.target === target || name !== undefined && other.lastName === name
+  );
 }
 
 function cancel(context: CommandContext, argument: string): string {

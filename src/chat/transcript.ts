@@ -41,6 +41,7 @@ import {
   messageLine,
   newcomerText,
   plain,
+  removedText,
   textOf,
 } from "./wording.ts";
 
@@ -231,8 +232,8 @@ export class Transcript {
   }
 
   /** Messages that wait for no other peer are shown for the last time. */
-  #removed({ target, name = target }: Extract<PeerEvent, { type: "removed" }>): void {
-    this.#here.delete(name);
+  #removed(event: Extract<PeerEvent, { type: "removed" }>): void {
+    this.#here.delete(event.name ?? event.target);
     const targets = this.#peer.others.map(({ target }) => target);
     for (const [id, pending] of this.#pending) {
       if (pending.waitingFor.some(({ target }) => targets.includes(target))) continue;
@@ -241,7 +242,7 @@ export class Transcript {
         this.#say([...messageLine(pending.message), plain(waitingMark(pending))]);
       }
     }
-    this.#screen.note(`${showable(name)} was removed and gets nothing more.`);
+    this.#screen.note(removedText(event));
   }
 
   // ---------------------------------------------------------------- identities

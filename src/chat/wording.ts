@@ -134,6 +134,13 @@ export function queueLine({ message, addressees }: Waiting, number: number): str
   return `${number}. ${textOf(messageLine(shortened(message)))}${waitingForMark(addressees)}`;
 }
 
+/** Says that messages wait for peers that are not in the chat. */
+export function outsidersText(outsiders: readonly Addressee[]): string {
+  const labels = [...new Set(shownLabelsOf(outsiders))];
+  const verb = labels.length === 1 ? "is" : "are";
+  return `${listOf(labels)} ${verb} not in this chat: what waits is sent when you meet again.`;
+}
+
 /** A message that is too long for a list, cut to what surrounds a text that it contains. */
 export function excerpt(entry: Entry, text: string): Entry {
   const { body } = entry.message;
@@ -229,6 +236,15 @@ function strangerText({ name, argument }: Omit<CallerEvent, "type">): string {
     ? `add where ${shown} listens`
     : `type /add ${showable(argument)}`;
   return `but is not among your peers (to chat with ${shown}, ${remedy}).`;
+}
+
+/** The announcement of a peer that was removed. */
+export function removedText(
+  { target, name = target, isAwaited }: Extract<PeerEvent, { type: "removed" }>,
+): string {
+  const shown = showable(name);
+  const kept = isAwaited ? `; what waits for ${shown} is kept` : "";
+  return `${shown} was removed and gets nothing more${kept}.`;
 }
 
 // ---------------------------------------------------------------- phrases

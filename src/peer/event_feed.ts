@@ -23,7 +23,8 @@ import type { RosterEvent } from "./roster.ts";
  * - `delivered`: it has reached `to`, and not yet `waitingFor`
  * - `failed`: it will not reach `to` or, without `to`, anyone
  * - `cancelled`: it will not reach those that it was still `waitingFor`; `deliveredTo` has it already
- * - `added`, `removed`: a peer is in the chat from now on, or no longer
+ * - `added`, `removed`: a peer is in the chat from now on, or no longer; `isAwaited` if messages keep
+ *   waiting for it
  * - `trouble`: something else does not work; other peers do not notice
  */
 export type PeerEvent =
@@ -62,7 +63,12 @@ export type PeerEvent =
     readonly deliveredTo: readonly string[];
   }
   | { readonly type: "added"; readonly target: string }
-  | { readonly type: "removed"; readonly target: string; readonly name?: string }
+  | {
+    readonly type: "removed";
+    readonly target: string;
+    readonly name?: string;
+    readonly isAwaited: boolean;
+  }
   | { readonly type: "trouble"; readonly error: GreetError };
 
 /** The events of one peer, in order, for one reader. It is done with one when it asks for the next. */

@@ -59,6 +59,8 @@ export class Membership {
   readonly #ownAddress: OwnAddress;
   /** Functions that stop following the names of contacts. */
   readonly #followed = new Map<Contact, () => Promise<void>>();
+  /** The peers that were in this chat and no longer are. */
+  readonly #former = { targets: new Set<string>(), names: new Set<string>() };
   /** Contacts whose connections are being closed. */
   readonly #endings = new Set<Promise<void>>();
 
@@ -109,6 +111,7 @@ export class Membership {
       });
     }
     const { link, outbox, last, expected } = contact;
+    const isAwaited = this.#isAwaited(contact);
     // It may count on us before it has accepted us.
     const peer = link.met ?? last;
     this.#drop(contact, () => outbox.idle());
@@ -117,15 +120,37 @@ export class Membership {
       chatService.disconnect(peer);
     }
     sender.contactsChanged();
-    events.push({ type: "removed", target: link.address, name: peer?.name ?? expected });
+    events.push({ type: "removed", target: link.address, name: peer?.name ?? expected, isAwaited });
   }
 
-  /** The peers whose conversation this is. */
+  /** Whether messages wait for a peer, and keep waiting without it. */
+  #isAwaited({ link, names }: Contact): boolean {
+    const { journal, gatekeeper, events } = this.#options;
+    const participant = { targets: [link.address], names: [...names] };
+    const keys = participant.names.flatMap((name) => gatekeeper.keysOf(name));
+    try {
+      return journal.durable && journal.isWaitingFor(participant, keys);
+    } catch (error) {
+      events.report(error as GreetError);
+      return false;
+    }
+  }
+
+  /** The peers that are in the chat. */
   get participants(): Participants {
     const { contacts } = this.#options;
     return {
       targets: contacts.map(({ link }) => link.address),
       names: [...new Set(contacts.flatMap(({ names }) => [...names]))],
+    };
+  }
+
+  /** The same and those that were in it before: what was said with them was said here. */
+  get allParticipants(): Participants {
+    const { targets, names } = this.participants;
+    return {
+      targets: [...this.#former.targets.union(new Set(targets))],
+      names: [...this.#former.names.union(new Set(names))],
     };
   }
 
@@ -214,8 +239,10 @@ export class Membership {
   /** @param finish what is still to be done when the link is closed */
   #drop(contact: Contact, finish?: () => Promise<void>): void {
     const { contacts, roster, attendance } = this.#options;
-    const { link, outbox } = contact;
+    const { link, outbox, names } = contact;
     contacts.splice(contacts.indexOf(contact), 1);
+    this.#former.targets.add(link.address);
+    for (const name of names) this.#former.names.add(name);
     roster.remove(link.address);
     attendance.leave(link.address);
     const unfollowed = this.#followed.get(contact)?.();

@@ -448,14 +448,15 @@ export class Peer implements AsyncDisposable {
   // ---------------------------------------------------------------- history
 
   /**
-   * The last messages from and to the other peers, from this run and earlier ones.
+   * The last messages from and to the other peers, from this run and earlier ones. Peers that were
+   * removed in this run count as well.
    *
    * @param limit how many messages at most
    * @returns the messages in the order in which they were sent or arrived
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
    */
   history(limit: number): Entry[] {
-    return this.#journal.history(this.#membership.participants, limit);
+    return this.#journal.history(this.#membership.allParticipants, limit);
   }
 
   /**
@@ -468,7 +469,7 @@ export class Peer implements AsyncDisposable {
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
    */
   find(text: string, limit: number): Promise<Entry[]> {
-    return this.#journal.find(this.#membership.participants, text, limit);
+    return this.#journal.find(this.#membership.allParticipants, text, limit);
   }
 
   /**
@@ -480,7 +481,7 @@ export class Peer implements AsyncDisposable {
    * @throws {GreetError} `FAILED` if the journal cannot be read or is closed
    */
   said(limit: number): Entry[] {
-    return this.#journal.said(this.#membership.participants, limit);
+    return this.#journal.said(this.#membership.allParticipants, limit);
   }
 
   // ---------------------------------------------------------------- leaving

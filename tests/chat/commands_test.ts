@@ -1,6 +1,7 @@
 /** What the commands of a chat do, seen from all sides, as processes with piped input. */
 import assert from "node:assert/strict";
 import { Bot } from "../support/bot.ts";
+import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program, run } from "../support/program.ts";
 
@@ -101,6 +102,43 @@ Deno.test("/msg reaches one member of a group, waits for it alone, and is shown 
   await alice.out.until(/^\[\d\d:\d\d\] Bob \(only to Alice\)> psst yourself\n.* Bob> hi all$/m);
   await carol.out.until("Bob> hi all\n");
   assert.doesNotMatch(carol.out.text, /psst/);
+});
+
+Deno.test("what was said with a removed peer stays readable, and what waits for it waits for /add", async () => {
+  const [a, b, c] = freePorts(3);
+  await using bob = new Bot(["Bob", b, a]);
+  await using alice = Program.greet(["chat", "Alice", a, b, `Carol@${c}`]);
+  await using home = temporaryHome();
+  {
+    await using carol = new Bot(["Carol", c, a], home);
+    await alice.out.until(isPresent("Carol"));
+    await carol.say("Carol here");
+    await alice.out.until("Carol> Carol here");
+  }
+  await alice.out.until("Carol has left.");
+  const shown = alice.out.text.length;
+  await alice.write("for both\n/remove Carol\nfor Bob\n/queue\n/history\n/find here\n");
+  await alice.out.until('1 line with "here".');
+  assert.deepEqual(linesOf(alice.out.text.slice(shown)), [
+    "[17:24] Alice> for both (waiting for Carol)",
+    "Carol was removed and gets nothing more; what waits for Carol is kept.",
+    "[17:24] Alice> for Bob",
+    "1. [17:24] Alice> for both (waiting for Carol)",
+    "Carol is not in this chat: what waits is sent when you meet again.",
+    "[17:24] Carol> Carol here",
+    "[17:24] Alice> for both",
+    "[17:24] Alice> for Bob",
+    "[17:24] Carol> Carol here",
+    '1 line with "here".',
+  ]);
+  await using carol = new Bot(["Carol", c, a], home);
+  await alice.write(`/add Carol@${c}\n`);
+  await carol.until("message");
+  await alice.out.until("Carol is back.");
+  await alice.write("/queue\n");
+  await alice.out.until("No messages are waiting.");
+  assert.deepEqual(carol.all("message").map(({ body }) => body), ["for both"]);
+  await bob.until("message", 2);
 });
 
 Deno.test("a line for a name that is not there goes to no one, and the exit code says so", async () => {

@@ -72,8 +72,9 @@ Deno.test("every event matches the schema, and every type of event occurs", asyn
   await alice.until("left", 2);
   await alice.program.write('{"body": "after you left", "to": "Bob"}\n');
   await alice.until("queued", 2);
-  await alice.program.write(`{"add": "${absent}"}\n{"remove": "${absent}"}\n`);
-  await alice.until("removed");
+  await alice.program.write(`{"add": "${absent}"}\nfor both\n{"remove": "${absent}"}\n`);
+  const [removed] = await alice.until("removed");
+  assert.equal(removed.waiting, true);
   await alice.program.end();
   assert.equal(await alice.program.code(), 78);
   assert.deepEqual(alice.all("error").map(({ code }) => code), ["USAGE", "UNAVAILABLE"]);
