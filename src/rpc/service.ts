@@ -10,6 +10,7 @@ import type { Readable } from "node:stream";
 import { definitionOf, type ServiceDefinition } from "./service_definition.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
+import { aborted } from "../base/timing.ts";
 import type { SendBacklog } from "../http2/send_backlog.ts";
 import { callerOf } from "./admission.ts";
 import { Backpressure } from "./backpressure.ts";
@@ -160,6 +161,7 @@ function streamMethod(
   return (stream) => {
     const signal = trackStream(stream, server);
     const backpressure = backpressureOn(stream, server, () => signal);
+    let written: Promise<unknown> = Promise.resolve();
     const answerAll = async () => {
       try {
         const request = requestStream ? requestsOn(stream, server) : stream.request;
@@ -170,10 +172,13 @@ function streamMethod(
           if (signal.aborted) return;
           const bytes = responseSerialize(answer as object);
           backpressure.count(bytes);
-          stream.write(bytes);
+          written = new Promise((resolve) => stream.write(bytes, resolve));
         }
         stream.end();
       } catch (error) {
+        // An error destroys a stream whose requests are being read, with the status if that still has
+        // to wait for an answer.
+        await Promise.race([written, aborted(signal)]);
         if (!signal.aborted) stream.emit("error", toStatus(error, server.onFault));
       }
     };

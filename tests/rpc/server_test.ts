@@ -12,6 +12,7 @@ import { dial } from "../../src/rpc/client.ts";
 import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { CHAT, GREETER, HEALTH, type Receipt } from "../../src/rpc/services.ts";
+import { aborted } from "../../src/base/timing.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { inTime, PATIENCE_MS } from "../support/waiting.ts";
@@ -495,4 +496,32 @@ Deno.test("a stream of requests waits for a peer that does not read, and then ar
   assert(written > 0 && written < 1_000, `${written}`);
   reads.resolve();
   assert.deepEqual((await inTime(answers.next(), "all of them")).value, { messages: [] });
+});
+
+Deno.test("an error that follows an answer at once ends a call whose requests are being read", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  const chat = implement(CHAT, {
+    async *Attach(receipts) {
+      const iterator = receipts[Symbol.asyncIterator]();
+      await iterator.next();
+      iterator.next().catch(() => {});
+      yield { messages: [] };
+      throw new GreetError("INVALID_ARGUMENT", "enough");
+    },
+  });
+  const own = await newIdentity("Bob");
+  const tls = { own, isKnown: () => true };
+  await using server = await serve({ host: "127.0.0.1", port: 0, services: [chat], tls });
+  using channel = dial(parseTarget(`${server.port}`), { own });
+  const over = new AbortController();
+  async function* receipts(): AsyncGenerator<Receipt> {
+    yield { introduction: null, status: 0, reason: "" };
+    await aborted(over.signal);
+  }
+  const answers = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 10_000 });
+  await answers.next();
+  const error = { code: "INVALID_ARGUMENT", message: /: enough$/ };
+  await assert.rejects(inTime(answers.next(), "the end of the call"), error);
+  over.abort();
 });
