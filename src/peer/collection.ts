@@ -74,7 +74,8 @@ export class Collection implements Disposable {
    *
    * @param from the name of the peer
    * @param take resolves when messages may be acknowledged, or throws why they are not
-   * @throws {Breach} if deliveries without messages do not end
+   * @throws {Breach} if deliveries without messages do not end, one cannot be read, or the peer ends
+   *   the call with an error
    */
   async run(
     from: string,
@@ -86,8 +87,8 @@ export class Collection implements Disposable {
         await this.#receipts.push(await receiptFor(messages, take));
       }
     } catch (error) {
-      // Otherwise the connection has dropped, or we have left.
-      if (error instanceof Breach) throw error;
+      const breach = error instanceof Breach ? error : breachIn(GreetError.from(error), from);
+      if (breach !== undefined) throw breach;
     } finally {
       this[Symbol.dispose]();
     }
@@ -104,6 +105,21 @@ function endless(from: string): Breach {
   const { count, withinMs } = MAX_EMPTY;
   const time = `${withinMs / 1_000} s`;
   return new Breach(`${from} has sent more than ${count} empty deliveries within ${time}`);
+}
+
+/** What a peer has done wrong if its call fails; nothing if the connection has dropped, or we have left. */
+function breachIn({ code, message }: GreetError, from: string): Breach | undefined {
+  switch (code) {
+    case "UNAVAILABLE":
+    case "CANCELLED":
+      return undefined;
+    case "INTERNAL":
+      return new Breach(`${from} has sent a delivery that cannot be read`);
+    case "RESOURCE_EXHAUSTED":
+      return new Breach(`${from} has sent a delivery that is too large`);
+    default:
+      return new Breach(`${from} has ended its deliveries: ${message}`);
+  }
 }
 
 async function receiptFor(

@@ -1,12 +1,12 @@
 /** Peers of which one cannot connect to the other, and callers that pose as such peers. */
 import assert from "node:assert/strict";
-import { Journal, KnownPeers, newIdentity } from "../../mod.ts";
+import { GreetError, Journal, KnownPeers, newIdentity } from "../../mod.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { aborted } from "../../src/base/timing.ts";
 import { dial } from "../../src/rpc/client.ts";
 import { serve } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
-import { CHAT, type Receipt } from "../../src/rpc/services.ts";
+import { CHAT, type Delivery, type Receipt } from "../../src/rpc/services.ts";
 import { toWire } from "../../src/peer/messages.ts";
 import { Proxy } from "../../bench/soak/faults/proxy.ts";
 import { Bot, Immortal } from "../support/bot.ts";
@@ -333,30 +333,75 @@ Deno.test(
   },
 );
 
-Deno.test(
-  "deliveries without messages that do not end cost a peer its call, and the user sees why",
-  {
-    ...GRPC_TIMERS_OUTLIVE_CHANNELS,
-  },
-  async () => {
-    let attached = 0;
-    const endless = implement(CHAT, {
-      GetInfo: () => toWire({ id: "", from: "Eve", body: "", at: new Date() }),
-      Meet: () => ({ verdict: "UNLISTED" }),
-      async *Attach(_, { signal }) {
-        attached++;
-        while (!signal.aborted) yield { messages: [] };
-      },
-    });
-    const tls = { own: EVE, isKnown: () => true };
-    await using eve = await serve({ host: "127.0.0.1", port: 0, services: [endless], tls });
-    await using alice = await open({ name: "Alice", targets: [`${eve.port}`], identity: ALICE });
-    const [{ reason }] = await alice.witness.until("waiting");
-    assert.equal(reason, "Eve has sent more than 100 empty deliveries within 10 s");
-    // She is not dialled again at once.
-    assert.equal(attached, 1);
-  },
-);
+/** What a peer that others are attached to may do wrong, and what its victim then reads. */
+const BREACHES: [what: string, reason: RegExp, attach: () => AsyncGenerator<Delivery>][] = [
+  [
+    "empty deliveries without end",
+    /^Eve has sent more than 100 empty deliveries within 10 s$/,
+    async function* () {
+      for (;;) yield { messages: [] };
+    },
+  ],
+  [
+    "text that is not valid UTF-8",
+    /^Eve has sent a delivery that cannot be read$/,
+    async function* () {
+      yield { messages: [] };
+      yield { messages: [fromEve("half a pair: \ud800")] };
+    },
+  ],
+  [
+    "a delivery of five megabytes",
+    /^Eve has sent a delivery that is too large$/,
+    async function* () {
+      yield { messages: [] };
+      yield { messages: [fromEve("x".repeat(5_000_000))] };
+    },
+  ],
+  [
+    "an error",
+    /^Eve has ended its deliveries: 127\.0\.0\.1:\d+: no reason$/,
+    async function* () {
+      yield { messages: [] };
+      throw new GreetError("FAILED_PRECONDITION", "no reason");
+    },
+  ],
+];
+
+function fromEve(body: string) {
+  return toWire({ id: "", from: "Eve", body, at: new Date() });
+}
+
+for (const [what, expected, deliveries] of BREACHES) {
+  Deno.test(
+    `a peer that answers our attaching with ${what} loses the call, and the user sees why`,
+    {
+      ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+    },
+    async () => {
+      let attached = 0;
+      const faulty = implement(CHAT, {
+        GetInfo: () => fromEve(""),
+        Meet: () => ({ verdict: "UNLISTED" }),
+        async *Attach(_, { signal }) {
+          attached++;
+          for await (const delivery of deliveries()) {
+            if (signal.aborted) return;
+            yield delivery;
+          }
+          await aborted(signal);
+        },
+      });
+      const tls = { own: EVE, isKnown: () => true };
+      await using eve = await serve({ host: "127.0.0.1", port: 0, services: [faulty], tls });
+      await using alice = await open({ name: "Alice", targets: [`${eve.port}`], identity: ALICE });
+      const [{ reason }] = await alice.witness.until("waiting");
+      assert.match(reason, expected);
+      // She is not dialled again at once.
+      assert.equal(attached, 1);
+    },
+  );
+}
 
 Deno.test("a caller that sends receipts for nothing loses its call, and is told why", {
   ...GRPC_TIMERS_OUTLIVE_CHANNELS,
