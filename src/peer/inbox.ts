@@ -9,12 +9,10 @@
  */
 import { setImmediate } from "node:timers";
 import { GreetError } from "../base/errors.ts";
+import { Backlog } from "./backlog.ts";
 import type { Entry, Journal, ReadLimit } from "./journal.ts";
 import { LATE_MS, type Message } from "./messages.ts";
 import { Pulse, within } from "../base/timing.ts";
-
-/** How many stored messages may wait for the reader before acknowledgements wait as well. */
-const BACKLOG = 1_000;
 
 /** How long a closing inbox waits for its reader to take another message before it gives up. */
 const STALLED_MS = 1_000;
@@ -61,6 +59,7 @@ export class Inbox implements AsyncDisposable {
   readonly #opened = Promise.withResolvers<void>();
   /** There may be something to pass on. */
   readonly #work = new Pulse();
+  readonly #backlog = new Backlog();
   #shownUpTo: number;
   /** Everything up to this place is marked as shown in the journal. */
   #markedUpTo: number;
@@ -91,9 +90,10 @@ export class Inbox implements AsyncDisposable {
     if (this.#isClosed) throw readerGone();
     const { journal } = this.#options;
     const last = await journal.receive(messages);
+    if (last > this.#shownUpTo) this.#backlog.stored(messages, last);
     this.#work.beat();
     const mayLag = journal.durable && this.#state === "open";
-    await this.#untilShown(mayLag ? last - BACKLOG : last);
+    await this.#untilShown(mayLag ? this.#backlog.dueBefore(last) : last);
     const willBeShown = journal.durable && !this.#isClosed;
     if (!willBeShown && last > this.#shownUpTo) throw readerGone();
   }
@@ -174,6 +174,7 @@ export class Inbox implements AsyncDisposable {
   #shown(place: number): void {
     // Within one run nothing is shown twice, even if the mark cannot be written.
     this.#shownUpTo = place;
+    this.#backlog.shown(place);
     this.#release(place);
     if (this.#isMarkDue) return;
     this.#isMarkDue = true;

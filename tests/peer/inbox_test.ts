@@ -247,3 +247,25 @@ Deno.test("a clock that is set back during a run makes nothing late", async () =
   });
   assert.deepEqual(seen, [false]);
 });
+
+Deno.test("a reader that is behind by megabytes holds acknowledgements back, until it has read some", async () => {
+  const reader = Promise.withResolvers<boolean>();
+  const third = Promise.withResolvers<boolean>();
+  await using alice = openInbox(({ message: { body } }) =>
+    (body.startsWith("first") ? reader : third).promise
+  );
+  const long = (body: string) => message(body + "x".repeat(3_900_000));
+  await alice.inbox.take([long("first")]);
+  await alice.inbox.take([long("second")]);
+  let isAcknowledged = false;
+  const taken = alice.inbox.take([long("third")]).then(() => isAcknowledged = true);
+  // After two more writes the message is stored, and could have been acknowledged.
+  await alice.journal.receive([]);
+  await alice.journal.receive([]);
+  assert.equal(isAcknowledged, false);
+  reader.resolve(true);
+  await inTime(taken, "the acknowledgement");
+  third.resolve(true);
+  await alice.inbox[Symbol.asyncDispose]();
+  assert.equal(alice.shown.length, 3);
+});
