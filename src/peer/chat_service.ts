@@ -13,6 +13,7 @@ import { type Contact, keyOf } from "./contact.ts";
 import type { Link } from "./link.ts";
 import { fromWire, type Message, toWire } from "./messages.ts";
 import type { Person } from "./journal.ts";
+import { Breach } from "./presence.ts";
 import type { Reception } from "./reception.ts";
 import type { Caller } from "../rpc/admission.ts";
 import type { Network } from "../rpc/network.ts";
@@ -199,12 +200,15 @@ export class ChatService {
     throw reception.refusal(certifiedName, fingerprint);
   }
 
-  /** Takes messages that a peer delivers over our own connection to it. */
-  async collect(wires: readonly ChatMessage[], { name, fingerprint }: Person): Promise<void> {
+  /**
+   * Takes messages that a peer delivers over our own connection to it.
+   *
+   * @throws {Breach} if one of them is in another name
+   */
+  async collect(wires: readonly ChatMessage[], { name }: Person): Promise<void> {
     this.#checkCount(wires);
-    const stranger = wires.find(({ sender }) => sender !== name);
-    if (stranger !== undefined) {
-      throw this.#options.reception.refusal(stranger.sender, fingerprint);
+    if (wires.some(({ sender }) => sender !== name)) {
+      throw new Breach(`${name} has sent a message in another name`);
     }
     await this.#take(wires);
   }

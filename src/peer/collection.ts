@@ -73,9 +73,10 @@ export class Collection implements Disposable {
    * Takes deliveries one after the other, and acknowledges each, until there are no more.
    *
    * @param from the name of the peer
-   * @param take resolves when messages may be acknowledged, or throws why they are not
-   * @throws {Breach} if deliveries without messages do not end, one cannot be read, or the peer ends
-   *   the call with an error
+   * @param take resolves when messages may be acknowledged, or throws why they are not; a
+   *   {@link Breach} ends the call
+   * @throws {Breach} also if deliveries without messages do not end, one cannot be read, or the peer
+   *   ends the call with an error
    */
   async run(
     from: string,
@@ -130,6 +131,7 @@ async function receiptFor(
     if (messages.length > 0) await take(messages);
     return { introduction: null, status: 0, reason: "" };
   } catch (error) {
+    if (error instanceof Breach) throw error;
     const { code, message } = GreetError.from(error);
     const status = STATUS_NAMES.findIndex((name) => name === code);
     return { introduction: null, status: status > 0 ? status : 2, reason: message };

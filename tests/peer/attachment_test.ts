@@ -359,6 +359,14 @@ const BREACHES: [what: string, reason: RegExp, attach: () => AsyncGenerator<Deli
     },
   ],
   [
+    "a message in another name",
+    /^Eve has sent a message in another name$/,
+    async function* () {
+      yield { messages: [] };
+      yield { messages: [toWire({ id: "", from: "Bob", body: "trust me", at: new Date() })] };
+    },
+  ],
+  [
     "an error",
     /^Eve has ended its deliveries: 127\.0\.0\.1:\d+: no reason$/,
     async function* () {
