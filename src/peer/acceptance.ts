@@ -4,7 +4,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import type { Connection } from "../rpc/client.ts";
+import type { CallOptions, Connection } from "../rpc/client.ts";
 import { CHAT, type Introduction } from "../rpc/services.ts";
 
 /** How we introduce ourselves to a peer. */
@@ -14,6 +14,9 @@ export interface IntroductionOptions extends Introduction {
   /** Whether the chat is encrypted, so that the peer could use our connection. */
   readonly isEncrypted: boolean;
 }
+
+/** How long an answer may take, and what ends the wait for it. */
+export type Limits = Required<Pick<CallOptions, "timeoutMs" | "signal">>;
 
 /** What would let a connection from one side carry both directions. */
 export const ENCRYPTION_HELPS =
@@ -26,17 +29,16 @@ export type Answer = "accepted" | "not implemented" | GreetError;
  * Asks a peer whether it accepts us.
  *
  * @param peer its name, and the address that it answers at
- * @param timeoutMs how long the answer may take, in milliseconds
  * @throws {GreetError} if there is no answer
  */
 export async function requestAcceptance(
   channel: Connection,
   peer: { readonly name: string; readonly address: string },
   { argument, isEncrypted, ...introduction }: IntroductionOptions,
-  timeoutMs: number,
+  limits: Limits,
 ): Promise<Answer> {
   try {
-    const { verdict } = await channel.call(CHAT, "Meet", introduction, { timeoutMs });
+    const { verdict } = await channel.call(CHAT, "Meet", introduction, limits);
     if (verdict === "ACCEPTED") return "accepted";
     const { name, address } = peer;
     const why = verdict === "UNREACHABLE"

@@ -5,6 +5,7 @@
  */
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import { HandoffQueue } from "../base/handoff_queue.ts";
+import type { Limits } from "./acceptance.ts";
 import { Breach } from "./presence.ts";
 import type { Connection } from "../rpc/client.ts";
 import {
@@ -40,18 +41,18 @@ export class Collection implements Disposable {
   /**
    * Attaches to a peer.
    *
-   * @param timeoutMs how long the peer may take to answer, in milliseconds
+   * @param limits how long the peer may take to answer, and what ends the call
    * @throws {GreetError} if the peer refuses us, or does not know the call
    */
   static async open(
     channel: Connection,
     introduction: Introduction,
-    timeoutMs: number,
+    { timeoutMs, signal }: Limits,
   ): Promise<Collection> {
     const cancel = new AbortController();
     const receipts = new HandoffQueue<Receipt>();
     void receipts.push({ introduction, status: 0, reason: "" });
-    const options = { timeoutMs, signal: cancel.signal };
+    const options = { timeoutMs, signal: AbortSignal.any([cancel.signal, signal]) };
     const deliveries = channel.stream(CHAT, "Attach", receipts, options);
     try {
       const { done } = await deliveries.next();

@@ -8,7 +8,7 @@
  *
  * @module
  */
-import { type IntroductionOptions, requestAcceptance } from "./acceptance.ts";
+import { type IntroductionOptions, type Limits, requestAcceptance } from "./acceptance.ts";
 import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
 import { Attachment } from "./attachment.ts";
 import { type Carrier, DialledCarrier } from "./carrier.ts";
@@ -141,6 +141,8 @@ export class Link implements AsyncDisposable {
   readonly #doubts = new Pulse();
   /** Extra time for the next sign of life: the peer may be busy with a large delivery. */
   #extraMs = 0;
+  /** Ends the questions of the current dial, or the last one: their answers no longer matter. */
+  #questions = new AbortController();
   #closed = false;
 
   /** Dials immediately. We must be listening already, because the other side calls back. */
@@ -261,7 +263,7 @@ export class Link implements AsyncDisposable {
     const { outcome } = this.#dials.next;
     this.#dials.next.request();
     // A dial that is in progress would take seconds to fail.
-    if (former === undefined) this.#channel?.[Symbol.dispose]();
+    if (former === undefined) this.#endDial();
     const presence = await outcome;
     if (presence.state === "away") throw presence.error;
   }
@@ -345,7 +347,7 @@ export class Link implements AsyncDisposable {
     this.#dials.next.request();
     this.#dials.next.end(this.#presence);
     this.#attachment?.end();
-    this.#channel?.[Symbol.dispose]();
+    this.#endDial();
     await this.#running;
   }
 
@@ -387,6 +389,7 @@ export class Link implements AsyncDisposable {
   /** Dials once and, if a peer is there, waits until it is gone. */
   async #dial(place: Place, attempt: Attempt): Promise<Presence> {
     this.#place = place;
+    this.#questions = new AbortController();
     const { dial, own, admit } = this.#options;
     const options = { own, maxAnswerBytes: own === undefined ? MAX_ANSWER_BYTES : undefined };
     using first = this.#channel = dial(place, options);
@@ -464,7 +467,7 @@ export class Link implements AsyncDisposable {
         channel,
         { name, address },
         this.#options.introduction,
-        this.#timeout.within(DIAL_TIMEOUT),
+        this.#within(DIAL_TIMEOUT),
       );
       this.#lastAnswer = performance.now();
       this.#saysAcceptance = answer !== "not implemented";
@@ -486,9 +489,8 @@ export class Link implements AsyncDisposable {
     if (this.#options.own === undefined || code === "PERMISSION_DENIED") return false;
     const { sender, port, instance } = this.#options.introduction;
     const introduction = { sender, port, instance };
-    const timeoutMs = this.#timeout.within(DIAL_TIMEOUT);
     try {
-      this.#collection = await Collection.open(channel, introduction, timeoutMs);
+      this.#collection = await Collection.open(channel, introduction, this.#within(DIAL_TIMEOUT));
       return true;
     } catch (error) {
       if (!isRefusal(error)) throw error;
@@ -573,12 +575,24 @@ export class Link implements AsyncDisposable {
     this.#doubts.beat();
   }
 
+  /** Ends the current dial. What is being delivered may still be answered. */
+  #endDial(): void {
+    this.#channel?.[Symbol.dispose]();
+    this.#questions.abort(new GreetError("UNAVAILABLE", "the connection is given up"));
+  }
+
+  /** How long the answer to a question may take, unless the dial ends before. */
+  #within(range: TimeoutRange): Limits {
+    return { timeoutMs: this.#timeout.within(range), signal: this.#questions.signal };
+  }
+
   async #ask(channel: Connection, range: TimeoutRange): Promise<Presence> {
-    const timeoutMs = this.#timeout.within(range) + this.#extraMs;
+    const { timeoutMs, signal } = this.#within(range);
+    const headers = { [LISTENING_PORT]: `${this.#options.introduction.port}` };
+    const options = { timeoutMs: timeoutMs + this.#extraMs, signal, headers };
     const began = performance.now();
     try {
-      const headers = { [LISTENING_PORT]: `${this.#options.introduction.port}` };
-      const { sender, instance } = await channel.call(CHAT, "GetInfo", {}, { timeoutMs, headers });
+      const { sender, instance } = await channel.call(CHAT, "GetInfo", {}, options);
       this.#lastAnswer = performance.now();
       this.#timeout.answered(this.#lastAnswer - began);
       const { fingerprint } = channel;

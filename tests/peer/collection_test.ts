@@ -37,7 +37,8 @@ async function receiptsFor(take: () => Promise<void>): Promise<Receipt[]> {
   const receipts: Receipt[] = [];
   const { promise: ended, resolve: onEnd } = Promise.withResolvers<void>();
   const connection = deliveringOnce(receipts, onEnd);
-  using collection = await Collection.open(connection, INTRODUCTION, 5_000);
+  const limits = { timeoutMs: 5_000, signal: new AbortController().signal };
+  using collection = await Collection.open(connection, INTRODUCTION, limits);
   await collection.run("Bob", take);
   await ended;
   return receipts;

@@ -57,6 +57,7 @@ class ScriptedConnection implements Disposable {
   readonly fingerprint = undefined;
   readonly #peer: ScriptedPeer;
   readonly #dropped = Promise.withResolvers<void>();
+  readonly #lost = Promise.withResolvers<void>();
   #isOpen: boolean;
 
   constructor(peer: ScriptedPeer, isDropped: boolean) {
@@ -68,7 +69,7 @@ class ScriptedConnection implements Disposable {
     this.#peer.calls.push(name);
     if (!this.#isOpen) throw LOST;
     const { promise: failed, reject } = Promise.withResolvers<never>();
-    void this.#dropped.promise.then(() => reject(LOST));
+    void this.#lost.promise.then(() => reject(LOST));
     signal?.addEventListener("abort", () => reject(signal.reason));
     const timer = setTimeout(() => reject(LATE), timeoutMs);
     try {
@@ -87,12 +88,14 @@ class ScriptedConnection implements Disposable {
   }
 
   drop(): void {
-    this.#isOpen = false;
-    this.#dropped.resolve();
+    this.#lost.resolve();
+    this[Symbol.dispose]();
   }
 
+  /** Calls that are open may still be answered. */
   [Symbol.dispose](): void {
-    this.drop();
+    this.#isOpen = false;
+    this.#dropped.resolve();
   }
 }
 
@@ -326,3 +329,16 @@ Deno.test("a link to a peer that is here sleeps", async () => {
   await alice.pass(4_900);
   assert(alice.timers - before <= 2, `${alice.timers - before} timers`);
 });
+
+for (const question of ["GetInfo", "Meet"]) {
+  Deno.test(`a link that closes while the peer is silent does not wait for its answer: ${question}`, async () => {
+    const peer = new ScriptedPeer();
+    peer.fallSilent(question);
+    await using link = await linkTo(peer);
+    await link.pass(0);
+    assert.equal(peer.calls.at(-1), question);
+    const closed = link.link[Symbol.asyncDispose]().then(() => "closed");
+    await link.pass(100);
+    assert.equal(await Promise.race([closed, settle().then(() => "waits")]), "closed");
+  });
+}
