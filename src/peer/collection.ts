@@ -5,6 +5,7 @@
  */
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import { HandoffQueue } from "../base/handoff_queue.ts";
+import { aborted } from "../base/timing.ts";
 import type { Limits } from "./acceptance.ts";
 import { Breach } from "./presence.ts";
 import type { Connection } from "../rpc/client.ts";
@@ -23,6 +24,7 @@ const MAX_EMPTY = { count: 100, withinMs: 10_000 };
 export class Collection implements Disposable {
   readonly #deliveries: AsyncGenerator<Delivery>;
   readonly #cancel: AbortController;
+  readonly #ended: Promise<void>;
   /** Handed over when they are written, so that a peer that does not read gets no more of them. */
   readonly #receipts: HandoffQueue<Receipt>;
   readonly #signs = new SignsOfLife();
@@ -36,6 +38,7 @@ export class Collection implements Disposable {
     this.#deliveries = deliveries;
     this.#receipts = receipts;
     this.#cancel = cancel;
+    this.#ended = aborted(cancel.signal);
   }
 
   /**
@@ -86,7 +89,10 @@ export class Collection implements Disposable {
     try {
       for await (const { messages } of this.#deliveries) {
         if (messages.length === 0 && this.#signs.areTooMany()) throw endless(from);
-        await this.#receipts.push(await receiptFor(messages, take));
+        // Our reader may be stalled for longer than the call lasts.
+        const receipt = await Promise.race([receiptFor(messages, take), this.#ended]);
+        if (receipt === undefined) return;
+        await this.#receipts.push(receipt);
       }
     } catch (error) {
       const breach = error instanceof Breach ? error : breachIn(GreetError.from(error), from);

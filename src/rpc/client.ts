@@ -32,7 +32,7 @@ import {
   serverCredentials,
   WithLimits,
 } from "./credentials.ts";
-import { streamOfOutgoing } from "./grpc_internals.ts";
+import { readAheadOne, streamOfOutgoing } from "./grpc_internals.ts";
 import { ServerList } from "./name_resolver.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./services.ts";
 
@@ -342,6 +342,7 @@ export class Channel implements Disposable {
     const method = definitionOf(type)[name];
     const over = new AbortController();
     const call = this.#open(method, request, metadata(headers), over.signal);
+    readAheadOne(call);
     const failure = this.#failureOf(method, call);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });

@@ -114,6 +114,20 @@ export function streamOfOutgoing(call: object): Http2Stream | undefined {
 }
 
 /**
+ * Decodes one message of a stream before it is asked for, and not 16, each of which may have
+ * megabytes.
+ */
+export function readAheadOne(stream: grpc.ClientReadableStream<unknown>): void {
+  const { _readableState: state } = stream as unknown as ReadableInternals;
+  state.highWaterMark = 1;
+}
+
+/** The private members of a stream that can be read. */
+interface ReadableInternals {
+  readonly _readableState: { highWaterMark: number };
+}
+
+/**
  * Passes each HTTP/2 server that a gRPC server creates to a function.
  *
  * @param server a gRPC server without any listeners or connection injectors

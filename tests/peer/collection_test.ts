@@ -5,6 +5,7 @@ import { Collection } from "../../src/peer/collection.ts";
 import { newMessage, toWire } from "../../src/peer/messages.ts";
 import type { Connection } from "../../src/rpc/client.ts";
 import type { Delivery, Receipt } from "../../src/rpc/services.ts";
+import { inTime } from "../support/waiting.ts";
 
 const INTRODUCTION = { sender: "Alice", port: 1, instance: "" };
 
@@ -61,3 +62,11 @@ for (const code of ["RESOURCE_EXHAUSTED", "UNAVAILABLE"] satisfies ErrorCode[]) 
     assert.deepEqual([STATUS_NAMES[status], reason], [code, "not now"]);
   });
 }
+
+Deno.test("a call that ends while its messages are being taken is over at once", async () => {
+  const limits = { timeoutMs: 5_000, signal: new AbortController().signal };
+  using collection = await Collection.open(deliveringOnce([]), INTRODUCTION, limits);
+  const running = collection.run("Bob", () => new Promise(() => {}));
+  collection[Symbol.dispose]();
+  await inTime(running, "the end");
+});

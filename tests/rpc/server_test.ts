@@ -11,6 +11,7 @@ import { greet, GreetError, newIdentity, serveGreeter, type Server } from "../..
 import { dial } from "../../src/rpc/client.ts";
 import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
+import { definitionOf } from "../../src/rpc/service_definition.ts";
 import { CHAT, GREETER, HEALTH, type Receipt } from "../../src/rpc/services.ts";
 import { aborted } from "../../src/base/timing.ts";
 import { parseTarget } from "../../src/net/address.ts";
@@ -524,4 +525,38 @@ Deno.test("an error that follows an answer at once ends a call whose requests ar
   const error = { code: "INVALID_ARGUMENT", message: /: enough$/ };
   await assert.rejects(inTime(answers.next(), "the end of the call"), error);
   over.abort();
+});
+
+Deno.test("of a stream of answers, no more are decoded than are read, except for a few", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  const chat = implement(CHAT, {
+    Meet: () => ({ verdict: "UNLISTED" }),
+    async *Attach() {
+      for (let i = 0; i < 20; i++) yield { messages: [] };
+    },
+  });
+  const own = await newIdentity("Bob");
+  const tls = { own, isKnown: () => true };
+  await using server = await serve({ host: "127.0.0.1", port: 0, services: [chat], tls });
+  using channel = dial(parseTarget(`${server.port}`), { own });
+  async function* receipts(): AsyncGenerator<Receipt> {
+    yield { introduction: null, status: 0, reason: "" };
+  }
+  const { Attach } = definitionOf(CHAT);
+  const decode = Attach.responseDeserialize;
+  let decoded = 0;
+  Attach.responseDeserialize = (bytes) => (decoded++, decode(bytes));
+  try {
+    const answers = channel.stream(CHAT, "Attach", receipts(), { timeoutMs: 10_000 });
+    await answers.next();
+    // What could be decoded has been by then.
+    const us = { sender: "Alice", port: 1, instance: "" };
+    for (let i = 0; i < 3; i++) await channel.call(CHAT, "Meet", us, { timeoutMs: 10_000 });
+    assert(decoded < 5, `${decoded}`);
+    for await (const _ of answers);
+    assert.equal(decoded, 20);
+  } finally {
+    Attach.responseDeserialize = decode;
+  }
 });
