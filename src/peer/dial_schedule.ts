@@ -39,9 +39,19 @@ function isUnwelcome({ error, refusedBy }: Absence): boolean {
   return refusedBy !== undefined || error instanceof Breach;
 }
 
-/** One dial: a way to ask for it, and its outcome. */
+/**
+ * How much of a pause calls of the peer do not shorten: a peer that makes each connection end soon could
+ * keep us busy by calling as well.
+ */
+function heldAtLeastMs(outcome: Presence): number {
+  if (outcome.state !== "away") return SHORT_LIVED.maxMs;
+  return outcome.error instanceof Breach ? REFUSED.firstMs : 0;
+}
+
+/** One dial: ways to ask for it, and its outcome. */
 export class Attempt {
   readonly #requested = Promise.withResolvers<void>();
+  readonly #urged = Promise.withResolvers<void>();
   readonly #outcome = Promise.withResolvers<Presence>();
 
   /** Resolves when the attempt is requested. */
@@ -49,14 +59,25 @@ export class Attempt {
     return this.#requested.promise;
   }
 
+  /** Resolves when the attempt is requested and nothing the peer did may delay it. */
+  get urged(): Promise<void> {
+    return this.#urged.promise;
+  }
+
   /** Resolves when the attempt has ended. */
   get outcome(): Promise<Presence> {
     return this.#outcome.promise;
   }
 
-  /** Asks for the attempt to begin without further delay. */
+  /** Asks for the attempt to begin, because the peer may be up, as soon as it deserves one. */
   request(): void {
     this.#requested.resolve();
+  }
+
+  /** Asks for the attempt to begin without further delay. */
+  urge(): void {
+    this.#requested.resolve();
+    this.#urged.resolve();
   }
 
   /** Ends the attempt as another one will end. */
@@ -113,7 +134,9 @@ export class DialSchedule {
     if (outcome.state !== "away" || !isUnwelcome(outcome)) this.#refusals.reset();
     if (outcome.state !== "away" || !isAbsent(outcome.error)) this.#backOff.reset();
     const restMs = outcome.state === "away" ? this.#restMs(outcome) : this.#restAfterDropMs();
-    if (restMs > 0) await within(restMs, this.#next.requested);
+    const heldMs = Math.min(restMs, heldAtLeastMs(outcome));
+    if (heldMs > 0) await within(heldMs, this.#next.urged);
+    if (restMs > heldMs) await within(restMs - heldMs, this.#next.requested);
     await this.#gap();
   }
 

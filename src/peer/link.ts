@@ -261,7 +261,7 @@ export class Link implements AsyncDisposable {
     former?.end();
     if (isDialled) return this.wanted();
     const { outcome } = this.#dials.next;
-    this.#dials.next.request();
+    this.#dials.next.urge();
     // A dial that is in progress would take seconds to fail.
     if (former === undefined) this.#endDial();
     const presence = await outcome;
@@ -295,7 +295,7 @@ export class Link implements AsyncDisposable {
     this.#whereabouts = whereabouts;
     const isKnown = !(whereabouts instanceof GreetError);
     if (isKnown && whereabouts.address !== this.#place?.address) this.#channel?.[Symbol.dispose]();
-    this.#dials.next.request();
+    this.#dials.next.urge();
   }
 
   /** Resolves when it is known whether the other peer is there. */
@@ -344,7 +344,7 @@ export class Link implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    this.#dials.next.request();
+    this.#dials.next.urge();
     this.#dials.next.end(this.#presence);
     this.#attachment?.end();
     this.#endDial();
