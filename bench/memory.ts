@@ -1,7 +1,7 @@
 /**
  * Measures memory: of a server over a million requests, and of both ends of a long chat. A heap first
- * grows to the size that the load needs, so growth counts from there. A server also keeps every closed
- * HTTP/2 session, because the runtime never frees one; a bare server beside it shows the same.
+ * grows to the size that the load needs, so growth counts from there. A server also keeps part of every
+ * closed HTTP/2 session, which the runtime never frees; a bare server beside it shows the same.
  *
  * @module
  */
