@@ -65,7 +65,7 @@ for (const code of ["RESOURCE_EXHAUSTED", "UNAVAILABLE"] satisfies ErrorCode[]) 
 
 Deno.test("a call that ends while its messages are being taken is over at once", async () => {
   const limits = { timeoutMs: 5_000, signal: new AbortController().signal };
-  using collection = await Collection.open(deliveringOnce([]), INTRODUCTION, limits);
+  using collection = await Collection.open(deliveringOnce([], () => {}), INTRODUCTION, limits);
   const running = collection.run("Bob", () => new Promise(() => {}));
   collection[Symbol.dispose]();
   await inTime(running, "the end");
