@@ -8,6 +8,8 @@
  */
 import "./deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
+import { PickFirstLoadBalancer } from "@grpc/grpc-js/build/src/load-balancer-pick-first.js";
+import { ResolvingLoadBalancer } from "@grpc/grpc-js/build/src/resolving-load-balancer.js";
 import { Http2SubchannelConnector } from "@grpc/grpc-js/build/src/transport.js";
 import type { Http2Server } from "node:http2";
 import type { TLSSocket } from "node:tls";
@@ -211,4 +213,50 @@ function refuseEndedConnections(): void {
   };
 }
 
+/** The private members of what finds the addresses of a channel. */
+interface ResolvingInternals {
+  updateResolution(): void;
+  handleResolverResult(...result: unknown[]): boolean;
+  destroy(): void;
+}
+
+/**
+ * A channel that is closed while its target is being resolved makes no connection. grpc-js would make
+ * one when it has the addresses, and keep it, or try again and again for as long as the process lives.
+ */
+function forgetClosedChannels(): void {
+  const resolving = ResolvingLoadBalancer.prototype as unknown as ResolvingInternals;
+  const { updateResolution, handleResolverResult, destroy } = resolving;
+  const open = new WeakSet<ResolvingInternals>();
+  resolving.updateResolution = function () {
+    open.add(this);
+    updateResolution.call(this);
+  };
+  resolving.handleResolverResult = function (...result) {
+    return !open.has(this) || handleResolverResult.apply(this, result);
+  };
+  resolving.destroy = function () {
+    open.delete(this);
+    destroy.call(this);
+  };
+}
+
+/** The private members of what connects a channel. */
+interface ConnectingInternals {
+  readonly connectionDelayTimeout: number;
+  destroy(): void;
+}
+
+/** A channel that is closed while it connects leaves no timer for the next address. */
+function clearConnectionTimers(): void {
+  const connecting = PickFirstLoadBalancer.prototype as unknown as ConnectingInternals;
+  const { destroy } = connecting;
+  connecting.destroy = function () {
+    destroy.call(this);
+    clearTimeout(this.connectionDelayTimeout);
+  };
+}
+
 refuseEndedConnections();
+forgetClosedChannels();
+clearConnectionTimers();

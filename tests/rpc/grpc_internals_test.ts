@@ -1,5 +1,7 @@
 /** Uses each private member of grpc-js on a real call: fails if a new version has moved one. */
 import assert from "node:assert/strict";
+import net from "node:net";
+import { setImmediate } from "node:timers";
 import "../../src/rpc/deno_http2_workaround.ts";
 import * as grpc from "@grpc/grpc-js";
 import {
@@ -193,4 +195,26 @@ Deno.test("a call goes over a connection that custom credentials made", async ()
   using server = await echoServer(() => {}, () => {});
   assert.equal(await echo(server.port, credentials), "hello");
   assert.equal(credentials.count, 1);
+});
+
+Deno.test("a channel that is closed at once makes no connection", async () => {
+  let connections = 0;
+  const arrived = Promise.withResolvers<void>();
+  const server = net.createServer((connection) => {
+    connections++;
+    connection.on("data", () => arrived.resolve()).on("error", () => {});
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const { port } = server.address() as net.AddressInfo;
+  const client = new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure());
+  client.getChannel().getConnectivityState(true);
+  client.close();
+  // If it connects, it does so before another connection arrives.
+  await new Promise((resolve) => setImmediate(resolve));
+  const other = net.connect(port, "127.0.0.1");
+  other.write("later");
+  await inTime(arrived.promise, "the later connection");
+  other.destroy();
+  assert.equal(connections, 1);
+  await new Promise<void>((resolve) => server.close(() => resolve()));
 });
