@@ -171,7 +171,8 @@ Deno.test({
     await using _bob = new Bot(["Bob", b, a]);
     await using carol = new Bot(["Carol", c, a]);
     await using alice = await openWitnessed({ name: "Alice", port: Number(a), targets: [b, c] });
-    await alice.witness.until("welcome");
+    const [{ names }] = await alice.witness.until("welcome");
+    if (names.length < 2) await alice.witness.until("joined");
     await carol.until("welcome");
     carol.program.kill("SIGSTOP");
     const sent = Promise.allSettled(

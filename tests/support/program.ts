@@ -120,7 +120,13 @@ export class Program implements AsyncDisposable {
   }
 
   kill(signal: Deno.Signal = "SIGKILL"): void {
-    if (!this.#ended) this.#child.kill(signal);
+    if (this.#ended) return;
+    try {
+      this.#child.kill(signal);
+    } catch (error) {
+      // It has ended, which is not known here yet.
+      if (!(error instanceof TypeError)) throw error;
+    }
   }
 
   /**
