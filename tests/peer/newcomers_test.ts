@@ -214,7 +214,7 @@ homeTest(
   },
 );
 
-Deno.test("what is said while it is not known who is there does not go to another peer that comes", async () => {
+Deno.test("what is said while a connection is broken does not go to another peer that comes", async () => {
   using time = new VirtualTime();
   const network = new VirtualNetwork(() => Promise.resolve());
   const openOn = async (name: string, port: number, targets: readonly string[]) => {
