@@ -456,7 +456,11 @@ CASES = [
     Case(
         "6.9.1",
         "more DATA than the window allows",
-        OPEN + data(1, bytes(MAX_FRAME_SIZE), 0) * 300,
+        # A server that keeps pace would open the window, so it is made to stop reading: it reads no
+        # further request of this stream while the client does not let it send its answers.
+        window_update(0, 65_535)
+        + headers(1, block(path=REFLECTION))
+        + data(1, LIST_SERVICES * (MAX_FRAME_SIZE // len(LIST_SERVICES)), 0) * 300,
         stream_error("FLOW_CONTROL_ERROR"),
         stream=1,
     ),

@@ -11,6 +11,7 @@ PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 
 GREET = "/greet.v1.Greeter/Greet"
 WATCH = "/grpc.health.v1.Health/Watch"
+REFLECTION = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
 
 PSEUDO = {":method": "POST", ":scheme": "http", ":path": GREET, ":authority": "localhost"}
 REGULAR = {"content-type": "application/grpc", "te": "trailers"}
@@ -18,6 +19,9 @@ REGULAR = {"content-type": "application/grpc", "te": "trailers"}
 # UserInfo{name: "Bob"}, as protobuf and as gRPC sends it.
 BOB = b"\n\x03Bob"
 MESSAGE = struct.pack(">BI", 0, len(BOB)) + BOB
+
+# ServerReflectionRequest{list_services: ""}, as gRPC sends it.
+LIST_SERVICES = b"\0\0\0\0\2\x3a\0"
 
 
 def frame(kind, flags=0, stream=0, payload=b""):
