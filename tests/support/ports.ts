@@ -11,7 +11,7 @@
 /** Below the ports that Linux, macOS and Windows give to outgoing connections and to port 0. */
 const FIRST = 10_000;
 const END = 32_000;
-const BLOCK = 50;
+const BLOCK = 100;
 
 const start = claimBlock();
 let next = 0;
@@ -45,7 +45,7 @@ export function freePorts(count: number): string[];
 export function freePorts(count = 2): string[] {
   const ports: string[] = [];
   for (let tried = 0; ports.length < count; tried++) {
-    if (tried === BLOCK) throw new Error(`fewer than ${count} of the ports from ${start} are free`);
+    if (tried === BLOCK - 1) throw new Error(`fewer than ${count} of the ports from ${start} are free`);
     next = next % (BLOCK - 1) + 1;
     const listener = listen(start + next);
     if (listener === undefined) continue;
