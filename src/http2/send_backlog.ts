@@ -15,6 +15,12 @@ import { RateLimit } from "../base/timing.ts";
 /** How many bytes may wait on one connection before its next answer has to wait. */
 const CONNECTION_BYTES = 250_000;
 
+/**
+ * How many bytes may wait on one stream before its next answer has to wait: less than on the whole
+ * connection, so that a stream that is not read leaves room for the other calls.
+ */
+const STREAM_BYTES = 64_000;
+
 /** The memory of a write until the socket has taken it, besides its bytes. */
 const WRITE_BYTES = 256;
 
@@ -117,8 +123,8 @@ export class SendBacklog {
   #totalUnsent = 0;
   /** Writes that the socket has not taken, whatever they carry: headers, resets and pongs as well. */
   #writes = 0;
-  /** Releases answers that wait for capacity, in order. */
-  readonly #waiters = new Set<() => void>();
+  /** Functions that release answers that wait for capacity, in order, with their streams. */
+  readonly #waiters = new Map<() => void, number | undefined>();
 
   /**
    * @param socket a socket to which nothing has been written yet
@@ -130,7 +136,7 @@ export class SendBacklog {
     pool.add(this);
     socket.once("close", () => {
       pool.delete(this);
-      for (const release of this.#waiters) release();
+      for (const release of this.#waiters.keys()) release();
     });
     socket.on("drain", () => this.#offerCapacity());
     this.#countSentFrames(prefaceBytes);
@@ -174,21 +180,26 @@ export class SendBacklog {
   /**
    * Waits until the next answer can be sent.
    *
+   * @param stream the HTTP/2 stream of the answer, if it is known
    * @param signal returns the signal that ends the wait; called only if there is one
    * @returns `undefined` if there is capacity now; otherwise a promise that resolves when there is,
    *   or when the signal is aborted or the connection is closed
    */
-  waitForCapacity(signal: () => AbortSignal): Promise<void> | undefined {
+  waitForCapacity(
+    stream: number | undefined,
+    signal: () => AbortSignal,
+  ): Promise<void> | undefined {
     if (this.socket.destroyed) return undefined;
-    const mustWait = this.#isFull || this.#pool.isTurnFull || this.#waiters.size > 0;
-    return mustWait ? this.#wait(signal()) : undefined;
+    const hasCapacity = !this.#isFull && !this.#isStreamFull(stream);
+    const isNext = !this.#pool.isTurnFull && this.#nextWaiter === undefined;
+    return hasCapacity && isNext ? undefined : this.#wait(stream, signal());
   }
 
-  async #wait(signal: AbortSignal): Promise<void> {
+  async #wait(stream: number | undefined, signal: AbortSignal): Promise<void> {
     if (signal.aborted) return;
     const { promise, resolve } = Promise.withResolvers<void>();
     const release = () => resolve();
-    this.#waiters.add(release);
+    this.#waiters.set(release, stream);
     signal.addEventListener("abort", release);
     this.#offerCapacity();
     await promise;
@@ -201,14 +212,24 @@ export class SendBacklog {
     return this.#totalUnsent > CONNECTION_BYTES || this.socket.writableLength > CONNECTION_BYTES;
   }
 
+  #isStreamFull(stream: number | undefined): boolean {
+    return stream !== undefined && (this.#unsent.get(stream) ?? 0) > STREAM_BYTES;
+  }
+
+  /** The first waiting answer on a stream with capacity. Few streams of one connection can be full. */
+  get #nextWaiter(): (() => void) | undefined {
+    const next = this.#waiters.entries().find(([, stream]) => !this.#isStreamFull(stream));
+    return next?.[0];
+  }
+
   #offerCapacity(): void {
-    if (this.#waiters.size > 0 && !this.#isFull) this.#pool.enqueue(this);
+    if (!this.#isFull && this.#nextWaiter !== undefined) this.#pool.enqueue(this);
   }
 
   /** Releases the first waiting answer, if there is capacity. */
   releaseNext(): void {
-    const [release] = this.#waiters;
-    if (release === undefined || this.#isFull) return;
+    const release = this.#isFull ? undefined : this.#nextWaiter;
+    if (release === undefined) return;
     this.#waiters.delete(release);
     release();
     this.#offerCapacity();

@@ -45,7 +45,7 @@ export class Backpressure {
    * @returns nothing if it may be made at once; otherwise resolves when it may, or the call is over
    */
   waitForCapacity(): Promise<void> | undefined {
-    return this.#connection?.waitForCapacity(this.#signal);
+    return this.#connection?.waitForCapacity(this.#stream?.id, this.#signal);
   }
 
   /**

@@ -45,7 +45,9 @@ export function freePorts(count: number): string[];
 export function freePorts(count = 2): string[] {
   const ports: string[] = [];
   for (let tried = 0; ports.length < count; tried++) {
-    if (tried === BLOCK - 1) throw new Error(`fewer than ${count} of the ports from ${start} are free`);
+    if (tried === BLOCK - 1) {
+      throw new Error(`fewer than ${count} of the ports from ${start} are free`);
+    }
     next = next % (BLOCK - 1) + 1;
     const listener = listen(start + next);
     if (listener === undefined) continue;

@@ -57,6 +57,16 @@ def go_below_zero(connection):
     connection.send(settings((4, 65_535)))
 
 
+def call_beside_unread_answers(connection):
+    """Asks for more answers than fit into the window, and calls while the server makes them."""
+    connection.send(window_update(0, MAX_WINDOW - 65_535) + headers(1, block(path=REFLECTION)))
+    connection.send(data(1, LIST_SERVICES * 2_000, 0) * 4)
+    for stream in range(3, 400, 2):
+        connection.send(call(stream))
+        if not connection.until(lambda: connection.has_ended(stream)):
+            return f"call {stream // 2} is not answered"
+
+
 def keep_table_empty(connection):
     """The server's encoder must not use a table that this client does not keep."""
     connection.decoder.max_allowed_table_size = 0
@@ -463,6 +473,12 @@ CASES = [
         + data(1, LIST_SERVICES * (MAX_FRAME_SIZE // len(LIST_SERVICES)), 0) * 300,
         stream_error("FLOW_CONTROL_ERROR"),
         stream=1,
+    ),
+    Case(
+        "5.2",
+        "a stream whose answers are not read, and calls beside it",
+        call_beside_unread_answers,
+        IGNORED,
     ),
     # ------------------------------------------------------------------ CONTINUATION
     Case("6.10", "a field block in 8 CONTINUATION frames", in_frames(8), OK, stream=1),
