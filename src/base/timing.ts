@@ -42,18 +42,69 @@ export async function aborted(...signals: readonly AbortSignal[]): Promise<void>
   for (const signal of signals) signal.removeEventListener("abort", end);
 }
 
+/** How the races that a promise is in end; kept until it settles, which is the only trace it bears. */
+const races = new WeakMap<Promise<unknown>, Set<PromiseWithResolvers<unknown>>>();
+
 /**
- * Waits for a promise, but not longer than the given time.
+ * Waits for the first of some promises to settle. Unlike `Promise.race`, it leaves nothing behind on
+ * the others, which grow by 300 bytes with each race that they outlive (nodejs/node#17469).
+ *
+ * @param promises the promises; some may live as long as the program, but none should be a race of
+ *   those, which would never end
+ * @returns the value of the first one
+ * @throws the reason of the first one, if it is rejected
+ * @example
+ * ```ts
+ * import { pause, race } from "./timing.ts";
+ *
+ * const never = new Promise<"never">(() => {});
+ * for (let i = 0; i < 3; i++) await race([pause(1), never]);
+ * ```
+ */
+export async function race<Promises extends readonly Promise<unknown>[]>(
+  promises: Promises,
+): Promise<Awaited<Promises[number]>> {
+  const outcome = Promise.withResolvers<unknown>();
+  for (const promise of promises) racesOf(promise).add(outcome);
+  try {
+    return await outcome.promise as Awaited<Promises[number]>;
+  } finally {
+    for (const promise of promises) races.get(promise)?.delete(outcome);
+  }
+}
+
+function racesOf(promise: Promise<unknown>): Set<PromiseWithResolvers<unknown>> {
+  let all = races.get(promise);
+  if (all === undefined) {
+    const waiting = all = new Set();
+    races.set(promise, waiting);
+    const settle = (end: (race: PromiseWithResolvers<unknown>) => void) => {
+      races.delete(promise);
+      waiting.forEach(end);
+    };
+    promise.then(
+      (value) => settle(({ resolve }) => resolve(value)),
+      (reason) => settle(({ reject }) => reject(reason)),
+    );
+  }
+  return all;
+}
+
+/**
+ * Waits for the first of some promises, like {@link race}, but not longer than the given time.
  *
  * @param ms the longest wait, in milliseconds
- * @returns when the promise is fulfilled or the time is up, whichever comes first
- * @throws the reason of the promise, if it is rejected in time
+ * @returns when one is fulfilled or the time is up, whichever comes first
+ * @throws the reason of the first one, if it is rejected in time
  */
-export async function within(ms: number, promise: Promise<unknown>): Promise<void> {
+export async function within(
+  ms: number,
+  ...promises: readonly Promise<unknown>[]
+): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const timeout = new Promise<void>((resolve) => timer = setTimeout(resolve, timerMs(ms)));
   try {
-    await Promise.race([promise, timeout]);
+    await race([...promises, timeout]);
   } finally {
     clearTimeout(timer);
   }

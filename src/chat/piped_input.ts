@@ -4,7 +4,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { aborted, pause, within } from "../base/timing.ts";
+import { aborted, pause, race, within } from "../base/timing.ts";
 import { type Draft, lengthProblem } from "../peer/messages.ts";
 import type { Peer } from "../peer/peer.ts";
 import { type Change, parseJsonLine } from "./json_lines.ts";
@@ -120,7 +120,7 @@ class PipedInput {
   /** Waits, within a bound, until each line so far is delivered or found to wait. */
   async #settled(): Promise<void> {
     await this.#stored();
-    await within(SETTLING_MS, Promise.race([this.#options.peer.settled(), this.#aborted]));
+    await within(SETTLING_MS, this.#options.peer.settled(), this.#aborted);
   }
 
   async #say(line: string): Promise<void> {
@@ -128,8 +128,7 @@ class PipedInput {
     const draft = this.#parse(line);
     if (draft === undefined) return;
     if (!("text" in draft)) return await this.#change(draft);
-    const ended = Promise.race([this.#aborted, this.#overdue]);
-    if (!isDurable) await Promise.race([peer.joined(), ended]);
+    if (!isDurable) await race([peer.joined(), this.#aborted, this.#overdue]);
     if (signal.aborted || this.#isOverdue) return;
     // Events report the outcome.
     const said = peer.send(draft).catch(() => {});
@@ -139,7 +138,7 @@ class PipedInput {
   }
 
   async #stored(): Promise<void> {
-    await Promise.race([Promise.all(this.#inFlight), this.#overdue]);
+    await race([Promise.all(this.#inFlight), this.#overdue]);
     this.#inFlight.clear();
   }
 
@@ -198,7 +197,7 @@ class PipedInput {
   async #linger(): Promise<GreetError | undefined> {
     const { peer, linger = Infinity, signal } = this.#options;
     const done = Promise.all([this.#met, peer.drained()]);
-    await within(linger * 1_000, Promise.race([done, this.#aborted]));
+    await within(linger * 1_000, done, this.#aborted);
     if (signal.aborted || !peer.isWaiting) return;
     return new GreetError("UNAVAILABLE", keptText(peer.queue()));
   }

@@ -9,7 +9,7 @@ import { GreetError } from "../base/errors.ts";
 import { homeOption } from "./home.ts";
 import { formatMoment } from "../base/local_time.ts";
 import { parseName, toJson } from "../base/text.ts";
-import { aborted } from "../base/timing.ts";
+import { aborted, race } from "../base/timing.ts";
 import type { Io } from "./io.ts";
 
 /** Deletes the messages of a name that are older than a date. */
@@ -57,7 +57,7 @@ async function agrees(question: string, { stdin, stderr, signal }: Io): Promise<
   stderr.print([question], question.length);
   const reader = stdin.pipeThrough(new TextDecoderStream()).getReader();
   const stop = aborted(signal).then(() => undefined);
-  const answer = await Promise.race([reader.read(), stop]);
+  const answer = await race([reader.read(), stop]);
   // Without an answer, the line of the question is not finished.
   if (answer?.value === undefined) stderr.line("");
   if (answer === undefined) throw new GreetError("INTERRUPTED", "nothing was forgotten");

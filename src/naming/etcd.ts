@@ -19,7 +19,7 @@ import type {
 } from "./naming_service.ts";
 import { parseEtcdPlace } from "./service_url.ts";
 import { formatMoment } from "../base/local_time.ts";
-import { aborted, within } from "../base/timing.ts";
+import { aborted, race, within } from "../base/timing.ts";
 import {
   ETCD_KV,
   ETCD_LEASE,
@@ -102,7 +102,7 @@ export class Etcd implements NamingService {
     const lease = this.#useLease(key);
     const until = AbortSignal.any([signal, lease.ended]);
     try {
-      await Promise.race([lease.granted, aborted(until)]);
+      await race([lease.granted, aborted(until)]);
       until.throwIfAborted();
       await this.#claim(claim, key, lease.id, until);
       held(sinceOf(lease.id));

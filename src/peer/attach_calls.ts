@@ -7,7 +7,7 @@
  * @module
  */
 import { GreetError } from "../base/errors.ts";
-import { pause } from "../base/timing.ts";
+import { pause, race } from "../base/timing.ts";
 import type { IncomingCall } from "../rpc/service.ts";
 import type { Delivery, Introduction, Receipt } from "../rpc/services.ts";
 import { Attachment } from "./attachment.ts";
@@ -66,7 +66,7 @@ export class AttachCalls {
     if (this.#unknown.size > MAX_UNKNOWN) oldest.abort();
     const first = receipts.next().then(({ value }) => value?.introduction, () => undefined);
     const late = pause(INTRODUCTION_MS, AbortSignal.any([ended.signal, signal]));
-    const introduction = await Promise.race([first, late]);
+    const introduction = await race([first, late]);
     this.#unknown.delete(ended);
     ended.abort();
     if (introduction) return introduction;

@@ -98,7 +98,7 @@ export class Attachment implements Carrier {
     const asked = performance.now();
     const sign = this.#signs.next;
     if (this.#unanswered.length === 0) this.#send({ messages: [] }).catch(() => {});
-    await within(this.#timeout.within(ANSWER_TIMEOUT), Promise.race([sign, this.ended]));
+    await within(this.#timeout.within(ANSWER_TIMEOUT), sign, this.ended);
     return this.#lastHeard >= asked;
   }
 

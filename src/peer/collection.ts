@@ -5,7 +5,7 @@
  */
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
 import { HandoffQueue } from "../base/handoff_queue.ts";
-import { aborted } from "../base/timing.ts";
+import { aborted, race } from "../base/timing.ts";
 import type { Limits } from "./acceptance.ts";
 import { Breach } from "./presence.ts";
 import type { Connection } from "../rpc/client.ts";
@@ -90,7 +90,7 @@ export class Collection implements Disposable {
       for await (const { messages } of this.#deliveries) {
         if (messages.length === 0 && this.#signs.areTooMany()) throw endless(from);
         // Our reader may be stalled for longer than the call lasts.
-        const receipt = await Promise.race([receiptFor(messages, take), this.#ended]);
+        const receipt = await race([receiptFor(messages, take), this.#ended]);
         if (receipt === undefined) return;
         await this.#receipts.push(receipt);
       }

@@ -31,7 +31,7 @@ import {
 import { isAbsent } from "../rpc/call_errors.ts";
 import type { Connection } from "../rpc/client.ts";
 import type { Network } from "../rpc/network.ts";
-import { Pulse, within } from "../base/timing.ts";
+import { Pulse, race, within } from "../base/timing.ts";
 import { CHAT, type ChatMessage, LISTENING_PORT } from "../rpc/services.ts";
 
 /**
@@ -440,7 +440,7 @@ export class Link implements AsyncDisposable {
       end.then(() => false)
     );
     const wanted = this.#wishes.next.then(() => true);
-    return await Promise.race([wanted, ...ends]);
+    return await race([wanted, ...ends]);
   }
 
   /** Finds out who answers on a channel, and whether both sides accept each other. */
@@ -531,17 +531,17 @@ export class Link implements AsyncDisposable {
   async #watch(channel: Connection): Promise<Presence> {
     let isOpen = true;
     const end = () => void (isOpen = false);
-    let ended = channel.dropped().then(end);
+    let ended: Promise<unknown> = channel.dropped().then(end);
     let collected: Collection | undefined;
     for (;;) {
       // A peer that can no longer call us begins to use our connection while we watch it.
       if (this.#collection !== undefined && this.#collection !== collected) {
         collected = this.#collection;
-        ended = Promise.race([ended, this.#collect(collected).then(end)]);
+        ended = race([ended, this.#collect(collected).then(end)]);
       }
       const doubted = this.#doubts.next;
       const waitMs = this.#nextQuestion - performance.now();
-      await within(waitMs, Promise.race([ended, doubted]));
+      await within(waitMs, ended, doubted);
       if (!isOpen || this.#closed) return this.#lost();
       if (performance.now() < this.#nextQuestion) continue;
       const presence = await this.#verified(channel);

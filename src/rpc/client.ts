@@ -16,7 +16,7 @@ import {
 import { isIP, type Socket } from "node:net";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError } from "../base/errors.ts";
-import { aborted, pause } from "../base/timing.ts";
+import { aborted, pause, race } from "../base/timing.ts";
 import { CLIENT_PREFACE_BYTES } from "../http2/frames.ts";
 import { HeaderLimits } from "../http2/header_limits.ts";
 import { BacklogPool, SendBacklog } from "../http2/send_backlog.ts";
@@ -235,7 +235,7 @@ export class Channel implements Disposable {
       if (signal?.aborted || Date.now() >= deadline) return;
       const { promise: changed, resolve } = Promise.withResolvers<void>();
       channel.watchConnectivityState(state, deadline, () => resolve());
-      await Promise.race([changed, ...cancelled ? [cancelled] : []]);
+      await race([changed, ...cancelled ? [cancelled] : []]);
     }
   }
 

@@ -10,7 +10,7 @@ import type { Readable } from "node:stream";
 import { definitionOf, type ServiceDefinition } from "./service_definition.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError, STATUS_NAMES } from "../base/errors.ts";
-import { aborted } from "../base/timing.ts";
+import { aborted, race } from "../base/timing.ts";
 import type { SendBacklog } from "../http2/send_backlog.ts";
 import { callerOf } from "./admission.ts";
 import { Backpressure } from "./backpressure.ts";
@@ -178,7 +178,7 @@ function streamMethod(
       } catch (error) {
         // An error destroys a stream whose requests are being read, with the status if that still has
         // to wait for an answer.
-        await Promise.race([written, aborted(signal)]);
+        await race([written, aborted(signal)]);
         if (!signal.aborted) stream.emit("error", toStatus(error, server.onFault));
       }
     };

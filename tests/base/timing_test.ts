@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import { BackOff, pause, Pulse, RateLimit, within } from "../../src/base/timing.ts";
+import { BackOff, pause, Pulse, race, RateLimit, within } from "../../src/base/timing.ts";
 
 Deno.test("delays of any length cause no warning from the runtime", async () => {
   const warnings: Error[] = [];
@@ -52,4 +52,31 @@ Deno.test("a rate limit counts each kind of event on its own", () => {
     true,
     false,
   ]);
+});
+
+Deno.test("a race ends as its first promise does, also if that has settled in an earlier race", async () => {
+  const never = new Promise<never>(() => {});
+  const first = Promise.withResolvers<string>();
+  const second = Promise.withResolvers<string>();
+  const races = [race([first.promise, never]), race([second.promise, first.promise])];
+  first.resolve("first");
+  assert.deepEqual(await Promise.all(races), ["first", "first"]);
+  assert.equal(await race([never, first.promise]), "first");
+  second.reject(new Error("second"));
+  await assert.rejects(race([second.promise, never]), /second/);
+  await assert.rejects(within(60_000, never, second.promise), /second/);
+});
+
+Deno.test("a race that ends in the turn in which another one begins leaves that one running", async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  const never = new Promise<never>(() => {});
+  const late: Promise<string>[] = [];
+  const early = race([promise, never]);
+  // These begin while the outcome is on its way from one turn to the next.
+  promise.then(() => late.push(race([promise, never])));
+  promise.then().then(() => late.push(race([promise, never])));
+  resolve("done");
+  assert.equal(await early, "done");
+  await Promise.resolve();
+  assert.deepEqual(await Promise.all(late), ["done", "done"]);
 });

@@ -6,7 +6,7 @@
  */
 import { GreetError } from "../../base/errors.ts";
 import { formatEndpoint, parseTarget } from "../../net/address.ts";
-import { pause, Pulse, within } from "../../base/timing.ts";
+import { pause, Pulse, race, within } from "../../base/timing.ts";
 import type { NameClaim } from "../naming_service.ts";
 import type { LanInterface } from "./interfaces.ts";
 import type { LanNode } from "./node.ts";
@@ -142,7 +142,7 @@ export class LanClaim {
     let isDue = false;
     void due.then(() => isDue = true);
     while (!isDue && this.#rival === undefined && !this.#hasLost) {
-      await Promise.race([due, this.#disturbed.next]);
+      await race([due, this.#disturbed.next]);
     }
   }
 

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { aborted, pause, within } from "../../base/timing.ts";
+import { aborted, pause, race, within } from "../../base/timing.ts";
 import type { NamedEntry, NamesWatch, WatchUpdate } from "../naming_service.ts";
 import type { LanNode } from "./node.ts";
 import { instanceOf, type LanQuestion, SERVICE } from "./records.ts";
@@ -43,13 +43,16 @@ export class Watched {
 
   async #ask(asked: (at: number) => void): Promise<void> {
     const { signal } = this.#ended;
+    const ended = aborted(signal);
     await pause(ASK_MS.leastDelay + Math.random() * ASK_MS.moreDelay, signal);
     while (!signal.aborted) {
-      const again = Promise.race([this.#lost(signal), this.#node.networks.next]);
-      for (let pauseMs = ASK_MS.first, isOver = false; !signal.aborted && !isOver;) {
+      const again = race([this.#lost(signal), this.#node.networks.next]);
+      let isOver = false;
+      void again.then(() => isOver = true);
+      for (let pauseMs = ASK_MS.first; !signal.aborted && !isOver;) {
         asked(performance.now());
         this.#node.ask(this.#questions());
-        await within(pauseMs, Promise.race([again.then(() => isOver = true), aborted(signal)]));
+        await within(pauseMs, again, ended);
         pauseMs = Math.min(pauseMs * 2, ASK_MS.max);
       }
     }
@@ -130,7 +133,7 @@ export class LanWatch implements NamesWatch {
   async *run(signal: AbortSignal): AsyncGenerator<WatchUpdate> {
     const node = await this.#open();
     if (this.#wasDeaf) {
-      await Promise.race([pause(DEAF_MS, signal), node.networks.next]);
+      await race([pause(DEAF_MS, signal), node.networks.next]);
     }
     const watched = new Watched(node, this.#name, signal);
     try {
