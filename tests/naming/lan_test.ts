@@ -9,8 +9,13 @@ import { LanCache, type Origin } from "../../src/naming/lan/cache.ts";
 import { LanClaim } from "../../src/naming/lan/claim.ts";
 import type { LanInterface } from "../../src/naming/lan/interfaces.ts";
 import { distanceOn } from "../../src/naming/lan/interfaces.ts";
-import type { LanNode } from "../../src/naming/lan/node.ts";
-import { compareClaims, decodePacket, encodePacket } from "../../src/naming/lan/packets.ts";
+import { LanNode } from "../../src/naming/lan/node.ts";
+import {
+  compareClaims,
+  decodePacket,
+  encodePacket,
+  USUAL_BYTES,
+} from "../../src/naming/lan/packets.ts";
 import {
   addressRecords,
   instanceOf,
@@ -366,6 +371,58 @@ Deno.test("a goodbye for what we hold is contradicted, and what we give back is 
   responder.onResponse(response([{ ...srv, ttl: 0 }]), LINK);
   await pause(200);
   assert.equal(sent.length, 2);
+});
+
+// ---------------------------------------------------------------- a process
+
+/** What is made meanwhile finds no network on this machine, and is told of none. */
+function withoutNetworks<T>(make: () => T): T {
+  const { networkInterfaces } = Deno;
+  Deno.networkInterfaces = () => [];
+  try {
+    return make();
+  } finally {
+    Deno.networkInterfaces = networkInterfaces;
+  }
+}
+
+/** A process that gets what a test hands over, and what it has sent. */
+function processAlone() {
+  const node = withoutNetworks(() => new LanNode());
+  const sent: LanMessage[] = [];
+  node.send = (message) => void sent.push(message);
+  return { node, sent };
+}
+
+/** What tells everyone that there is a holder, and no more. */
+const pointerTo = (name: string) => response([announcement(name)[0]]);
+
+Deno.test("questions and the answers that are known already fit into one packet", async () => {
+  for (const letter of ["x", "é", "小"]) {
+    const { node, sent } = processAlone();
+    await using _ = node;
+    node.cache.watch(undefined);
+    const bytes = new TextEncoder().encode(letter).length;
+    const names = Array.from(
+      { length: 100 },
+      (_, i) => `${i}`.padStart(3) + letter.repeat(60 / bytes),
+    );
+    for (const name of names) {
+      node.cache.learn(pointerTo(name).answers, NEIGHBOR, performance.now());
+    }
+    const browse = { name: SERVICE, type: "PTR" as const };
+    const others = names.slice(0, 11).map((name) => ({
+      name: instanceOf(name),
+      type: "SRV" as const,
+    }));
+    for (const questions of [[browse], [browse, ...others]]) node.ask(questions);
+    assert.equal(sent.length, 2);
+    for (const message of sent) {
+      const { length } = encodePacket(message);
+      assert(length <= USUAL_BYTES, `${length} bytes with ${letter}`);
+    }
+    assert(sent[0].answers.length > 5, `${sent[0].answers.length} answers with ${letter}`);
+  }
 });
 
 // ---------------------------------------------------------------- claims

@@ -9,7 +9,14 @@ import { Pulse, within } from "../../base/timing.ts";
 import { LanCache } from "./cache.ts";
 import { distanceOn, type LanInterface } from "./interfaces.ts";
 import { decodePacket, encodePacket, USUAL_BYTES } from "./packets.ts";
-import { dataOf, type LanMessage, type LanQuestion, type LanRecord, TTL } from "./records.ts";
+import {
+  bytesIn,
+  dataOf,
+  type LanMessage,
+  type LanQuestion,
+  type LanRecord,
+  TTL,
+} from "./records.ts";
 import { LanResponder } from "./responder.ts";
 import { type LanListener, LanSockets } from "./sockets.ts";
 
@@ -133,7 +140,7 @@ export class LanNode implements LanListener, AsyncDisposable {
     if (questions.length === 0) return;
     const now = performance.now();
     const known = questions.flatMap((question) => this.cache.knownAnswers(question, now));
-    let bytes = questions.reduce((sum, { name }) => sum + name.length + 8, 12);
+    let bytes = questions.reduce((sum, { name }) => sum + bytesIn(name) + 8, 12);
     const answers = known.filter((record) => (bytes += sizeOf(record)) <= USUAL_BYTES);
     for (let i = 0; i < questions.length; i += MAX_QUESTIONS) {
       const part = questions.slice(i, i + MAX_QUESTIONS);
@@ -193,7 +200,7 @@ export function notConnected(): GreetError {
 
 /** At most how many bytes a record takes in a packet. */
 function sizeOf(record: LanRecord): number {
-  return 2 * (record.name.length + dataOf(record).length) + 24;
+  return bytesIn(record.name) + bytesIn(dataOf(record)) + 24;
 }
 
 /** Bounds the work that packets from the network cause. */

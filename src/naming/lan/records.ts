@@ -86,7 +86,12 @@ export function nameOf(instance: string): string | undefined {
 
 /** Whether a name is too long for DNS. */
 export function isTooLong(name: string): boolean {
-  return new TextEncoder().encode(name).length > MAX_LABEL_BYTES;
+  return bytesIn(name) > MAX_LABEL_BYTES;
+}
+
+/** How many bytes a text takes in a packet. */
+export function bytesIn(text: string): number {
+  return new TextEncoder().encode(text).length;
 }
 
 /** A record's contents as text, for comparison. */
