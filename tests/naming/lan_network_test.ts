@@ -191,6 +191,20 @@ lanTest("a name is free when its killed holder's time to live ends", async (netw
   await line(watch, { type: "freed", name: "Alice" });
 });
 
+lanTest("a claim that was refused is not made again before the name is free", async (network) => {
+  const alice = network.script("A", "lan_holder.ts", "Alice", "10.9.0.1:5555", "5");
+  await printed(alice.out, "held");
+  const second = network.script("B", "lan_holder.ts", "Alice", "10.9.0.2:5555", "120", "2");
+  const refusal = "someone else on the local network is Alice, at 10.9.0.1:5555\n";
+  await printed(second.out, refusal);
+  // This takes longer than a claim.
+  const list = network.greet("C", "names", "list");
+  assert.equal(await list.code(PATIENCE_MS), 0, list.err.text);
+  alice.kill("SIGKILL");
+  await printed(second.out, "held");
+  assert.equal(second.out.text, `${refusal}held\n`);
+});
+
 lanTest("a killed peer that starts on another machine is found there", async (network) => {
   const home = network.home();
   const alice = network.chat("A", ["Alice", "Bob"]);

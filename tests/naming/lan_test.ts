@@ -21,10 +21,13 @@ import {
   instanceOf,
   instanceRecords,
   type LanMessage,
+  type LanQuestion,
   type LanRecord,
+  nameOf,
   SERVICE,
 } from "../../src/naming/lan/records.ts";
 import { LanResponder, type Publication } from "../../src/naming/lan/responder.ts";
+import { LanSockets } from "../../src/naming/lan/sockets.ts";
 import { isEndpoint } from "../../src/net/address.ts";
 import { BlockList } from "node:net";
 import { inTime } from "../support/waiting.ts";
@@ -137,6 +140,17 @@ Deno.test("packets about other services, too large ones and malformed ones are i
   assert.equal(decodePacket(new Uint8Array(9_001)), undefined);
 });
 
+Deno.test("a query says whether more known answers follow, in the bit that other programs read", () => {
+  const questions = [{ name: SERVICE, type: "PTR" as const }];
+  const flags = (message: Partial<LanMessage>) => {
+    const packet = encodePacket({ type: "query", questions, answers: [], ...message });
+    return [packet[2] << 8 | packet[3], decodePacket(packet)?.isTruncated];
+  };
+  assert.deepEqual(flags({ isTruncated: true }), [0x0200, true]);
+  assert.deepEqual(flags({}), [0, false]);
+  assert.deepEqual(flags({ type: "response" }), [0x8400, false]);
+});
+
 Deno.test("whatever a packet contains, no entry is unsound and nothing is thrown", () => {
   const valid = encodePacket(response(announcement("Bob", { fingerprint: KEY })));
   const flips = fc.array(fc.tuple(fc.nat(valid.length - 1), fc.nat(255)), { maxLength: 12 });
@@ -172,6 +186,10 @@ Deno.test("only what is watched is remembered, and forgotten when it no longer i
   forget();
   assert.deepEqual(cache.entries(undefined), []);
   assert.equal(cache.hosts.size, 0);
+  const forgetAll = cache.watch(undefined);
+  cache.learn(announcement("Bob"), NEIGHBOR, 0);
+  forgetAll();
+  assert.deepEqual([cache.entries(undefined), cache.missing()], [[], []]);
 });
 
 Deno.test("a holder is listed when its place and its key are known, and asked for until then", () => {
@@ -217,6 +235,7 @@ Deno.test("a goodbye counts after a second, unless the holder objects", () => {
   cache.expire(11_000);
   assert.equal(cache.entries("Bob").length, 1);
   cache.learn(goodbye, NEIGHBOR, 20_000);
+  assert(cache.nextAt <= 21_000, `looked at again at ${cache.nextAt}`);
   cache.expire(20_999);
   assert.equal(cache.entries("Bob").length, 1);
   cache.expire(21_000);
@@ -264,6 +283,27 @@ Deno.test("the nearest address is called, and the same one as long as it is vali
   assert.equal(cache.entries("Bob")[0].address, "[fd00::2]:5555");
 });
 
+Deno.test("addresses that are announced together do not replace each other", () => {
+  const cache = new LanCache();
+  cache.watch("Bob");
+  cache.learn(announcement("Bob", { addresses: ["10.9.0.2", "192.0.2.1"] }), NEIGHBOR, 0);
+  cache.expire(5_000);
+  assert.equal(cache.entries("Bob")[0].address, "10.9.0.2:5555");
+  // One that moves to another network has only the address there.
+  cache.learn(announcement("Bob", { addresses: ["192.0.2.1"] }), NEIGHBOR, 5_000);
+  cache.expire(6_000);
+  assert.equal(cache.entries("Bob")[0].address, "192.0.2.1:5555");
+});
+
+Deno.test("the holders of a shared name have no key, although one may say so", () => {
+  const cache = new LanCache();
+  cache.watch("Bob");
+  cache.learn(announcement("Bob", { shared: true, fingerprint: KEY }), NEIGHBOR, 0);
+  assert.deepEqual(cache.entries("Bob"), [
+    { name: "Bob", address: "10.9.0.2:5555", shared: true },
+  ]);
+});
+
 Deno.test("a flood of names fills a bounded memory, and leaves room for a name that is watched", () => {
   const cache = new LanCache();
   cache.watch(undefined);
@@ -276,6 +316,9 @@ Deno.test("a flood of names fills a bounded memory, and leaves room for a name t
   assert(before <= 2_000, `${before} entries`);
   cache.learn(announcement("Bob", { host: "bob.local" }), NEIGHBOR, 20_000);
   assert.equal(cache.entries("Bob").length, 1);
+  const many = Array.from({ length: 2_000 }, (_, i) => `10.8.${i >> 8}.${i & 255}`);
+  cache.learn(addressRecords("bob.local", many), NEIGHBOR, 20_000);
+  assert.equal(cache.knownAnswers({ name: "bob.local", type: "A" }, 20_000).length, 16);
   for (let i = 0; i < 2_000; i++) {
     cache.learn(announcement("Bob", { shared: true, host: `b${i}.local` }), NEIGHBOR, 20_001);
   }
@@ -397,6 +440,22 @@ function processAlone() {
 /** What tells everyone that there is a holder, and no more. */
 const pointerTo = (name: string) => response([announcement(name)[0]]);
 
+Deno.test("nonsense is ignored, and what is not known of many holders is asked for together", async () => {
+  const { node, sent } = processAlone();
+  await using _ = node;
+  node.cache.watch(undefined);
+  const hear = (packet: Uint8Array) => node.onPacket(packet, "10.9.0.2", LINK);
+  hear(new TextEncoder().encode("this is not a packet of DNS"));
+  for (let i = 0; i < 6; i++) hear(encodePacket(pointerTo(`Holder ${i}`)));
+  await inTime(until(() => sent.length > 0), "questions");
+  hear(encodePacket(pointerTo("Last")));
+  const isAboutLast = ({ name }: LanQuestion) => nameOf(name) === "last";
+  const isDone = () => sent.at(-1)!.questions.some(isAboutLast);
+  await inTime(until(isDone), "questions about the last holder");
+  // A packet has twelve questions, two about each holder.
+  assert.deepEqual(sent.map(({ questions }) => questions.length), [12, 12, 2]);
+});
+
 Deno.test("questions and the answers that are known already fit into one packet", async () => {
   for (const letter of ["x", "é", "小"]) {
     const { node, sent } = processAlone();
@@ -422,6 +481,41 @@ Deno.test("questions and the answers that are known already fit into one packet"
       assert(length <= USUAL_BYTES, `${length} bytes with ${letter}`);
     }
     assert(sent[0].answers.length > 5, `${sent[0].answers.length} answers with ${letter}`);
+  }
+});
+
+Deno.test("of many packets that are to be sent at once, a bounded number wait", async () => {
+  using sockets = withoutNetworks(() => new LanSockets({ onPacket() {}, onNetworks() {} }));
+  let sent = 0;
+  const link = {
+    ...LINK,
+    get name() {
+      sent++;
+      return "eth0";
+    },
+  };
+  for (let i = 0; i < 1_000; i++) sockets.send(new Uint8Array(12), link);
+  await sockets.flushed();
+  assert.equal(sent, 64);
+  sockets.send(new Uint8Array(12), link);
+  await sockets.flushed();
+  assert.equal(sent, 65);
+});
+
+Deno.test("as long as networks stay the same, no one is told that they have changed", () => {
+  const { setInterval } = globalThis;
+  const scans: (() => void)[] = [];
+  globalThis.setInterval =
+    ((scan: () => void) => scans.push(scan)) as unknown as typeof setInterval;
+  try {
+    let changes = 0;
+    withoutNetworks(() => {
+      using _sockets = new LanSockets({ onPacket() {}, onNetworks: () => changes++ });
+      for (let i = 0; i < 3; i++) scans[0]();
+    });
+    assert.deepEqual([scans.length, changes], [1, 0]);
+  } finally {
+    globalThis.setInterval = setInterval;
   }
 });
 
