@@ -14,7 +14,7 @@ import { isLoopback, parseTarget } from "../net/address.ts";
 import type { LanNode, NodeOptions } from "./lan/node.ts";
 import { isTooLong } from "./lan/records.ts";
 import { LanWatch, Watched } from "./lan/watch.ts";
-import { checkCount, notRegistered } from "./naming_service.ts";
+import { checkCount } from "./naming_service.ts";
 import type { NameClaim, NamedEntry, NamesWatch, NamingService } from "./naming_service.ts";
 
 /** How long a list waits for answers, in milliseconds: long enough for a question that is repeated. */
@@ -101,7 +101,6 @@ export class Lan implements NamingService {
       signal?.throwIfAborted();
       const entries = node.cache.entries(name);
       checkCount(entries.length, name, this.address);
-      if (name !== undefined && entries.length === 0) throw notRegistered(name, this.where);
       return entries;
     } finally {
       watched.end();

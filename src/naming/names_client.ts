@@ -8,7 +8,7 @@
  */
 import { GreetError } from "../base/errors.ts";
 import { formatMoment } from "../base/local_time.ts";
-import { checkCount, checkTime, notRegistered, STATE_MS } from "./naming_service.ts";
+import { checkCount, checkTime, STATE_MS } from "./naming_service.ts";
 import type {
   NameClaim,
   NamedEntry,
@@ -159,8 +159,8 @@ export class NamesClient implements NamingService {
         checkCount(entries.length, name, address);
       }
     } catch (error) {
+      // A name that is not held has no entries.
       if (name === undefined || (error as GreetError).code !== "NOT_FOUND") throw error;
-      throw notRegistered(name, `at ${this.address}`);
     }
     return entries;
   }

@@ -68,7 +68,7 @@ export interface NamingService extends AsyncDisposable {
    * @throws {GreetError} `ALREADY_EXISTS` if someone else holds the name
    */
   hold(claim: NameClaim, held: (since?: Date) => void, signal: AbortSignal): Promise<void>;
-  /** The entries of one name, or of all names, ordered by name. */
+  /** The entries of one name, none if it is not held; or of all names, ordered by name. */
   list(name: string | undefined, options: { timeoutMs: number; signal?: AbortSignal }): Promise<
     NamedEntry[]
   >;
