@@ -49,9 +49,12 @@ interface Answers {
   /** The answers of a watch, after the one that confirms it. */
   readonly watched?: readonly Partial<EtcdWatched>[];
   readonly login?: () => string;
+  /** What happens before a lease is granted. */
+  readonly granting?: () => Promise<unknown>;
 }
 
-async function etcdThat({ range = () => [], transaction, watched = [], login }: Answers) {
+async function etcdThat(answers: Answers) {
+  const { range = () => [], transaction, watched = [], login, granting } = answers;
   const kv = implement(ETCD_KV, {
     Range: (_, call) => ({ kvs: range(call), more: false, header }),
     Txn(request) {
@@ -60,7 +63,10 @@ async function etcdThat({ range = () => [], transaction, watched = [], login }: 
     },
   });
   const lease = implement(ETCD_LEASE, {
-    LeaseGrant: ({ ID, TTL }) => ({ ID, TTL: `${TTL}` }),
+    async LeaseGrant({ ID, TTL }) {
+      await granting?.();
+      return { ID, TTL: `${TTL}` };
+    },
     LeaseRevoke: () => ({}),
     async *LeaseKeepAlive(requests) {
       for await (const { ID } of requests) yield { ID, TTL: "5" };
@@ -100,17 +106,21 @@ Deno.test("a holder that gets a new lease has not come again", async () => {
     if (updates.push(update) === 2) break;
   }
   const [state, change] = updates;
-  assert.equal(state.type, "state");
+  // No lease of ours has such an id, so it does not tell since when.
+  const bob = { ...CLAIM, shared: false };
+  assert.deepEqual(state, { type: "state", entries: [bob] });
   assert(change.type === "held" && change.entry.name === "Carol", JSON.stringify(change));
 });
 
 Deno.test("a name that changes while it is claimed again is claimed once more", async () => {
-  let tries = 0;
+  const conditions: string[] = [];
   await using server = await etcdThat({
-    transaction({ success: [operation] }) {
+    transaction({ compare: [{ target, modRevision }], success: [operation] }) {
       const { lease } = (operation as { requestPut: { lease: string } }).requestPut;
       // The answer to an earlier claim was lost; then someone changes the key.
-      if (++tries < 3) return { succeeded: false, kvs: [held("Bob", lease)] };
+      if (conditions.push(target === "MOD" ? `MOD ${modRevision}` : target) < 3) {
+        return { succeeded: false, kvs: [held("Bob", lease)] };
+      }
       return { succeeded: true, kvs: [] };
     },
   });
@@ -119,9 +129,147 @@ Deno.test("a name that changes while it is claimed again is claimed once more", 
   const isHeld = Promise.withResolvers<void>();
   const holding = etcd.hold(CLAIM, () => isHeld.resolve(), end.signal);
   await inTime(isHeld.promise, "the name");
-  assert.equal(tries, 3);
+  assert.deepEqual(conditions, ["CREATE", "MOD 1", "CREATE"]);
   end.abort();
   await holding;
+});
+
+Deno.test("a name that we still hold under another key is waited for, not asked for all the time", async () => {
+  const [former, later] = ["+/", "/+"].map((pair) => `SHA256:${pair.repeat(21)}A`);
+  const key = encode(`Bob/holder+${former}`);
+  let lease = "";
+  const conditions: string[] = [];
+  await using server = await etcdThat({
+    transaction({ compare: [{ target }], success: [operation] }) {
+      const { requestPut } = operation as { requestPut: { lease: string } };
+      // The first claim succeeds. Giving the name back does not reach etcd, which frees it later.
+      if (conditions.push(target) === 2) {
+        return { succeeded: false, kvs: [{ ...held("Bob", lease), key }] };
+      }
+      lease = requestPut.lease;
+      return { succeeded: true, kvs: [] };
+    },
+    watched: [{ events: [{ type: "DELETE", kv: { ...held("Bob", "0"), key } }] }],
+  });
+  await using etcd = new Etcd(server.place);
+  for (const fingerprint of [former, later]) {
+    const end = new AbortController();
+    const isHeld = Promise.withResolvers<void>();
+    const holding = etcd.hold({ ...CLAIM, fingerprint }, () => isHeld.resolve(), end.signal);
+    await inTime(isHeld.promise, "the name");
+    end.abort();
+    await holding;
+  }
+  // Only what does not exist is put, and that once the name is free.
+  assert.deepEqual(conditions, ["CREATE", "CREATE", "CREATE"]);
+});
+
+Deno.test("a name is claimed only when its lease has been granted", async () => {
+  const order: string[] = [];
+  await using other = await etcdThat({ login: () => "" });
+  await using server = await etcdThat({
+    async granting() {
+      // Another connection takes longer than a claim on the same one.
+      await other.client.read(RANGE, { timeoutMs: 5_000 });
+      order.push("lease");
+    },
+    transaction() {
+      order.push("name");
+      return { succeeded: true, kvs: [] };
+    },
+  });
+  await using etcd = new Etcd(server.place);
+  const end = new AbortController();
+  await inTime(etcd.hold(CLAIM, () => end.abort(), end.signal), "the name");
+  assert.deepEqual(order, ["lease", "name"]);
+});
+
+Deno.test("a name whose lease is refused is not held, and the refusal is told", async () => {
+  await using server = await etcdThat({
+    granting: () => Promise.reject(new GreetError("RESOURCE_EXHAUSTED", "etcdserver: too many")),
+  });
+  await using etcd = new Etcd(server.place);
+  const end = new AbortController();
+  try {
+    const holding = etcd.hold(CLAIM, () => assert.fail("it is held"), end.signal);
+    await assert.rejects(inTime(holding, "a refusal"), { code: "RESOURCE_EXHAUSTED" });
+  } finally {
+    end.abort();
+  }
+});
+
+Deno.test("a name that is given back is deleted only as long as it is ours", async () => {
+  const transactions: EtcdTransaction[] = [];
+  await using server = await etcdThat({
+    transaction(request) {
+      transactions.push(request);
+      return { succeeded: true, kvs: [] };
+    },
+  });
+  await using etcd = new Etcd(server.place);
+  const hold = async (name: string) => {
+    const end = new AbortController();
+    const isHeld = Promise.withResolvers<void>();
+    const holding = etcd.hold({ ...CLAIM, name }, () => isHeld.resolve(), end.signal);
+    await inTime(isHeld.promise, "the name");
+    return () => (end.abort(), holding);
+  };
+  const [giveBackAlice, giveBackBob] = [await hold("Alice"), await hold("Bob")];
+  await giveBackBob();
+  const [{ success: [put] }, , { compare, success }] = transactions;
+  const { lease } = (put as { requestPut: { lease: string } }).requestPut;
+  assert.deepEqual(compare.map(({ target, lease }) => [target, lease]), [["LEASE", lease]]);
+  const keys = [
+    compare[0].key,
+    (success[0] as { requestDeleteRange: { key: Uint8Array } })
+      .requestDeleteRange.key,
+  ];
+  assert.deepEqual(keys.map((key) => new TextDecoder().decode(key)), ["Bob/holder", "Bob/holder"]);
+  await giveBackAlice();
+  assert.equal(transactions.length, 3);
+});
+
+Deno.test("a node that fails is left for the next one", async () => {
+  const asked: number[] = [];
+  const node = (index: number) =>
+    etcdThat({
+      range() {
+        asked.push(index);
+        if (index === 0) throw new GreetError("UNAVAILABLE", "etcdserver: no leader");
+        return [held("Bob", "1")];
+      },
+    });
+  await using failing = await node(0);
+  await using sound = await node(1);
+  await using etcd = new Etcd(`${failing.place},${sound.place.replace("etcd://", "")}`);
+  for (let i = 0; i < 2; i++) {
+    const [{ name }] = await etcd.list("Bob", { timeoutMs: 5_000 });
+    assert.equal(name, "Bob");
+  }
+  assert.deepEqual(asked, [0, 1, 1]);
+});
+
+Deno.test("a node that goes on failing is tried twice, and a refusal that stays is told", async () => {
+  for (const code of ["UNAVAILABLE", "PERMISSION_DENIED"] as const) {
+    let asked = 0;
+    await using server = await etcdThat({
+      range() {
+        asked++;
+        throw new GreetError(code, "etcdserver: no");
+      },
+      login: () => "token",
+    });
+    const read = server.client.read(RANGE, { timeoutMs: 5_000 });
+    await assert.rejects(inTime(read, "an error"), { code, message: /: etcdserver: no$/ });
+    assert.equal(asked, 2);
+  }
+});
+
+Deno.test("a watch that ends at once is reported, and not continued without a pause", async () => {
+  await using server = await etcdThat({});
+  await using etcd = new Etcd(server.place);
+  const updates = Array.fromAsync(etcd.watch().run(new AbortController().signal));
+  await assert.rejects(inTime(updates, "the end"), { code: "UNAVAILABLE" });
 });
 
 Deno.test("a watch that ends or is refused is not taken for one without changes", async () => {

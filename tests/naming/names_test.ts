@@ -594,13 +594,14 @@ Deno.test("an etcd that reports ever more keys is refused, with and without keys
 /** An etcd that grants every lease, and says of each how often it may be kept alive. */
 async function leasing(keptAlive: number) {
   const leases: { id: string; keptAt: number[] }[] = [];
+  const revoked: string[] = [];
   const replaced = Promise.withResolvers<void>();
   const lease = implement(ETCD_LEASE, {
     LeaseGrant({ ID, TTL }) {
       if (leases.push({ id: ID, keptAt: [performance.now()] }) === 2) replaced.resolve();
       return { ID, TTL: `${TTL}` };
     },
-    LeaseRevoke: () => ({}),
+    LeaseRevoke: ({ ID }) => (revoked.push(ID), {}),
     async *LeaseKeepAlive(requests) {
       for await (const { ID } of requests) {
         const { keptAt } = leases.find(({ id }) => id === ID)!;
@@ -616,6 +617,7 @@ async function leasing(keptAlive: number) {
   const server = await serve({ host: "127.0.0.1", port: 0, services: [kv, lease] });
   return {
     leases,
+    revoked,
     /** Resolves when there is a second lease. */
     replaced: replaced.promise,
     place: `etcd://127.0.0.1:${server.port}`,
@@ -632,10 +634,14 @@ Deno.test("a lease is kept alive a few times while it lasts, and a name is claim
   assert.deepEqual([bob.status.state, reported], ["held", []]);
   const [first, second] = etcd.leases;
   assert.notEqual(first.id, second.id);
+  // What is over need not be given back; what is held must be.
+  assert.deepEqual(etcd.revoked, []);
   // It lasts 5 s. A timer may be a little early.
   const pauses = first.keptAt.slice(1).map((at, i) => at - first.keptAt[i]);
   assert.equal(pauses.length, 2);
   for (const pause of pauses) assert(pause > 1_500, `${pauses}`);
+  await bob[Symbol.asyncDispose]();
+  assert.deepEqual(etcd.revoked, [second.id]);
 });
 
 Deno.test({

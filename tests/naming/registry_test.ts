@@ -317,6 +317,23 @@ Deno.test("an owner can have 1,000 watches, 10 of them of all names, and another
   await stack.use(watcher(names)).read();
 });
 
+Deno.test("a server has 6,000 watches, and accepts another when one has ended", async () => {
+  const { names } = registry();
+  await using stack = new AsyncDisposableStack();
+  const open = (owner: number) => stack.use(watcher(names, "Bob", `owner ${owner}`));
+  const all = Array.from(
+    { length: LIMITS.watches },
+    (_, i) => open(Math.floor(i / LIMITS.watchesOfOne)),
+  );
+  await Promise.all(all.map((one) => one.read()));
+  await assert.rejects(open(1_000).read(), {
+    code: "RESOURCE_EXHAUSTED",
+    message: "this server has 6000 watches, which is the limit",
+  });
+  await all[0][Symbol.asyncDispose]();
+  await open(1_000).read();
+});
+
 Deno.test("many watches of one owner get several changes of a busy name in one answer", async () => {
   const { names, claim } = registry();
   await using stack = new AsyncDisposableStack();
@@ -386,6 +403,7 @@ Deno.test("a watch begins with the state and continues with every change, each o
   const state = await all.read();
   assert.deepEqual({ state: state.state, more: state.more }, { state: true, more: false });
   assert.deepEqual(namesOf(state), ["Bob"]);
+  assert.deepEqual(state.changes.map(({ kind }) => kind), ["HELD"]);
   assert.equal(state.revision, 1);
   const alice = claim("Alice");
   alice[Symbol.dispose]();
