@@ -74,7 +74,8 @@ export class Collection implements Disposable {
   }
 
   /**
-   * Takes deliveries one after the other, and acknowledges each, until there are no more.
+   * Takes deliveries one after the other, and acknowledges each, until there are no more or it is
+   * disposed of.
    *
    * @param from the name of the peer
    * @param take resolves when messages may be acknowledged, or throws why they are not; a
@@ -95,6 +96,7 @@ export class Collection implements Disposable {
         await this.#receipts.push(receipt);
       }
     } catch (error) {
+      if (!this.#isOpen) return;
       const breach = error instanceof Breach ? error : breachIn(GreetError.from(error), from);
       if (breach !== undefined) throw breach;
     } finally {

@@ -1,6 +1,7 @@
 /** Messages that come over our own connection, and their receipts. */
 import assert from "node:assert/strict";
 import { type ErrorCode, GreetError, STATUS_NAMES } from "../../src/base/errors.ts";
+import { aborted } from "../../src/base/timing.ts";
 import { Collection } from "../../src/peer/collection.ts";
 import { newMessage, toWire } from "../../src/peer/messages.ts";
 import type { Connection } from "../../src/rpc/client.ts";
@@ -62,6 +63,25 @@ for (const code of ["RESOURCE_EXHAUSTED", "UNAVAILABLE"] satisfies ErrorCode[]) 
     assert.deepEqual([STATUS_NAMES[status], reason], [code, "not now"]);
   });
 }
+
+Deno.test("a call that we end while nothing comes is not blamed on the peer", async () => {
+  async function* stream(
+    _: unknown,
+    _name: string,
+    _requests: unknown,
+    { signal }: { signal: AbortSignal },
+  ): AsyncGenerator<Delivery> {
+    yield { messages: [] };
+    await aborted(signal);
+    signal.throwIfAborted();
+  }
+  const limits = { timeoutMs: 5_000, signal: new AbortController().signal };
+  const connection = { stream } as unknown as Connection;
+  using collection = await Collection.open(connection, INTRODUCTION, limits);
+  const running = collection.run("Bob", () => Promise.resolve());
+  collection[Symbol.dispose]();
+  await inTime(running, "the end");
+});
 
 Deno.test("a call that ends while its messages are being taken is over at once", async () => {
   const limits = { timeoutMs: 5_000, signal: new AbortController().signal };
