@@ -201,3 +201,10 @@ Deno.test("only cli.ts exits", async () => {
     assert.doesNotMatch(source, /(Deno|process)\.exit\(/, file);
   }
 });
+
+Deno.test("nothing uses Promise.race, which leaves something behind on promises that outlive it", async () => {
+  for (const file of imports.keys()) {
+    const source = await Deno.readTextFile(`${ROOT}/${file}`);
+    assert.doesNotMatch(source, /Promise\.race\(/, file);
+  }
+});
