@@ -28,13 +28,13 @@ export interface Rest {
 }
 
 /**
- * By how much a process may exceed its second quarter. The runtime keeps about 100 kB of each
- * connection that was lost, and 150 kB with TLS; `memory.ts` measures it.
+ * By how much a process may exceed its second quarter. The runtime keeps up to 35 kB of each
+ * connection that was lost, and 55 kB with TLS; docs/performance.md has the figures.
  */
 export const TOLERANCE = {
   memoryMB: 30,
-  lostMB: 0.1,
-  lostTlsMB: 0.15,
+  lostMB: 0.05,
+  lostTlsMB: 0.08,
   files: 0,
   threads: 2,
   cpuPercent: 1,
