@@ -29,6 +29,8 @@ export interface FailedCall {
   readonly wasConnected: boolean;
   /** The content type of the answer, if its headers have arrived. */
   readonly contentType: string | undefined;
+  /** Whether the call's own deadline has passed, of which the server may be the first to tell. */
+  readonly isOverdue: boolean;
 }
 
 /**
@@ -38,7 +40,7 @@ export interface FailedCall {
  * @param limitMs how long the call was allowed to take, in milliseconds
  */
 export async function callError(
-  { error: cause, method, wasConnected, contentType = GRPC_TYPE }: FailedCall,
+  { error: cause, method, wasConnected, contentType = GRPC_TYPE, isOverdue }: FailedCall,
   attempt: Attempt,
   limitMs: number,
 ): Promise<GreetError> {
@@ -62,7 +64,7 @@ export async function callError(
   if (isDisconnect(cause)) {
     return new GreetError("UNAVAILABLE", at(whyBroken(details) || "UNAVAILABLE"), { cause });
   }
-  if (status === "DEADLINE_EXCEEDED" && details.startsWith("Deadline exceeded after")) {
+  if (status === "DEADLINE_EXCEEDED" && isOverdue) {
     const missing = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
     return new GreetError(status, at(`no ${missing} within ${limitMs / 1000} s`), { cause });
   }

@@ -48,6 +48,9 @@ export interface ReconnectPauses {
  */
 const NO_PAUSES: ReconnectPauses = { firstMs: 1, maxMs: 1 };
 
+/** By how many milliseconds a timer of the server may be ahead of a deadline. */
+const EARLY_MS = 1;
+
 /** How to make one call. */
 export interface CallOptions {
   /** How many milliseconds the call may take, including the wait for a connection. */
@@ -282,10 +285,15 @@ export class Channel implements Disposable {
     return new GreetError("UNAVAILABLE", `${this.#attempt.target.address}: ${reason}`, { cause });
   }
 
-  /** Returns a function that tells what is known about a call when it fails. */
+  /**
+   * Returns a function that tells what is known about a call when it fails.
+   *
+   * @param deadline when the call has to be over, in milliseconds since 1970
+   */
   #failureOf(
     { path }: ServiceDefinition[string],
     call: Pick<grpc.ClientUnaryCall, "once" | "getPeer">,
+    deadline: number,
   ): (error: grpc.ServiceError) => FailedCall {
     let contentType: string | undefined;
     call.once("metadata", (headers: grpc.Metadata) => {
@@ -295,7 +303,8 @@ export class Channel implements Disposable {
       // Until a call has a connection, gRPC names its target as the peer.
       const peers = [this.#client.getChannel().getTarget(), "unknown"];
       const wasConnected = !peers.includes(call.getPeer());
-      return { error, method: path.slice(1), contentType, wasConnected };
+      const isOverdue = Date.now() >= deadline - EARLY_MS;
+      return { error, method: path.slice(1), contentType, wasConnected, isOverdue };
     };
   }
 
@@ -305,16 +314,17 @@ export class Channel implements Disposable {
     { timeoutMs, signal, wait, headers }: CallOptions,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const deadline = Date.now() + timeoutMs;
     const call = this.#client.makeUnaryRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
       request as object,
       metadata(headers, wait),
-      { deadline: Date.now() + timeoutMs },
+      { deadline },
       (error, response) => error === null ? resolve(response) : reject(failure(error)),
     );
-    const failure = this.#failureOf(method, call);
+    const failure = this.#failureOf(method, call, deadline);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     return promise.finally(() => signal?.removeEventListener("abort", cancel));
@@ -343,7 +353,7 @@ export class Channel implements Disposable {
     const over = new AbortController();
     const call = this.#open(method, request, metadata(headers), over.signal);
     readAheadOne(call);
-    const failure = this.#failureOf(method, call);
+    const failure = this.#failureOf(method, call, Infinity);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
     let isOverdue = false;

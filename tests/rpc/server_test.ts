@@ -8,7 +8,9 @@ import * as grpc from "@grpc/grpc-js";
 import { fromJSON } from "@grpc/proto-loader";
 import protobuf from "protobufjs";
 import { greet, GreetError, newIdentity, serveGreeter, type Server } from "../../mod.ts";
+import { callError } from "../../src/rpc/call_errors.ts";
 import { dial } from "../../src/rpc/client.ts";
+import type { Attempt } from "../../src/rpc/connection_errors.ts";
 import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { definitionOf } from "../../src/rpc/service_definition.ts";
@@ -97,6 +99,24 @@ Deno.test("a deadline and an aborted signal reach the handler", async () => {
     code: "DEADLINE_EXCEEDED",
     message: /no answer within 0.05 s/,
   });
+});
+
+Deno.test("a passed deadline is told in our words, even when the server is first to tell", async () => {
+  const error = Object.assign(new Error("Deadline exceeded"), {
+    code: 4,
+    details: "Deadline exceeded",
+    metadata: new grpc.Metadata(),
+  });
+  const call = { error, method: "Greet", wasConnected: true, contentType: undefined };
+  const attempt: Attempt = {
+    target: parseTarget("1234"),
+    protection: "plaintext",
+    shown: undefined,
+  };
+  const inTime = await callError({ ...call, isOverdue: false }, attempt, 2_000);
+  assert.equal(inTime.message, "127.0.0.1:1234: Deadline exceeded");
+  const overdue = await callError({ ...call, isOverdue: true }, attempt, 2_000);
+  assert.equal(overdue.message, "127.0.0.1:1234: no answer within 2 s");
 });
 
 Deno.test("an unexpected error in a handler is INTERNAL for the caller, and reported to the server", async () => {

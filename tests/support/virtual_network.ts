@@ -294,7 +294,13 @@ export class VirtualChannel implements Connection {
     const details = "No connection established. Last error: connect ECONNREFUSED";
     const metadata = new grpc.Metadata();
     const error = Object.assign(new Error(details), { code: 14, details, metadata });
-    const failure = { error, method: "", wasConnected: false, contentType: undefined };
+    const failure = {
+      error,
+      method: "",
+      wasConnected: false,
+      contentType: undefined,
+      isOverdue: false,
+    };
     const protection = this.#options.own === undefined ? "plaintext" : "peer";
     return callError(failure, { target: this.#target, protection, shown: undefined }, 0);
   }
