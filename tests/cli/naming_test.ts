@@ -4,6 +4,7 @@ import { greet, openNames, Peer, serveGreeter, serveNames } from "../../mod.ts";
 import { EtcdCluster, etcdTest } from "../support/etcd.ts";
 import { pause } from "../../src/base/timing.ts";
 import { Bot, Immortal } from "../support/bot.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { temporaryHome } from "../support/home.ts";
 import { freePorts } from "../support/ports.ts";
 import { Program, run } from "../support/program.ts";
@@ -152,14 +153,18 @@ for (const [zone, offset] of [["Asia/Kathmandu", "\\+05:45"], ["America/St_Johns
   });
 }
 
-Deno.test("a peer at the registered address with another name is refused", async () => {
-  await using server = await serveNames({ port: 0 });
-  await using names = openNames(`${server.port}`);
-  await using mallory = await Peer.open({ name: "Mallory", targets: ["1"] });
-  await using _bob = await names.register({ name: "Bob", address: `127.0.0.1:${mallory.port}` });
-  await using alice = new Bot(["Alice", "Bob", "--names", `${server.port}`]);
-  const [{ message }] = await alice.until("error");
-  assert.equal(message, `127.0.0.1:${mallory.port}: the other side's name is Mallory, not Bob`);
+Deno.test({
+  name: "a peer at the registered address with another name is refused",
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+  async fn() {
+    await using server = await serveNames({ port: 0 });
+    await using names = openNames(`${server.port}`);
+    await using mallory = await Peer.open({ name: "Mallory", targets: ["1"] });
+    await using _bob = await names.register({ name: "Bob", address: `127.0.0.1:${mallory.port}` });
+    await using alice = new Bot(["Alice", "Bob", "--names", `${server.port}`]);
+    const [{ message }] = await alice.until("error");
+    assert.equal(message, `127.0.0.1:${mallory.port}: the other side's name is Mallory, not Bob`);
+  },
 });
 
 Deno.test("a message for a name that was never met goes to that name", async () => {

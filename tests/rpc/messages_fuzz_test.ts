@@ -6,6 +6,7 @@ import fc from "fast-check";
 import { greet, Peer, serveGreeter, serveNames } from "../../mod.ts";
 import { definitionOf } from "../../src/rpc/service_definition.ts";
 import { CHAT, GREETER, NAMES } from "../../src/rpc/services.ts";
+import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { type Damage, damaged, damages } from "../support/properties.ts";
 
 const RUNS = 300 * Number(Deno.env.get("GREET_TEST_SEEDS") ?? 1);
@@ -55,37 +56,41 @@ const ANSWERS = new Set([
   ...[grpc.status.ALREADY_EXISTS, grpc.status.CANCELLED],
 ]);
 
-Deno.test("any bytes in place of a message get a status, and the servers live on", async () => {
-  const faults: unknown[] = [];
-  await using greeter = await serveGreeter({ onFault: (error) => faults.push(error) });
-  await using names = await serveNames({ port: 0 });
-  await using peer = await Peer.open({ name: "Alice", targets: ["1"] });
-  const ports = [
-    greeter.port,
-    peer.port,
-    peer.port,
-    peer.port,
-    peer.port,
-    ...Array(4).fill(names.port),
-  ];
-  const clients = new Map<number, grpc.Client>();
-  for (const port of ports) {
-    clients.set(port, new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure()));
-  }
-  const property = fc.asyncProperty(inputs, async ({ which, bytes }) => {
-    const [definition, call, message] = VALID[which];
-    const { path, requestSerialize } = definition[call];
-    const content = bytes instanceof Uint8Array
-      ? bytes
-      : damaged(requestSerialize(message), bytes as Damage[]);
-    const status = await callRaw(clients.get(ports[which])!, path, content);
-    assert(ANSWERS.has(status), `${call}: ${grpc.status[status]}`);
-  });
-  try {
-    await fc.assert(property, { numRuns: RUNS, seed: 1 });
-  } finally {
-    for (const client of clients.values()) client.close();
-  }
-  assert.deepEqual(faults, []);
-  assert.equal(await greet(`${greeter.port}`, "Bob"), "Hello, Bob.");
+Deno.test({
+  name: "any bytes in place of a message get a status, and the servers live on",
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+  async fn() {
+    const faults: unknown[] = [];
+    await using greeter = await serveGreeter({ onFault: (error) => faults.push(error) });
+    await using names = await serveNames({ port: 0 });
+    await using peer = await Peer.open({ name: "Alice", targets: ["1"] });
+    const ports = [
+      greeter.port,
+      peer.port,
+      peer.port,
+      peer.port,
+      peer.port,
+      ...Array(4).fill(names.port),
+    ];
+    const clients = new Map<number, grpc.Client>();
+    for (const port of ports) {
+      clients.set(port, new grpc.Client(`127.0.0.1:${port}`, grpc.credentials.createInsecure()));
+    }
+    const property = fc.asyncProperty(inputs, async ({ which, bytes }) => {
+      const [definition, call, message] = VALID[which];
+      const { path, requestSerialize } = definition[call];
+      const content = bytes instanceof Uint8Array
+        ? bytes
+        : damaged(requestSerialize(message), bytes as Damage[]);
+      const status = await callRaw(clients.get(ports[which])!, path, content);
+      assert(ANSWERS.has(status), `${call}: ${grpc.status[status]}`);
+    });
+    try {
+      await fc.assert(property, { numRuns: RUNS, seed: 1 });
+    } finally {
+      for (const client of clients.values()) client.close();
+    }
+    assert.deepEqual(faults, []);
+    assert.equal(await greet(`${greeter.port}`, "Bob"), "Hello, Bob.");
+  },
 });
