@@ -1,5 +1,6 @@
 /** Small writes to a socket leave together, and none is lost. */
 import assert from "node:assert/strict";
+import { Buffer } from "node:buffer";
 import { once } from "node:events";
 import net from "node:net";
 import { setImmediate } from "node:timers";
@@ -36,6 +37,33 @@ Deno.test("frames that are written in immediate succession arrive together", asy
     setImmediate(() => near.write("trailers"));
     const [piece] = await inTime(came, "a piece");
     assert.equal(`${piece}`, "headers,data,trailers");
+  }
+});
+
+/** An empty HEADERS frame. */
+const frame = (flags: number) => Uint8Array.of(0, 0, 0, 1, flags, 0, 0, 0, 1);
+const BEGIN = frame(4);
+const END = frame(5);
+
+Deno.test("an answer on its own leaves in one piece, although its end comes two turns later", async () => {
+  await using ends = await connection();
+  const [near, far] = ends;
+  for (let round = 0; round < 20; round++) {
+    const came = once(far, "data");
+    near.write(BEGIN);
+    setImmediate(() => setImmediate(() => near.write(END)));
+    const [piece] = await inTime(came, "a piece");
+    assert.deepEqual(piece, Buffer.concat([BEGIN, END]));
+  }
+});
+
+Deno.test("an answer without an end leaves, and so do frames without answers", async () => {
+  await using ends = await connection();
+  const [near, far] = ends;
+  for (const piece of [BEGIN, Uint8Array.of(0, 0, 0, 4, 1, 0, 0, 0, 0)]) {
+    const came = once(far, "data");
+    near.write(piece);
+    assert.deepEqual((await inTime(came, "a piece"))[0], Buffer.from(piece));
   }
 });
 
