@@ -23,6 +23,7 @@ const PARTS: Readonly<Record<string, () => Promise<Part>>> = {
   idle: async () => (await import("./idle.ts")).benchIdle,
   memory: async () => (await import("./memory.ts")).benchMemory,
   names: async () => (await import("./names.ts")).benchNames,
+  growth: async () => (await import("./growth.ts")).benchGrowth,
 };
 
 const RESULT = fileURLToPath(new URL("./result.json", import.meta.url));

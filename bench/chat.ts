@@ -5,22 +5,21 @@
  *
  * @module
  */
-import { Journal, newIdentity, Peer, type PeerEvent } from "../mod.ts";
-import { Bot, type ChatEvent } from "../tests/support/bot.ts";
+import { Journal, newIdentity, Peer } from "../mod.ts";
+import type { ChatEvent } from "../tests/support/bot.ts";
 import { temporaryHome } from "../tests/support/home.ts";
 import { freePorts } from "../tests/support/ports.ts";
-import { greetCommand, ROOT } from "../tests/support/program.ts";
-import { pause, within } from "../src/base/timing.ts";
+import { pause } from "../src/base/timing.ts";
+import { Chatter, take } from "./chatter.ts";
 import { SETTLING_MS } from "./idle.ts";
-import { median, percentile, type Report, type Usage, usage } from "./measure.ts";
+import { median, percentile, type Report } from "./measure.ts";
+import { Mesh } from "./mesh.ts";
 import { temporaryFolder } from "./rivals.ts";
 
 const ROUNDS = 3;
 const WARM_UP = 50;
 const MESSAGES = 500;
 const MANY = 20_000;
-/** How the throughput grows: one, ten and a hundred times the work. */
-const GROWTH = [1_000, 10_000, 100_000];
 /** The goal for messages a second, delivered and printed. */
 const GOAL = 12_000;
 
@@ -28,15 +27,10 @@ const GOAL = 12_000;
 const IN_FLIGHT = 256;
 
 const MESHES = [2, 5, 10, 20, 50];
-/** On two quiet cores, 50 peers need most of a minute to meet; on busy ones, several. */
-const MEETING_MS = 300_000;
 /** The number of peers in a mesh that send a message. */
 const SPEAKERS = 5;
 /** Includes several keepalives, which go out every 5 s. */
 const IDLE_MS = 20_000;
-
-/** The longest wait for many messages. */
-const PATIENCE_MS = 60_000;
 
 const english = (count: number) => count.toLocaleString("en");
 
@@ -76,57 +70,10 @@ async function openAlice([port, target]: string[], { isDurable, isSecure }: Kind
 
 type Alice = Awaited<ReturnType<typeof openAlice>>;
 
-/** Starts Bob as a process. Unlike {@link Bot}, keeps no output: it is too much to search. */
-function openBob([port, target]: string[], { isDurable, isSecure }: Kind) {
+/** Starts Bob as a process. */
+function openBob([port, target]: string[], { isDurable, isSecure }: Kind): Chatter {
   const options = [...isDurable ? [] : ["--no-journal"], ...isSecure ? ["--tls"] : []];
-  const home = temporaryHome();
-  const [command, ...args] = greetCommand();
-  const child = new Deno.Command(command, {
-    args: [...args, "chat", "Bob", port, target, "--json", ...options],
-    cwd: ROOT,
-    env: home.env,
-    stdin: "piped",
-    stdout: "piped",
-  }).spawn();
-  let isRunning = true;
-  const ended = child.status.then(() => isRunning = false);
-  return {
-    events: eventsIn(child.stdout),
-    async [Symbol.asyncDispose]() {
-      if (isRunning) child.kill("SIGKILL");
-      await ended;
-      await home[Symbol.asyncDispose]();
-    },
-  };
-}
-
-async function* eventsIn(
-  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
-): AsyncGenerator<ChatEvent, undefined> {
-  let rest = "";
-  for await (const chunk of stream.pipeThrough(new TextDecoderStream())) {
-    const lines = (rest + chunk).split("\n");
-    rest = lines.pop()!;
-    for (const line of lines) yield JSON.parse(line);
-  }
-}
-
-/** The next events of one type; fewer than asked for, if the events end or the time is up. */
-async function take<Event extends ChatEvent | PeerEvent>(
-  { events }: { events: AsyncIterator<Event> },
-  type: Event["type"],
-  count: number,
-): Promise<Event[]> {
-  const taken: Event[] = [];
-  const read = async () => {
-    while (taken.length < count) {
-      const { done, value } = await events.next();
-      if (done) return;
-      if (value.type === type) taken.push(value);
-    }
-  };
-  await within(PATIENCE_MS, read());
-  return taken;
+  return new Chatter(["Bob", port, target, ...options]);
 }
 
 /** Waits until Alice has met Bob. */
@@ -189,14 +136,14 @@ interface Rates {
   readonly printed: number;
 }
 
-/** Measures the throughput of many messages, and how it changes with their number. */
+/** Measures the throughput of many messages. */
 export async function benchBulk(report: Report): Promise<void> {
   const there: Rates[] = [];
   const absent: Rates[] = [];
   const floors: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
     there.push(await ratesWhilePresent(report));
-    absent.push(await ratesAfterAbsence(report, MANY));
+    absent.push(await ratesAfterAbsence(report));
     floors.push(await storing());
   }
   const title = `${english(MANY)} messages in one direction, a second`;
@@ -206,11 +153,6 @@ export async function benchBulk(report: Report): Promise<void> {
   table.row("delivered, once he is there", ...medians("delivered"));
   table.row("printed by the receiver", ...medians("printed"));
   table.row(`  two journals alone (goal: ${english(GOAL)})`, median(floors));
-  const growth = report.table("messages that waited, a second", ["delivered", "printed"]);
-  for (const count of GROWTH) {
-    const { delivered, printed } = await ratesAfterAbsence(report, count);
-    growth.row(english(count), delivered, printed);
-  }
 }
 
 /** The floor: how many messages per second two journals of one process take, read and mark. */
@@ -255,18 +197,18 @@ async function ratesWhilePresent(report: Report): Promise<Rates> {
 }
 
 /** Messages that are stored while Bob is absent, and delivered when he joins. */
-async function ratesAfterAbsence(report: Report, count: number): Promise<Rates> {
+async function ratesAfterAbsence(report: Report): Promise<Rates> {
   const [a, b] = freePorts();
   await using alice = await openAlice([a, b], KINDS.durable);
-  const [stored] = await Promise.all([rate(take(alice, "queued", count)), sendMany(alice, count)]);
+  const [stored] = await Promise.all([rate(take(alice, "queued", MANY)), sendMany(alice, MANY)]);
   await using bob = openBob([b, a], KINDS.durable);
   await welcomed(alice);
-  const received = take(bob, "message", count);
+  const received = take(bob, "message", MANY);
   const [delivered, printed] = await Promise.all([
-    rate(take(alice, "delivered", count)),
+    rate(take(alice, "delivered", MANY)),
     rate(received),
   ]);
-  expectAll(report, await received, count);
+  expectAll(report, await received, MANY);
   return { stored, delivered, printed };
 }
 
@@ -330,95 +272,4 @@ async function figuresOf(mesh: Mesh): Promise<number[]> {
     ...[metMs, cpuMs, after.memoryMB, median(receivedMs), cpuPerMinute, cpuPerMinute / links],
     mesh.left / mesh.size,
   ];
-}
-
-/** Peers that are all linked to each other. */
-class Mesh implements AsyncDisposable {
-  readonly size: number;
-  readonly start = performance.now();
-  readonly #peers: readonly Bot[];
-  #sent = 0;
-
-  constructor(size: number) {
-    this.size = size;
-    const ports = freePorts(size);
-    this.#peers = ports.map((port, i) => new Bot([`Peer${i}`, port, ...ports.toSpliced(i, 1)]));
-  }
-
-  /** Waits until all peers have met. Returns how many have met all others. */
-  async met(): Promise<number> {
-    const hasMetAll = (peer: Bot) => {
-      const welcomed = peer.all("welcome").flatMap(({ peers }) => peers as string[]);
-      const joined = peer.all("joined").filter(({ back }) => !back);
-      return welcomed.length + joined.length === this.size - 1 || undefined;
-    };
-    const meeting = this.#peers.map((peer) =>
-      peer.program.out.waitFor(() => hasMetAll(peer), () => "all others", MEETING_MS)
-    );
-    const settled = await Promise.allSettled(meeting);
-    return settled.filter(({ status }) => status === "fulfilled").length;
-  }
-
-  /** Sends a message. Returns the time until all other peers have received it, in milliseconds. */
-  async say(): Promise<number> {
-    const speaker = this.#peers[this.#sent % this.size];
-    const body = `${this.#sent++}`;
-    const others = this.#peers.filter((peer) => peer !== speaker);
-    const start = performance.now();
-    // If the speaker has died, the message counts as lost.
-    await speaker.say(body).catch(() => {});
-    await Promise.all(others.map((peer) => arrivalOf(peer, body)));
-    return performance.now() - start;
-  }
-
-  /** The average usage of a peer. */
-  async usage(): Promise<Usage> {
-    const all = await this.#usages();
-    const mean = (what: keyof Usage) => all.reduce((sum, one) => sum + one[what], 0) / all.length;
-    return { memoryMB: mean("memoryMB"), cpuMs: mean("cpuMs"), wakeUps: mean("wakeUps") };
-  }
-
-  /** The number of peers that have died. */
-  async dead(): Promise<number> {
-    return this.size - (await this.#usages()).length;
-  }
-
-  async #usages(): Promise<Usage[]> {
-    const readings = this.#peers.map(({ program }) => usage(program.pid));
-    const settled = await Promise.allSettled(readings);
-    return settled.flatMap((one) => one.status === "fulfilled" ? [one.value] : []);
-  }
-
-  /** How often a slow peer was wrongly reported to have left. */
-  get left(): number {
-    return this.#sum((peer) => peer.all("left").length);
-  }
-
-  /** The number of messages that were not received, over all receivers. */
-  get lost(): number {
-    return this.#sent * (this.size - 1) - this.#received((bodies) => new Set(bodies).size);
-  }
-
-  /** The number of messages that were received twice, over all receivers. */
-  get receivedAgain(): number {
-    return this.#received((bodies) => bodies.length - new Set(bodies).size);
-  }
-
-  #received(count: (bodies: readonly string[]) => number): number {
-    return this.#sum((peer) => count(peer.all("message").map(({ body }) => body!)));
-  }
-
-  #sum(count: (peer: Bot) => number): number {
-    return this.#peers.map(count).reduce((a, b) => a + b);
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all(this.#peers.map((peer) => peer[Symbol.asyncDispose]()));
-  }
-}
-
-/** Waits for a message, for a limited time. Missing messages are counted at the end. */
-async function arrivalOf(peer: Bot, body: string): Promise<void> {
-  const find = () => peer.all("message").find((message) => message.body === body);
-  await Promise.allSettled([peer.program.out.waitFor(find, () => body, PATIENCE_MS)]);
 }

@@ -25,11 +25,31 @@ export async function inTurns<Contender>(
   contenders: readonly Contender[],
   measure: (contender: Contender) => Promise<number>,
 ): Promise<number[]> {
-  const figures: number[][] = contenders.map(() => []);
+  const named = async (contender: Contender) => ({ figure: await measure(contender) });
+  const medians = await figuresInTurns(rounds, contenders, named);
+  return medians.map(({ figure }) => figure);
+}
+
+/**
+ * Like {@link inTurns}, for measurements of several figures.
+ *
+ * @returns for each contender, the median of each figure
+ */
+export async function figuresInTurns<Contender, Figures extends Record<string, number>>(
+  rounds: number,
+  contenders: readonly Contender[],
+  measure: (contender: Contender) => Promise<Figures>,
+): Promise<Figures[]> {
+  const samples: Figures[][] = contenders.map(() => []);
   for (let round = 0; round < rounds; round++) {
-    for (const [i, contender] of contenders.entries()) figures[i].push(await measure(contender));
+    for (const [i, contender] of contenders.entries()) samples[i].push(await measure(contender));
   }
-  return figures.map(median);
+  return samples.map((ofOne) => {
+    const names = Object.keys(ofOne[0]);
+    return Object.fromEntries(
+      names.map((name) => [name, median(ofOne.map((figures) => figures[name]))]),
+    ) as Figures;
+  });
 }
 
 /** The resources that a process has used so far. */
@@ -68,6 +88,31 @@ async function threadUsage(task: string): Promise<Omit<Usage, "memoryMB">> {
     if (!hasEnded) throw error;
     return { cpuMs: 0, wakeUps: 0 };
   }
+}
+
+/**
+ * The CPU time of a process in milliseconds, including threads that have ended; NaN if the process has
+ * died.
+ */
+export async function processCpuMs(pid: number): Promise<number> {
+  const [user, system] = await cpuTicks(`${pid}`);
+  return (user + system) * TICK_MS;
+}
+
+/** The CPU time of all children of this process that have ended, in milliseconds. */
+export async function endedChildrenCpuMs(): Promise<number> {
+  const [, , user, system] = await cpuTicks("self");
+  return (user + system) * TICK_MS;
+}
+
+/** There are 100 ticks a second on every Linux that Deno supports. */
+const TICK_MS = 10;
+
+/** The ticks of a process, user and system, and those of its children that have ended. */
+async function cpuTicks(pid: string): Promise<number[]> {
+  const stat = await Deno.readTextFile(`/proc/${pid}/stat`).catch(() => "");
+  const [, fields = ""] = stat.split(") ");
+  return [11, 12, 13, 14].map((i) => Number(fields.split(" ")[i]));
 }
 
 /** A row of a table. A figure that could not be measured is undefined. */

@@ -10,6 +10,7 @@ import { Bot } from "../tests/support/bot.ts";
 import { freePorts } from "../tests/support/ports.ts";
 import { greetCommand, Program } from "../tests/support/program.ts";
 import { hasCommand } from "../tests/support/tools.ts";
+import { Request } from "./h2load.ts";
 import { inTurns, type Report, usage } from "./measure.ts";
 
 /** When a server's memory is read, in requests; after the second reading it should stop growing. */
@@ -47,49 +48,6 @@ async function memoryMB(pid: number): Promise<number> {
 }
 
 // ---------------------------------------------------------------- requests
-
-/** A request for `greet.v1.Greeter/Greet`, in a file that h2load sends many times. */
-export class Request implements AsyncDisposable {
-  readonly #file: string;
-
-  private constructor(file: string) {
-    this.#file = file;
-  }
-
-  static async open(): Promise<Request> {
-    const file = await Deno.makeTempFile({ prefix: "greet-request-" });
-    // A gRPC frame: not compressed, 5 bytes long; field 1 of UserInfo is "Bob".
-    await Deno.writeFile(file, Uint8Array.of(0, 0, 0, 0, 5, 0x0a, 3, 0x42, 0x6f, 0x62));
-    return new Request(file);
-  }
-
-  /**
-   * The h2load command for a load.
-   *
-   * @param requests the total number of requests
-   * @param connections the number of connections
-   * @param streams the number of concurrent streams on each connection
-   */
-  command(port: string, requests: number, connections: number, streams: number): string[] {
-    return [
-      ...["h2load", "-n", `${requests}`, "-c", `${connections}`, "-m", `${streams}`],
-      ...["-d", this.#file, "-H", "content-type: application/grpc", "-H", "te: trailers"],
-      `http://127.0.0.1:${port}/greet.v1.Greeter/Greet`,
-    ];
-  }
-
-  /** Runs a load. Returns how many requests failed. */
-  async failures(...load: Parameters<Request["command"]>): Promise<number> {
-    const [program, ...args] = this.command(...load);
-    const { stdout } = await new Deno.Command(program, { args }).output();
-    const [, succeeded] = / (\d+) succeeded/.exec(new TextDecoder().decode(stdout)) ?? [];
-    return load[1] - Number(succeeded ?? 0);
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return Deno.remove(this.#file);
-  }
-}
 
 /** A server under test, in its own process. */
 interface Subject extends AsyncDisposable {
@@ -140,7 +98,7 @@ async function benchRequests(report: Report): Promise<void> {
   let done = 0;
   let failed = 0;
   for (const count of REQUESTS) {
-    failed += await request.failures(server.port, count - done, 4, 25);
+    failed += await request.failures(server.port, count - done, { clients: 4, streams: 25 });
     done = count;
     figures.push(await memoryMB(server.pid));
     table.row(`after ${count.toLocaleString("en")} requests`, figures.at(-1));
@@ -158,11 +116,13 @@ async function benchConnections(report: Report): Promise<void> {
   await using bare = await bareServe();
   await using request = await Request.open();
   let failed = 0;
-  for (const { port } of [greeter, bare]) failed += await request.failures(port, WARM_UP, 4, 25);
+  for (const { port } of [greeter, bare]) {
+    failed += await request.failures(port, WARM_UP, { clients: 4, streams: 25 });
+  }
   const figures = await inTurns(ROUNDS, [greeter, bare], async ({ pid, port }) => {
     const before = await memoryMB(pid);
     for (let made = 0; made < CONNECTIONS; made += TOGETHER) {
-      failed += await request.failures(port, TOGETHER, TOGETHER, 1);
+      failed += await request.failures(port, TOGETHER, { clients: TOGETHER, streams: 1 });
     }
     return (await memoryMB(pid) - before) * 1_000 / CONNECTIONS;
   });

@@ -129,7 +129,8 @@ async function latencies(place: string): Promise<number[]> {
   return figures;
 }
 
-async function untilEvent(
+/** Reads the events of a watch until one of a type has come. */
+export async function untilEvent(
   events: AsyncIterator<NamesEvent>,
   type: NamesEvent["type"],
 ): Promise<void> {

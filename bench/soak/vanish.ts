@@ -16,7 +16,7 @@ import { randomNumbers } from "../../tests/support/random.ts";
 import { inTime } from "../../tests/support/waiting.ts";
 import { pause } from "../../src/base/timing.ts";
 import { parseTarget } from "../../src/net/address.ts";
-import { Request } from "../memory.ts";
+import { Request } from "../h2load.ts";
 
 /** How long a server may take to hang up: 10 s, and more when it is busy. */
 const HANG_UP_MS = 30_000;
@@ -356,7 +356,7 @@ export const FROM_H2LOAD: Readonly<Record<string, Way>> = {
   async "is killed in the middle of 10,000 requests"(host) {
     host.lost += 4;
     await using load = await Request.open();
-    await using client = new Program(load.command(host.port, 10_000, 4, 25));
+    await using client = new Program(load.command(host.port, 10_000, { clients: 4, streams: 25 }));
     await client.out.until("progress: 10% done");
     signal(client, "SIGKILL");
   },
