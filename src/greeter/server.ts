@@ -9,7 +9,7 @@
 import { GreetError, type PlainError } from "../base/errors.ts";
 import { implement, type IncomingCall } from "../rpc/service.ts";
 import { serve, type Server } from "../rpc/server.ts";
-import { health, reflection } from "../rpc/standard_services.ts";
+import { health } from "../rpc/health.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { LOOPBACK } from "../net/address.ts";
 import { nameProblem } from "../base/text.ts";
@@ -77,11 +77,12 @@ export async function serveGreeter(options: ServeGreeterOptions = {}): Promise<S
       return { greeting: `Hello, ${name}.` };
     },
   });
+  const { reflection } = await import("../rpc/reflection.ts");
   const services = [greeter, health([greeter])];
   return await serve({
     host,
     port,
-    services: [...services, ...await reflection(services)],
+    services: [...services, ...reflection(services)],
     onFault,
     tls,
     onRefused,

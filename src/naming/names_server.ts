@@ -11,7 +11,7 @@ import { LIMITS, Registry } from "./registry.ts";
 import { NAMES_PORT } from "./service_url.ts";
 import { serve, type Server } from "../rpc/server.ts";
 import { implement, type Service } from "../rpc/service.ts";
-import { health, reflection } from "../rpc/standard_services.ts";
+import { health } from "../rpc/health.ts";
 import type { ServerTls } from "../net/server_tls.ts";
 import { LOOPBACK } from "../net/address.ts";
 import { aborted } from "../base/timing.ts";
@@ -96,11 +96,12 @@ export async function serveNames(options: ServeNamesOptions = {}): Promise<Serve
   const { host = LOOPBACK, port = NAMES_PORT, onChange, onFault, tls, onRefused } = options;
   const registry = new Registry(onChange && ((change) => onChange(newsOf(change))));
   const names = namesService(registry);
+  const { reflection } = await import("../rpc/reflection.ts");
   const services = [names, health([names])];
   return await serve({
     host,
     port,
-    services: [...services, ...await reflection(services)],
+    services: [...services, ...reflection(services)],
     onFault,
     keepalive: KEEPALIVE,
     tls,

@@ -1,61 +1,25 @@
 /**
- * The services that every gRPC server should offer: health checking and reflection.
+ * Server reflection, the standard service from which tools learn what a server offers. Loading it takes
+ * as long as everything else that a server needs, so clients do not.
  *
  * @module
  */
-import { definitionOf, parseProto } from "./service_definition.ts";
+import "./deno_http2_workaround.ts";
 import type * as grpc from "@grpc/grpc-js";
-import { GreetError } from "../base/errors.ts";
-import { aborted } from "../base/timing.ts";
+import { fromJSON } from "@grpc/proto-loader";
+import { ReflectionV1Implementation } from "@grpc/reflection/build/src/implementations/reflection-v1.js";
+import { spellOutMaps } from "./map_entries.ts";
+import { PROTOS } from "./protos.ts";
 import {
   backpressureOn,
-  implement,
-  type IncomingCall,
   parts,
   type ServerState,
   type Service,
   toStatus,
   trackStream,
 } from "./service.ts";
-import { spellOutMaps } from "./map_entries.ts";
-import { PROTOS } from "./protos.ts";
-import { HEALTH, type HealthStatus } from "./services.ts";
+import { definitionOf, parseProto } from "./service_definition.ts";
 import { StreamQuota } from "./stream_quota.ts";
-
-/**
- * The standard health service, for probes and load balancers.
- *
- * Reports every named service, and the server as a whole (`""`), as serving until the server begins
- * to stop. Watches are told of that before they end. Source: grpc/grpc `doc/health-checking.md`. The
- * npm package `grpc-health-check` is not used, because it reads from disk and asks for the user's id
- * when it is imported.
- *
- * @param services the other services of the server
- */
-export function health(services: readonly Service[]): Service {
-  const known = new Set(["", ...services.map(({ name }) => name)]);
-  const status = ({ stopping }: IncomingCall): HealthStatus => ({
-    status: stopping.aborted ? "NOT_SERVING" : "SERVING",
-  });
-  const watches = new StreamQuota("health watches");
-  return implement(HEALTH, {
-    Check({ service }, call) {
-      if (known.has(service)) return status(call);
-      throw new GreetError("NOT_FOUND", "there is no such service here");
-    },
-    List: (_, call) => ({
-      statuses: Object.fromEntries([...known].map((service) => [service, status(call)])),
-    }),
-    async *Watch({ service }, call) {
-      using _watch = watches.open(call.from);
-      const first = known.has(service) ? status(call) : { status: "SERVICE_UNKNOWN" as const };
-      yield first;
-      await aborted(call.signal, call.stopping);
-      if (first.status === "SERVING" && !call.signal.aborted) yield status(call);
-      await aborted(call.signal);
-    },
-  });
-}
 
 /**
  * Server reflection, so that tools such as grpcurl need no `.proto` files.
@@ -65,11 +29,7 @@ export function health(services: readonly Service[]): Service {
  *
  * @param services the other services of the server
  */
-export async function reflection(services: readonly Service[]): Promise<readonly Service[]> {
-  const { ReflectionV1Implementation } = await import(
-    "@grpc/reflection/build/src/implementations/reflection-v1.js"
-  );
-  const { fromJSON } = await import("@grpc/proto-loader");
+export function reflection(services: readonly Service[]): readonly Service[] {
   const versions = ["v1", "v1alpha"].map((version) => {
     const name = `grpc.reflection.${version}.ServerReflection`;
     const proto = PROTOS["grpc/reflection/v1/reflection.proto"]
@@ -97,11 +57,7 @@ export async function reflection(services: readonly Service[]): Promise<readonly
 }
 
 type ReflectionRequest = Parameters<
-  InstanceType<
-    typeof import("@grpc/reflection/build/src/implementations/reflection-v1.js")[
-      "ReflectionV1Implementation"
-    ]
-  >["handleServerReflectionRequest"]
+  ReflectionV1Implementation["handleServerReflectionRequest"]
 >[0];
 
 type ReflectionStream = grpc.ServerDuplexStream<ReflectionRequest, Uint8Array>;
