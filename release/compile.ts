@@ -18,10 +18,11 @@ export async function compile(
   output: string,
   { target, standIn }: CompileOptions = {},
 ): Promise<string> {
-  const args = config.tasks.compile.split(" tools/compile.ts ")[1].split(" ");
+  const [, task, options] = /^deno (.* tools\/compile\.ts) (.*)$/.exec(config.tasks.compile)!;
+  const args = options.split(" ");
   args[args.indexOf("--output") + 1] = output;
   const { stderr, success } = await new Deno.Command(Deno.execPath(), {
-    args: ["compile", ...target === undefined ? [] : ["--target", target], ...args],
+    args: [...task.split(" "), ...target === undefined ? [] : ["--target", target], ...args],
     cwd: ROOT,
     env: { NO_COLOR: "1", ...standIn === undefined ? {} : { DENORT_BIN: standIn } },
   }).output();

@@ -3,13 +3,14 @@
  * itself. Its base runtime is not part of this: not every machine can download one.
  */
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import config from "../../deno.json" with { type: "json" };
 import { compile } from "../../release/compile.ts";
 import { lockedPackages } from "../../release/licenses.ts";
 import { Authority, hasOpenssl } from "../support/certificates.ts";
 import { readExecutable } from "../support/executable.ts";
 import { Program, ROOT } from "../support/program.ts";
+import { bundle, ENTRIES } from "../../tools/bundle.ts";
 import { isLinux, works } from "../support/tools.ts";
 import { flagsOf, STAND_IN, unpack } from "../support/unpack.ts";
 
@@ -26,7 +27,7 @@ Deno.test("the binary has the permissions that the tests run with, and never all
   assert.deepEqual(permissions(COMPILE), permissions(RUN));
   for (const args of [COMPILE, RUN]) {
     assert.doesNotMatch(
-      args,
+      `${args} `,
       / (-A|--allow-all|--allow-(run|ffi|import|sys(?!=networkInterfaces ))\S*) /,
     );
   }
@@ -51,22 +52,89 @@ async function inFolder(use: (folder: string) => Promise<void>): Promise<void> {
   }
 }
 
+/** Deno downloads esbuild from npm, to bundle for the first time. */
+const bundles = await works(Deno.execPath(), "bundle", "--quiet", join(ROOT, "release/compile.ts"));
+
+/** The files in a folder and their contents. */
+async function contentsOf(folder: string): Promise<Map<string, string>> {
+  const contents = new Map<string, string>();
+  for await (const { name, isFile } of Deno.readDir(folder)) {
+    if (isFile) contents.set(name, await Deno.readTextFile(join(folder, name)));
+  }
+  return new Map([...contents].sort());
+}
+
 Deno.test({
-  name: "the binary embeds everything that the program loads, and no tests (needs Linux)",
-  ignore: !isLinux,
+  name:
+    "the same program has the same bundle anywhere, without a path of this machine (needs esbuild)",
+  ignore: !bundles,
+  fn: () =>
+    inFolder(async (folder) => {
+      const [here, there] = [join(folder, "here"), join(folder, "there", "too")];
+      await bundle(here);
+      await bundle(there);
+      const contents = await contentsOf(here);
+      assert.deepEqual(contents, await contentsOf(there));
+      const home = dirname(Deno.execPath());
+      for (const [file, code] of contents) {
+        for (const path of [ROOT, folder, home]) assert(!code.includes(path), `${path} in ${file}`);
+      }
+    }),
+});
+
+Deno.test("every file that starts a Worker with itself is an entry of the bundle", async () => {
+  const starting: string[] = [];
+  for await (const path of sourceFiles("src")) {
+    if (/new Worker\(/.test(await Deno.readTextFile(join(ROOT, path)))) starting.push(path);
+  }
+  assert.deepEqual(["cli.ts", ...starting.sort()], [...ENTRIES]);
+});
+
+/** The paths of all source files in a folder of the repository. */
+async function* sourceFiles(folder: string): AsyncGenerator<string> {
+  for await (const { name, isDirectory } of Deno.readDir(join(ROOT, folder))) {
+    if (isDirectory) yield* sourceFiles(`${folder}/${name}`);
+    else yield `${folder}/${name}`;
+  }
+}
+
+Deno.test({
+  name: "a release has the license of every package that is bundled (needs esbuild)",
+  ignore: !bundles,
+  fn: () =>
+    inFolder(async (folder) => {
+      // With its names, a bundle says which file each part is from.
+      const options = ["--quiet", "--code-splitting", "--outdir", folder];
+      assert(
+        await works(
+          Deno.execPath(),
+          "bundle",
+          ...options,
+          ...ENTRIES.map((entry) => join(ROOT, entry)),
+        ),
+      );
+      const bundled = new Set<string>();
+      for (const code of (await contentsOf(folder)).values()) {
+        const files = code.matchAll(/^ *\/\/ \S*\/npm\/[^/]+\/((?:@[^/]+\/)?[^/]+)\/([^/]+)\//gm);
+        for (const [, name, version] of files) bundled.add(`${name}@${version}`);
+      }
+      assert(bundled.size > 10, `${[...bundled]}`);
+      // Behind an underscore, an id names the peers that a package was resolved with.
+      const licensed = new Set(lockedPackages().map((id) => id.replace(/(?<=@[^@]+)_.*/, "")));
+      assert.deepEqual([...bundled].filter((id) => !licensed.has(id)), []);
+    }),
+});
+
+Deno.test({
+  name: "the binary embeds a bundle of the program, and nothing else (needs Linux and esbuild)",
+  ignore: !isLinux || !bundles,
   fn: () =>
     inFolder(async (folder) => {
       const output = join(folder, "greet");
       await compile(output, { standIn: STAND_IN });
-      const { metadata, packages, files } = await readExecutable(output);
-      const top = new Set([...files.keys()].map((path) => path.split("/")[0]));
-      assert.deepEqual([...top].sort(), [
-        ...[".deno_compile_node_modules", "cli.ts", "deno.json", "src"],
-      ]);
-      for await (const { name } of Deno.readDir(join(ROOT, "src"))) {
-        assert([...files.keys()].some((path) => path.startsWith(`src/${name}/`)), name);
-      }
-      assert.deepEqual([...new Set(packages.map(({ id }) => id))].sort(), lockedPackages());
+      const { metadata, files } = await readExecutable(output);
+      assert.equal(metadata.entrypoint_key, "cli.js");
+      for (const path of files.keys()) assert.match(path, /^(src\/greeter\/)?[\w.-]+\.js$/);
       const embedded = flagsOf(metadata).filter((flag) => !/^--(v8-flags|allow-import)/.test(flag));
       assert.deepEqual(embedded.toSorted(), permissions(COMPILE));
       assert(metadata.v8_flags.includes("--no-memory-reducer"));
@@ -74,8 +142,9 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what the binary embeds is all it needs to serve, greet and name peers (needs Linux)",
-  ignore: !isLinux,
+  name:
+    "what the binary embeds is all it needs to serve, greet and name peers (needs Linux and esbuild)",
+  ignore: !isLinux || !bundles,
   fn: () =>
     inFolder(async (folder) => {
       const executable = join(folder, "greet");
@@ -92,19 +161,22 @@ Deno.test({
 });
 
 Deno.test({
-  name: "compiling without a network says in one sentence what it needs (needs Linux and unshare)",
-  ignore: !isLinux || !await works("unshare", "--net", "true"),
+  name:
+    "compiling without a network says in one sentence what it needs (needs Linux, esbuild and unshare)",
+  ignore: !isLinux || !bundles || !await works("unshare", "--net", "true"),
   async fn() {
     const folder = await Deno.makeTempDir();
-    // The packages are there, and the base runtime is not.
+    // The packages and esbuild are there, and the base runtime is not.
     const info = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
     const { npmCache } = JSON.parse(new TextDecoder().decode(info.stdout));
     await Deno.symlink(npmCache, join(folder, "npm"));
+    await Deno.mkdir(join(folder, "dl"));
+    for await (const { name } of Deno.readDir(join(dirname(npmCache), "dl"))) {
+      if (!name.startsWith("esbuild")) continue;
+      await Deno.symlink(join(dirname(npmCache), "dl", name), join(folder, "dl", name));
+    }
     const [, ...task] = config.tasks.compile.split(" ");
-    // Types are checked elsewhere, and without a cache that takes long.
-    const args = task.flatMap((arg) =>
-      arg === "greet" ? join(folder, "greet") : arg === "cli.ts" ? ["--no-check", arg] : arg
-    );
+    const args = task.map((arg) => arg === "greet" ? join(folder, "greet") : arg);
     await using compiler = new Program(["unshare", "--net", Deno.execPath(), ...args], {
       env: { DENO_DIR: folder, NO_COLOR: "1" },
     });

@@ -20,26 +20,15 @@ export interface Metadata {
   /** `allow_net`, `deny_net` and so on: null for nothing, an empty list for everything. */
   readonly permissions: Readonly<Record<string, readonly string[] | boolean | null>>;
   readonly v8_flags: readonly string[];
-  readonly workspace_resolver: {
-    readonly import_map: { readonly specifier: string; readonly json: string };
-  };
+  readonly workspace_resolver: { readonly import_map: unknown };
   readonly entrypoint_key: string;
   readonly [name: string]: unknown;
-}
-
-/** An npm package, by name and version, with the packages that its own imports lead to. */
-export interface Package {
-  readonly id: string;
-  readonly dependencies: ReadonlyMap<string, string>;
 }
 
 /** What an executable carries. */
 export interface Executable {
   readonly metadata: Metadata;
-  /** Ids of packages by what is imported, such as `protobufjs@7.6.6`. */
-  readonly requirements: ReadonlyMap<string, string>;
-  readonly packages: readonly Package[];
-  /** Contents by path. Of a TypeScript file, the JavaScript that was made of it. */
+  /** Contents by path. */
   readonly files: ReadonlyMap<string, Uint8Array>;
 }
 
@@ -54,10 +43,6 @@ class Section {
   constructor(bytes: Uint8Array) {
     this.#bytes = bytes;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  }
-
-  get isOver(): boolean {
-    return this.#at === this.#bytes.length;
   }
 
   take(length: number): Uint8Array {
@@ -79,10 +64,6 @@ class Section {
     this.#at += 8;
     return this.take(Number(this.#view.getBigUint64(this.#at - 8, true)));
   }
-
-  list<T>(next: () => T): T[] {
-    return Array.from({ length: this.number() }, next);
-  }
 }
 
 /** Reads the section of an executable that `deno compile` wrote, for any system. */
@@ -91,14 +72,14 @@ export async function readExecutable(path: string): Promise<Executable> {
   const section = new Section(bytes.subarray(findSection(bytes)));
   section.take(MAGIC.length);
   const metadata = parse<Metadata>(section.block());
-  const { requirements, packages } = readPackages(new Section(section.block()));
+  assert.equal(section.block().length, 0, "there are packages from npm");
   for (const what of ["specifiers", "redirects", "remote modules"]) {
     assert.equal(section.number(), 0, `there are ${what}`);
   }
   const tree = parse<Entry[]>(section.block());
   const files = new Map(listFiles(tree, section.block()));
   assert.equal(new TextDecoder().decode(section.take(MAGIC.length)), MAGIC);
-  return { metadata, requirements, packages, files };
+  return { metadata, files };
 }
 
 function parse<T>(json: Uint8Array): T {
@@ -111,15 +92,6 @@ function findSection(bytes: Uint8Array): number {
   const found = /d3n0l4nd.{8}\{"argv":/s.exec(text);
   assert(found, "nothing is embedded");
   return found.index;
-}
-
-function readPackages(section: Section): Pick<Executable, "requirements" | "packages"> {
-  const ids = section.list(() => section.text());
-  const reference = () => [section.text(), ids[section.number()]] as const;
-  const requirements = new Map(section.list(reference));
-  const packages = ids.map((id) => ({ id, dependencies: new Map(section.list(reference)) }));
-  assert(section.isOver, "there is more about packages");
-  return { requirements, packages };
 }
 
 /** Lists the files below some entries, with their paths and contents. */

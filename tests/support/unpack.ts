@@ -15,21 +15,13 @@ import { type Executable, type Metadata, readExecutable } from "./executable.ts"
 /** Any executable will do in place of the base runtime, as long as it need not start. */
 export const STAND_IN = "/bin/true";
 
-/** The host that embedded packages come from. Nothing answers there, so nothing can be added. */
-const REGISTRY = "https://localhost/";
-const PACKAGES = ".deno_compile_node_modules";
-
 /** Writes what an executable carries to a folder. Returns the path of the command that runs it. */
 export async function unpack(executable: string, folder: string): Promise<string> {
   const content = await readExecutable(executable);
   assertOrdinary(content.metadata);
   const program = join(folder, "program");
   await writeFiles(content.files, program);
-  const { json } = content.metadata.workspace_resolver.import_map;
-  await Deno.writeTextFile(join(program, "import_map.json"), json);
-  await Deno.writeTextFile(join(folder, "deno.lock"), JSON.stringify(lockOf(content), null, 2));
   await Deno.mkdir(join(folder, "cache"));
-  await Deno.rename(join(program, PACKAGES), join(folder, "cache", "npm"));
   const command = join(folder, "greet");
   await Deno.writeTextFile(command, script(content.metadata, folder), { mode: 0o755 });
   return command;
@@ -42,6 +34,7 @@ function assertOrdinary(metadata: Metadata): void {
   }
   assert.deepEqual([metadata.preload_modules, metadata.require_modules], [[], []]);
   assert.deepEqual(metadata.env_vars_from_env_file, {});
+  assert.equal(metadata.workspace_resolver.import_map, null);
 }
 
 async function writeFiles(files: Executable["files"], folder: string): Promise<void> {
@@ -51,33 +44,13 @@ async function writeFiles(files: Executable["files"], folder: string): Promise<v
   }
 }
 
-/** A lock file that knows the embedded packages and no others. */
-function lockOf({ requirements, packages }: Executable): unknown {
-  const version = (id: string) => id.slice(id.indexOf("@", 1) + 1);
-  const specifiers = [...requirements].map(([name, id]) => [`npm:${name}`, version(id)]);
-  const npm = packages.map(({ id, dependencies }) => {
-    for (const [name, to] of dependencies) assert(to.startsWith(`${name}@`), `${name} is an alias`);
-    return [id, { integrity: "", dependencies: [...dependencies.values()] }];
-  });
-  return {
-    version: "5",
-    specifiers: Object.fromEntries(specifiers),
-    npm: Object.fromEntries(npm),
-  };
-}
-
 /** A shell script that runs the program as the base runtime would. */
 function script(metadata: Metadata, folder: string): string {
   const program = join(folder, "program");
-  const variables = [
-    ...[`DENO_DIR=${join(folder, "cache")}`, `NPM_CONFIG_REGISTRY=${REGISTRY}`],
-    "DENO_NO_UPDATE_CHECK=1",
-  ];
+  const variables = [`DENO_DIR=${join(folder, "cache")}`, "DENO_NO_UPDATE_CHECK=1"];
   const command = [
-    ...[Deno.execPath(), "run", "--quiet", "--no-config"],
-    ...["--import-map", join(program, "import_map.json"), "--lock", join(folder, "deno.lock")],
-    ...["--frozen", "--cached-only", "--no-check", ...flagsOf(metadata)],
-    ...[join(program, metadata.entrypoint_key), ...metadata.argv],
+    ...[Deno.execPath(), "run", "--quiet", "--no-config", "--no-npm", "--no-remote", "--no-check"],
+    ...[...flagsOf(metadata), join(program, metadata.entrypoint_key), ...metadata.argv],
   ];
   const words = (list: string[]) => list.map(quote).join(" ");
   return `#!/bin/sh\nexport ${words(variables)}\nexec ${words(command)} "$@"\n`;
