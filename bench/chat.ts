@@ -13,7 +13,7 @@ import { pause } from "../src/base/timing.ts";
 import { Chatter, take } from "./chatter.ts";
 import { SETTLING_MS } from "./idle.ts";
 import { median, percentile, type Report } from "./measure.ts";
-import { Mesh } from "./mesh.ts";
+import { meetBare, Mesh } from "./mesh.ts";
 import { temporaryFolder } from "./rivals.ts";
 
 const ROUNDS = 3;
@@ -235,18 +235,19 @@ function expectAll(report: Report, received: readonly ChatEvent[], count: number
 
 // ---------------------------------------------------------------- a mesh
 
-/** Measures meshes of growing size. */
+/** Measures meshes of growing size, beside programs with nothing but grpc-js that call each other. */
 export async function benchMesh(report: Report): Promise<void> {
   const columns = [
     ...["all met, ms", "CPU by then", "memory, MB", "heard, ms", "CPU/min", "per link"],
-    "wrongly left",
+    ...["wrongly left", "grpc-js met, ms", "its CPU"],
   ];
   const table = report.table("a full mesh, per peer; CPU in ms", columns);
   for (const size of MESHES) {
+    const bare = await meetBare(size);
     await using mesh = new Mesh(size);
     const unmet = size - await mesh.met();
     report.expect(`peers that have not met all of ${size}`, unmet, 0);
-    if (unmet === 0) table.row(`${size} peers`, ...await figuresOf(mesh));
+    if (unmet === 0) table.row(`${size} peers`, ...await figuresOf(mesh), bare.metMs, bare.cpuMs);
     report.expect(`messages lost among ${size}`, mesh.lost, 0);
     report.expect(`messages received twice among ${size}`, mesh.receivedAgain, 0);
     report.expect(`peers that died among ${size}`, await mesh.dead(), 0);

@@ -1,12 +1,14 @@
 /**
- * A full mesh of chats, each a process.
+ * A full mesh of chats, each a process, and one of bare grpc-js programs.
  *
  * @module
  */
 import { Bot } from "../tests/support/bot.ts";
 import { freePorts } from "../tests/support/ports.ts";
+import { Program } from "../tests/support/program.ts";
 import { PATIENCE_MS } from "./chatter.ts";
 import { type Usage, usage } from "./measure.ts";
+import { GRPC_JS_MESH } from "./rivals.ts";
 
 /** On two quiet cores, 50 peers need most of a minute to meet; on busy ones, several. */
 const MEETING_MS = 300_000;
@@ -94,6 +96,26 @@ export class Mesh implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.#peers.map((peer) => peer[Symbol.asyncDispose]()));
   }
+}
+
+/**
+ * Lets processes with nothing but grpc-js call each other: the lower bound for a mesh. Returns how long
+ * that takes, and the CPU time of each.
+ */
+export async function meetBare(size: number): Promise<{ metMs: number; cpuMs: number }> {
+  await using stack = new AsyncDisposableStack();
+  const ports = freePorts(size);
+  const start = performance.now();
+  const peers = ports.map((port, i) =>
+    stack.use(new Program([...GRPC_JS_MESH, port, ...ports.toSpliced(i, 1)]))
+  );
+  const hasMetAll = ({ out }: Program) => out.text.includes("met all") || undefined;
+  await Promise.all(
+    peers.map((peer) => peer.out.waitFor(() => hasMetAll(peer), () => "all others", MEETING_MS)),
+  );
+  const metMs = performance.now() - start;
+  const usages = await Promise.all(peers.map(({ pid }) => usage(pid)));
+  return { metMs, cpuMs: usages.reduce((sum, { cpuMs }) => sum + cpuMs, 0) / size };
 }
 
 /** Waits for a message, for a limited time. Missing messages are counted at the end. */

@@ -57,6 +57,9 @@ export const BARE_THREADS: Contender = {
 /** The command that listens with nothing but grpc-js, without the port. */
 export const GRPC_JS_SERVER: readonly string[] = fromSource(join(SOURCES, "grpc_js_server.ts"));
 
+/** The command of a peer that meets others with nothing but grpc-js, without the ports. */
+export const GRPC_JS_MESH: readonly string[] = fromSource(join(SOURCES, "grpc_js_mesh.ts"));
+
 /**
  * The command that runs a file the way `greet` runs from source. A file must always run with the same
  * V8 flags, because different ones discard its code cache.

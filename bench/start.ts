@@ -6,7 +6,8 @@
  */
 import { join } from "node:path";
 import { freePorts } from "../tests/support/ports.ts";
-import { greetCommand, ROOT } from "../tests/support/program.ts";
+import { greetCommand } from "../tests/support/program.ts";
+import { bundle } from "../tools/bundle.ts";
 import type { Goals, Report } from "./measure.ts";
 import {
   BARE,
@@ -15,7 +16,6 @@ import {
   fromSource,
   GRPC_JS_SERVER,
   OURS,
-  output,
   rivals,
   serving,
   temporaryFolder,
@@ -26,7 +26,7 @@ const ROUNDS = 25;
 
 export async function benchStart(report: Report): Promise<void> {
   await using folder = temporaryFolder();
-  const bundled = await bundle(join(folder.path, "bundle"), report);
+  const compiled = await bundled(join(folder.path, "bundle"), report);
   const others = await rivals(folder.path, report);
   await using server = await serving(OURS, "/dev/null");
 
@@ -34,11 +34,16 @@ export async function benchStart(report: Report): Promise<void> {
   await Deno.writeTextFile(empty, "");
   await compare(report, "greet --help, whole process, ms", [
     { name: "greet", command: [...greetCommand(), "--help"], prints: ["Usage:"] },
+    ...compiled.map((command) => ({
+      name: "compiled",
+      command: [...command, "--help"],
+      prints: ["Usage:"],
+    })),
     { name: "empty Deno", command: fromSource(empty), prints: [] },
   ]);
 
-  await benchGreetings(report, [OURS, ...bundled.map(bundledContender), ...others], server.port);
-  await compare(report, "until a chat waits for its peer, ms", waiting(folder.path), {
+  await benchGreetings(report, [OURS, ...compiled.map(compiledContender), ...others], server.port);
+  await compare(report, "until a chat waits for its peer, ms", waiting(folder.path, compiled), {
     goals: { "grpc-js": "≤ 1.60" },
     time: untilPrinted,
   });
@@ -55,7 +60,7 @@ async function benchGreetings(
   await compare(report, "one greeting, whole process, ms", one, { goals });
 
   // The clients of the other rivals greet only one name.
-  const forTwo = clients.filter(({ name }) => ["greet", "bundled", "Python"].includes(name));
+  const forTwo = clients.filter(({ name }) => ["greet", "compiled", "Python"].includes(name));
   const two = [...forTwo, BARE_THREADS].map((client) => greeting(client, port, ["Bob", "Alice"]));
   const [ours, bare] = [OURS, BARE[0]].map((client) => greeting(client, port, ["Bob"]));
   await compare(
@@ -66,36 +71,36 @@ async function benchGreetings(
   );
 }
 
-/** A chat and a bare server, which say when they listen. */
-function waiting(home: string): Run[] {
-  const [port, absent, barePort] = freePorts(3);
+/** Chats and a bare server, which say when they listen. */
+function waiting(home: string, compiled: readonly string[][]): Run[] {
+  const [port, otherPort, absent, barePort] = freePorts(4);
+  const env = { GREET_HOME: join(home, "home") };
   const prints = ["Waiting"];
-  const chat = [...greetCommand(), "chat", "Alice", port, absent];
+  const chat = (name: string, command: readonly string[], port: string) => ({
+    name,
+    command: [...command, "chat", "Alice", port, absent],
+    env,
+    prints,
+  });
   return [
-    { name: "greet chat", command: chat, env: { GREET_HOME: join(home, "home") }, prints },
+    chat("greet chat", greetCommand(), port),
+    ...compiled.map((command) => chat("compiled", command, otherPort)),
     { name: "grpc-js", command: [...GRPC_JS_SERVER, barePort], prints },
   ];
 }
 
-/** Files that are run as Workers. In a chunk that they share, they would run the whole program. */
-const WORKERS = ["src/greeter/client_threads.ts", "src/greeter/server_threads.ts"];
-
-/** The command that runs the program as a bundle, if bundling works. */
-async function bundle(folder: string, report: Report): Promise<string[][]> {
-  const options = ["--minify", "--platform", "deno", "--code-splitting", "--outdir", folder];
+/** The command that runs what a compiled program carries, if it can be bundled. */
+async function bundled(folder: string, report: Report): Promise<string[][]> {
   try {
-    const entries = ["cli.ts", ...WORKERS].map((file) => join(ROOT, file));
-    await output([Deno.execPath(), "bundle", "--quiet", ...options, ...entries]);
-    return [fromSource(join(folder, "cli.js"))];
+    return [fromSource(await bundle(folder))];
   } catch (error) {
-    // The bundle is an experiment for comparison; greet is not shipped that way.
-    report.skip(`bundled greet: ${(error as Error).message}`);
+    report.skip(`what a compiled greet carries: ${(error as Error).message}`);
     return [];
   }
 }
 
-function bundledContender(command: readonly string[]): Contender {
-  return { name: "bundled", server: [...command, "serve"], client: [...command, "greet"] };
+function compiledContender(command: readonly string[]): Contender {
+  return { name: "compiled", server: [...command, "serve"], client: [...command, "greet"] };
 }
 
 /** How to compare commands. */
