@@ -65,8 +65,7 @@ async function contentsOf(folder: string): Promise<Map<string, string>> {
 }
 
 Deno.test({
-  name:
-    "the same program has the same bundle anywhere, without a path of this machine (needs esbuild)",
+  name: "bundling twice makes the same files, without a path of this machine (needs esbuild)",
   ignore: !bundles,
   fn: () =>
     inFolder(async (folder) => {
@@ -157,6 +156,9 @@ Deno.test({
       await using client = new Program([greet, "greet", port, "Bob", "Alice"], { cwd: folder });
       assert.equal(await client.code(), 0, client.err.text);
       assert.match(client.out.text, /\[Alice\] Message received from server: "Hello, Alice\."/);
+      // In a Worker, the bundle does not start the program again.
+      assert.equal(client.out.text.match(/Client 1 started/g)?.length, 1, client.out.text);
+      assert.equal(server.out.text.match(/Server started/g)?.length, 1, server.out.text);
       await using id = new Program([greet, "id", "Paul"], { cwd: folder });
       assert.equal(await id.code(), 0, id.err.text);
     }),
