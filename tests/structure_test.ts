@@ -149,12 +149,14 @@ function loadedWith(file: string, found = new Set<string>()): Set<string> {
 const COMMANDS = ["chat", "completions", "forget", "greet", "history", "id", "names", "serve"]
   .map((name) => `src/cli/${name}.ts`);
 
-Deno.test("help and usage errors load neither gRPC nor other packages", () => {
+Deno.test("help and usage errors load neither gRPC nor other packages, nor node:net", () => {
   for (const file of ["cli.ts", ...COMMANDS]) {
     const foreign = [...loadedWith(file)].filter((name) => !/\.ts$|^node:/.test(name));
     assert.deepEqual(foreign.filter((name) => name !== "deno.json"), [], file);
+    assert(!loadedWith(file).has("node:net"), file);
   }
   assert(loadedWith("greeter.ts").has("@grpc/grpc-js"));
+  assert(loadedWith("greeter.ts").has("node:net"));
 });
 
 Deno.test("a greeting loads neither the server nor naming services", () => {

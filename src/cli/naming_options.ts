@@ -13,7 +13,7 @@ import { warn } from "./reports.ts";
 import type { Names } from "../naming/names.ts";
 import { isExposed, isNearby, type NamingPlace, parsePlace } from "../naming/service_url.ts";
 import type { Naming } from "../naming/open.ts";
-import { isIP } from "node:net";
+import { isIP } from "../net/ip.ts";
 import { formatEndpoint, isEndpoint, isLoopback, LOOPBACK } from "../net/address.ts";
 
 /** The naming service to use, as it was typed; undefined for none. */

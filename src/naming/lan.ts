@@ -7,7 +7,7 @@
  *
  * @module
  */
-import { isIP } from "node:net";
+import { isIP } from "../net/ip.ts";
 import { GreetError } from "../base/errors.ts";
 import { within } from "../base/timing.ts";
 import { isLoopback, parseTarget } from "../net/address.ts";

@@ -7,7 +7,7 @@
  * @module
  */
 import { nameProblem } from "../base/text.ts";
-import { isIP } from "node:net";
+import { isIP } from "./ip.ts";
 import { GreetError } from "../base/errors.ts";
 import {
   isPlaceholder,

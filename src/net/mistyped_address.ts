@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { isIP } from "node:net";
+import { isIP } from "./ip.ts";
 
 /** Whether a text is copied from a usage line, such as `PORT` or `<port>`. */
 export function isPlaceholder(text: string): boolean {

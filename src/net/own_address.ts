@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isIP } from "node:net";
+import { isIP } from "./ip.ts";
 import { networkInterfaces } from "node:os";
 
 /** An address under which others reach this machine. */

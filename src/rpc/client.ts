@@ -13,7 +13,8 @@ import {
   keepaliveOptions,
   type ServiceDefinition,
 } from "./service_definition.ts";
-import { isIP, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { isIP } from "../net/ip.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError } from "../base/errors.ts";
 import { aborted, pause, race } from "../base/timing.ts";

@@ -8,7 +8,8 @@
  * @module
  */
 import "./deno_http2_workaround.ts";
-import { isIP, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { isIP } from "../net/ip.ts";
 import {
   checkServerIdentity,
   connect,

@@ -4,7 +4,8 @@
  *
  * @module
  */
-import { BlockList, isIP } from "node:net";
+import { BlockList } from "node:net";
+import { isIP } from "../../net/ip.ts";
 import { networkInterfaces } from "node:os";
 import { GreetError } from "../../base/errors.ts";
 
