@@ -15,6 +15,7 @@ import { COMMANDS } from "./src/cli/commands.ts";
 import { commandHelp, generalHelp } from "./src/cli/help.ts";
 import type { Io } from "./src/cli/io.ts";
 import { reportError } from "./src/cli/reports.ts";
+import { returnMemoryAfterWork } from "./src/base/memory.ts";
 import { Output } from "./src/base/output.ts";
 import { versionText } from "./src/cli/version.ts";
 import { rendered } from "./src/terminal/rows.ts";
@@ -117,6 +118,7 @@ function columnsOf(stream: typeof Deno.stdout): () => number | undefined {
 
 /** Runs the program on the process's own streams; returns the exit code. */
 async function runProgram(): Promise<number> {
+  returnMemoryAfterWork();
   const stop = stopSignal();
   let outputError: GreetError | undefined;
   const stderr = new Output(Deno.stderr, undefined, wrapFor(Deno.stderr));

@@ -6,6 +6,7 @@
  * @module
  */
 import { greet } from "../mod.ts";
+import { pause } from "../src/base/timing.ts";
 import { Bot } from "../tests/support/bot.ts";
 import { freePorts } from "../tests/support/ports.ts";
 import { greetCommand, Program } from "../tests/support/program.ts";
@@ -29,6 +30,9 @@ const MESSAGES = [10_000, 100_000];
 
 /** Messages sent before their delivery is awaited. */
 const BATCH = 1_000;
+
+/** How long a process is left alone, to return the memory that it no longer needs. */
+const REST_MS = 6_000;
 
 const PATIENCE_MS = 60_000;
 
@@ -104,6 +108,8 @@ async function benchRequests(report: Report): Promise<void> {
     table.row(`after ${count.toLocaleString("en")} requests`, figures.at(-1));
   }
   const [, from, to] = REQUESTS;
+  await pause(REST_MS);
+  table.row(`${REST_MS / 1_000} s later`, await memoryMB(server.pid));
   const slope = (figures[2] - figures[1]) / (to - from) * 100_000;
   table.row(`  growth for each 100,000 of the last ${(to - from).toLocaleString("en")}`, slope);
   report.expect("failed requests", failed, 0);
@@ -153,6 +159,8 @@ async function benchMessages(report: Report): Promise<void> {
     await alice.until("delivered", count, PATIENCE_MS);
     await row(`after ${count.toLocaleString("en")} messages`);
   }
+  await pause(REST_MS);
+  await row(`${REST_MS / 1_000} s later`);
   const received = bob.all("message").map(({ body }) => body);
   const wrong = received.filter((body, i) => body !== `${i}`);
   report.expect("messages received", received.length, sent);

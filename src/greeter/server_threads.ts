@@ -11,6 +11,7 @@ import { GreetError, type PlainError } from "../base/errors.ts";
 import { type GreetRequest, serveGreeter } from "./server.ts";
 import { renounce } from "../base/permissions.ts";
 import { Listener } from "../net/listener.ts";
+import { returnMemoryAfterWork } from "../base/memory.ts";
 import { Output } from "../base/output.ts";
 import { type LogFormat, logLine } from "./request_log.ts";
 import type { Server } from "../rpc/server.ts";
@@ -168,6 +169,7 @@ class ServerWorker {
       this.#output.log(logLine(request, format));
       return this.#output.ready();
     };
+    returnMemoryAfterWork();
     try {
       this.#server = await serveGreeter({
         ...job,
