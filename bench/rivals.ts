@@ -65,9 +65,31 @@ export const GRPC_JS_MESH: readonly string[] = fromSource(join(SOURCES, "grpc_js
  * V8 flags, because different ones discard its code cache.
  */
 export function fromSource(file: string): string[] {
-  const flags = config.tasks.greet.replace(/^.*?deno run /, "").split(" ").slice(0, -1);
+  return asIn(config.tasks.greet.replace(/^.*?deno run | \S+$/g, ""), file);
+}
+
+/**
+ * `greet` as its compiled binary runs it: from a bundle, and with the binary's flags. Its code cache
+ * is its own, too.
+ *
+ * @param entry the bundle's file to run
+ * @param cache a folder for the code cache
+ */
+export function asCompiled(entry: string, cache: string): Contender {
+  const command = asIn(config.tasks.compile.replace(/^.*--output greet /, ""), entry);
+  return {
+    name: "compiled",
+    server: [...command, "serve"],
+    client: [...command, "greet"],
+    env: { DENO_DIR: cache },
+  };
+}
+
+/** The command that runs a file with some flags. */
+function asIn(flags: string, file: string): string[] {
   // The import map is found only in the file's own folder, unless it is named.
-  return [Deno.execPath(), "run", "--config", join(ROOT, "deno.json"), ...flags, file];
+  const config = ["--config", join(ROOT, "deno.json")];
+  return [Deno.execPath(), "run", ...config, ...flags.split(" "), file];
 }
 
 /** The upper bound for a server in this runtime: one without gRPC. */

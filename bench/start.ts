@@ -10,6 +10,7 @@ import { greetCommand } from "../tests/support/program.ts";
 import { bundle } from "../tools/bundle.ts";
 import type { Goals, Report } from "./measure.ts";
 import {
+  asCompiled,
   BARE,
   BARE_THREADS,
   type Contender,
@@ -26,7 +27,7 @@ const ROUNDS = 25;
 
 export async function benchStart(report: Report): Promise<void> {
   await using folder = temporaryFolder();
-  const compiled = await bundled(join(folder.path, "bundle"), report);
+  const compiled = await bundled(folder.path, report);
   const others = await rivals(folder.path, report);
   await using server = await serving(OURS, "/dev/null");
 
@@ -34,15 +35,16 @@ export async function benchStart(report: Report): Promise<void> {
   await Deno.writeTextFile(empty, "");
   await compare(report, "greet --help, whole process, ms", [
     { name: "greet", command: [...greetCommand(), "--help"], prints: ["Usage:"] },
-    ...compiled.map((command) => ({
-      name: "compiled",
-      command: [...command, "--help"],
+    ...compiled.map(({ name, client, env }) => ({
+      name,
+      command: [...client, "--help"],
+      env,
       prints: ["Usage:"],
     })),
     { name: "empty Deno", command: fromSource(empty), prints: [] },
   ]);
 
-  await benchGreetings(report, [OURS, ...compiled.map(compiledContender), ...others], server.port);
+  await benchGreetings(report, [OURS, ...compiled, ...others], server.port);
   await compare(report, "until a chat waits for its peer, ms", waiting(folder.path, compiled), {
     goals: { "grpc-js": "≤ 1.60" },
     time: untilPrinted,
@@ -72,35 +74,30 @@ async function benchGreetings(
 }
 
 /** Chats and a bare server, which say when they listen. */
-function waiting(home: string, compiled: readonly string[][]): Run[] {
+function waiting(home: string, compiled: readonly Contender[]): Run[] {
   const [port, otherPort, absent, barePort] = freePorts(4);
-  const env = { GREET_HOME: join(home, "home") };
   const prints = ["Waiting"];
-  const chat = (name: string, command: readonly string[], port: string) => ({
+  const chat = ({ name, client, env }: Contender, port: string) => ({
     name,
-    command: [...command, "chat", "Alice", port, absent],
-    env,
+    command: [...client.slice(0, -1), "chat", "Alice", port, absent],
+    env: { ...env, GREET_HOME: join(home, "home") },
     prints,
   });
   return [
-    chat("greet chat", greetCommand(), port),
-    ...compiled.map((command) => chat("compiled", command, otherPort)),
+    chat({ ...OURS, name: "greet chat" }, port),
+    ...compiled.map((contender) => chat(contender, otherPort)),
     { name: "grpc-js", command: [...GRPC_JS_SERVER, barePort], prints },
   ];
 }
 
-/** The command that runs what a compiled program carries, if it can be bundled. */
-async function bundled(folder: string, report: Report): Promise<string[][]> {
+/** `greet` as compiled, if it can be bundled. */
+async function bundled(folder: string, report: Report): Promise<Contender[]> {
   try {
-    return [fromSource(await bundle(folder))];
+    return [asCompiled(await bundle(join(folder, "bundle")), join(folder, "cache"))];
   } catch (error) {
     report.skip(`what a compiled greet carries: ${(error as Error).message}`);
     return [];
   }
-}
-
-function compiledContender(command: readonly string[]): Contender {
-  return { name: "compiled", server: [...command, "serve"], client: [...command, "greet"] };
 }
 
 /** How to compare commands. */
