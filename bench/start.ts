@@ -37,7 +37,7 @@ export async function benchStart(report: Report): Promise<void> {
     { name: "greet", command: [...greetCommand(), "--help"], prints: ["Usage:"] },
     ...compiled.map(({ name, client, env }) => ({
       name,
-      command: [...client, "--help"],
+      command: [...client.slice(0, -1), "--help"],
       env,
       prints: ["Usage:"],
     })),
