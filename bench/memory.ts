@@ -32,7 +32,7 @@ const MESSAGES = [10_000, 100_000];
 const BATCH = 1_000;
 
 /** How long a process is left alone, to return the memory that it no longer needs. */
-const REST_MS = 6_000;
+const REST_MS = 40_000;
 
 const PATIENCE_MS = 60_000;
 
