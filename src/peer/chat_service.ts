@@ -153,11 +153,25 @@ export class ChatService {
   #introduce(call: IncomingCall): ChatMessage {
     this.#introduced++;
     this.#meetings.beat();
-    const [likely, ...others] = this.#linksToPort(call);
-    if (others.length === 0) likely?.heard(call.fingerprint);
+    this.#hear(call);
+    call.onPing(() => this.#hear(call));
     for (const link of this.#linksToCaller(call)) void link.knock();
     const { name, instance } = this.#options;
-    return { ...toWire({ id: "", from: name, body: "", at: new Date() }), instance };
+    const answer = toWire({ id: "", from: name, body: "", at: new Date() });
+    return { ...answer, instance, pings: true };
+  }
+
+  /** A call or a ping is a sign of life of one peer, if it is clear which one has sent it. */
+  #hear(call: IncomingCall): void {
+    const { fingerprint } = call;
+    const links = fingerprint === undefined ? this.#linksToPort(call) : this.#links();
+    if (fingerprint !== undefined || links.length === 1) {
+      for (const link of links) link.heard(fingerprint);
+    }
+  }
+
+  #links(): readonly Link[] {
+    return this.#options.contacts.map(({ link }) => link);
   }
 
   async #meet(introduction: Introduction, call: IncomingCall): Promise<Acceptance> {
@@ -179,15 +193,13 @@ export class ChatService {
   #linksToCaller(call: IncomingCall): readonly Link[] {
     const likely = this.#linksToPort(call);
     if (likely.length > 0) return likely.filter(({ refusedBy, met }) => !refusedBy || !met);
-    const links = this.#options.contacts.map(({ link }) => link);
-    return links.filter(({ refusedBy }) => refusedBy === undefined);
+    return this.#links().filter(({ refusedBy }) => refusedBy === undefined);
   }
 
   /** The links that lead to the port where the caller says that it listens. */
   #linksToPort(call: IncomingCall): readonly Link[] {
     const port = Number(call.header(LISTENING_PORT));
-    return this.#options.contacts.map(({ link }) => link)
-      .filter(({ endpoint }) => endpoint?.port === port);
+    return this.#links().filter(({ endpoint }) => endpoint?.port === port);
   }
 
   /** Refuses unknown keys before the message is decoded, which costs more than sending it. */

@@ -42,8 +42,9 @@ const DIAL_TIMEOUT = { leastMs: 5_000, mostMs: 20_000 };
 
 /**
  * A peer that was suspended, or whose cable was pulled, keeps its connection but says nothing. After
- * this much silence it is sent `GetInfo`. HTTP/2's own pings would do, but servers in Go and
- * C++ hang up on clients that ping more than once in 5 minutes (grpc/grpc `doc/keepalive.md`).
+ * this much silence it is asked: with an HTTP/2 ping if it takes them, which the runtime answers, and
+ * otherwise with `GetInfo`. Servers in Go and C++ hang up on clients that ping more than once in 5
+ * minutes (grpc/grpc `doc/keepalive.md`).
  */
 const SILENCE_MS = 5_000;
 /**
@@ -127,6 +128,8 @@ export class Link implements AsyncDisposable {
   #isAnswered = false;
   /** Whether the other side says if it accepts us. */
   #saysAcceptance = true;
+  /** Whether the other side takes pings, according to its last answer. */
+  #takesPings = false;
   /** Whether the peer has asked us to accept it: then it accepts us. */
   #isWanted = false;
   readonly #wishes = new Pulse();
@@ -553,7 +556,11 @@ export class Link implements AsyncDisposable {
 
   /** Whether the peer still answers and, if that is in doubt, accepts us. */
   async #verified(channel: Connection): Promise<Presence> {
-    const answer = await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
+    // A peer in doubt is asked: the runtime answers pings even for a program that answers no calls.
+    const isDoubted = this.#lastAnswer === -Infinity;
+    const answer = this.#takesPings && !isDoubted
+      ? await this.#ping(channel)
+      : await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
     const presence = this.#checked(answer, this.#options.check);
     if (presence.state !== "here" || !this.#isInDoubt) return presence;
     this.#isInDoubt = this.#isWanted = false;
@@ -586,17 +593,39 @@ export class Link implements AsyncDisposable {
     return { timeoutMs: this.#timeout.within(range), signal: this.#questions.signal };
   }
 
-  async #ask(channel: Connection, range: TimeoutRange): Promise<Presence> {
-    const { timeoutMs, signal } = this.#within(range);
+  /** Asks who is there. */
+  #ask(channel: Connection, range: TimeoutRange): Promise<Presence> {
     const headers = { [LISTENING_PORT]: `${this.#options.introduction.port}` };
-    const options = { timeoutMs: timeoutMs + this.#extraMs, signal, headers };
-    const began = performance.now();
-    try {
-      const { sender, instance } = await channel.call(CHAT, "GetInfo", {}, options);
-      this.#lastAnswer = performance.now();
-      this.#timeout.answered(this.#lastAnswer - began);
+    return this.#answered(range, async (limits) => {
+      const options = { ...limits, headers };
+      const { sender, instance, pings } = await channel.call(CHAT, "GetInfo", {}, options);
+      this.#takesPings = pings === true;
       const { fingerprint } = channel;
       return { state: "here", name: sender, fingerprint, instance: instance || undefined };
+    });
+  }
+
+  /** Asks the peer that is there for a sign of life. */
+  #ping(channel: Connection): Promise<Presence> {
+    const { presence } = this;
+    return this.#answered(SIGN_OF_LIFE_TIMEOUT, async (limits) => {
+      await channel.ping(limits);
+      return presence;
+    });
+  }
+
+  /** Waits for an answer, and notes when it came; a peer that does not give it counts as away. */
+  async #answered(
+    range: TimeoutRange,
+    ask: (limits: Limits) => Promise<Presence>,
+  ): Promise<Presence> {
+    const { timeoutMs, signal } = this.#within(range);
+    const began = performance.now();
+    try {
+      const presence = await ask({ timeoutMs: timeoutMs + this.#extraMs, signal });
+      this.#lastAnswer = performance.now();
+      this.#timeout.answered(this.#lastAnswer - began);
+      return presence;
     } catch (error) {
       if (isExpired(error)) this.#timeout.expired();
       return { state: "away", error: GreetError.from(error) };

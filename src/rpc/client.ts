@@ -33,7 +33,7 @@ import {
   serverCredentials,
   WithLimits,
 } from "./credentials.ts";
-import { readAheadOne, streamOfOutgoing } from "./grpc_internals.ts";
+import { type Http2Session, readAheadOne, streamOfOutgoing } from "./grpc_internals.ts";
 import { ServerList } from "./name_resolver.ts";
 import type { Calls, ServiceType, Streaming, Unary } from "./services.ts";
 
@@ -165,7 +165,7 @@ const BACKLOGS = new BacklogPool();
 /** What a {@link Channel} offers to those that only make calls. */
 export type Connection = Pick<
   Channel,
-  "fingerprint" | "call" | "stream" | "dropped" | typeof Symbol.dispose
+  "fingerprint" | "call" | "stream" | "ping" | "dropped" | typeof Symbol.dispose
 >;
 
 /** Connections to one target, or to several servers. Disposing closes them and fails open calls. */
@@ -180,6 +180,8 @@ export class Channel implements Disposable {
   #backlog: SendBacklog | undefined;
   /** Whether the latest connection was closed because of the headers on it. */
   #hasRefusedHeaders = false;
+  /** The connection on which the latest answer came. */
+  #session: Http2Session | undefined;
   /** Why no more calls can be made, if the channel is closed. */
   #closed: Promise<GreetError> | undefined;
 
@@ -299,6 +301,7 @@ export class Channel implements Disposable {
     let contentType: string | undefined;
     call.once("metadata", (headers: grpc.Metadata) => {
       contentType = headers.get("content-type")[0]?.toString();
+      this.#session = streamOfOutgoing(call)?.session;
     });
     return (error) => {
       // Until a call has a connection, gRPC names its target as the peer.
@@ -369,10 +372,7 @@ export class Channel implements Disposable {
       }
     } catch (error) {
       signal?.throwIfAborted();
-      if (isOverdue) {
-        const message = `${this.#attempt.target.address}: no answer within ${limitMs / 1000} s`;
-        throw new GreetError("DEADLINE_EXCEEDED", message, { cause: error });
-      }
+      if (isOverdue) throw this.#overdue(limitMs, error);
       throw await this.#explain(failure(error as grpc.ServiceError), limitMs);
     } finally {
       clearTimeout(timer);
@@ -429,6 +429,48 @@ export class Channel implements Disposable {
       call.write(bytes);
     }
     call.end();
+  }
+
+  /**
+   * Asks the other side, with an HTTP/2 ping, whether the connection still works. Only a server that
+   * says so takes pings at any time; others hang up.
+   *
+   * @throws {GreetError} `DEADLINE_EXCEEDED` without an answer in time; `UNAVAILABLE` if no call has
+   *   been answered on this channel yet or the connection is lost. An aborted signal throws its own
+   *   reason
+   */
+  async ping({ timeoutMs, signal }: Pick<CallOptions, "timeoutMs" | "signal">): Promise<void> {
+    signal?.throwIfAborted();
+    if (this.#closed !== undefined) throw await this.#closed;
+    const { promise: answered, resolve, reject } = Promise.withResolvers<void>();
+    const lost = (cause?: unknown) => reject(this.#unavailable("connection lost", cause as Error));
+    try {
+      if (this.#session === undefined) lost();
+      else this.#session.ping((error) => error === null ? resolve() : lost(error));
+    } catch (error) {
+      lost(error);
+    }
+    await this.#inTime(answered, timeoutMs, signal);
+  }
+
+  /** Waits for an answer, for a limited time. */
+  async #inTime(answered: Promise<void>, timeoutMs: number, signal?: AbortSignal): Promise<void> {
+    const late = new AbortController();
+    const ends = signal === undefined ? [late.signal] : [late.signal, signal];
+    const timer = setTimeout(() => late.abort(), timeoutMs);
+    try {
+      await race([answered, aborted(...ends)]);
+      signal?.throwIfAborted();
+      if (late.signal.aborted) throw this.#overdue(timeoutMs);
+    } finally {
+      clearTimeout(timer);
+      late.abort();
+    }
+  }
+
+  #overdue(limitMs: number, cause?: unknown): GreetError {
+    const message = `${this.#attempt.target.address}: no answer within ${limitMs / 1000} s`;
+    return new GreetError("DEADLINE_EXCEEDED", message, { cause });
   }
 
   /** Resolves when the current connection is lost or closed; at once if there is none. */

@@ -18,10 +18,20 @@ import type { TLSSocket } from "node:tls";
 export interface Http2Stream {
   readonly id?: number;
   readonly closed: boolean;
-  readonly session?: { readonly socket: TLSSocket; destroy(): void };
+  readonly session?: Http2Session;
   once(event: "end" | "close", listener: () => void): Http2Stream;
   /** Resets the stream with an HTTP/2 error code. */
   close(code: number): void;
+}
+
+/** The parts of an HTTP/2 connection that are used here. */
+export interface Http2Session {
+  readonly socket: TLSSocket;
+  destroy(): void;
+  /** Sends a ping. The callback gets an error if the connection is lost before the answer. */
+  ping(onAnswer: (error: Error | null) => void): boolean;
+  on(event: "ping", listener: () => void): Http2Session;
+  removeAllListeners(event: "ping"): Http2Session;
 }
 
 /** An incoming call as an interceptor gets it. */

@@ -221,6 +221,10 @@ message ChatMessage {
   // Only in answers to GetInfo: a random text that is the same as long as this
   // peer runs, so that two targets that lead to one peer can be recognized.
   string instance = 7;
+  // Only in answers to GetInfo: an HTTP/2 ping, at any time, is as good a sign of
+  // life as another GetInfo, and costs less. Other servers hang up on callers that
+  // ping often, so a caller does that only if it is told here that it may.
+  bool pings = 8;
 }
 
 message ChatMessages {

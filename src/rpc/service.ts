@@ -31,6 +31,11 @@ export interface IncomingCall {
   header(name: string): string | undefined;
   /** Closes the connection that the call came on, now or later. */
   disconnect(): void;
+  /**
+   * Has a function called whenever the caller pings on this connection, in place of that of an
+   * earlier call.
+   */
+  onPing(listener: () => void): void;
 }
 
 /**
@@ -235,6 +240,9 @@ function incoming(
     },
     header: (name) => call.metadata.get(name)[0]?.toString(),
     disconnect: () => connection(from)?.destroy(),
+    onPing: (listener) => {
+      streamBehind(call.metadata)?.session?.removeAllListeners("ping").on("ping", listener);
+    },
   };
 }
 

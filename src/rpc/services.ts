@@ -62,6 +62,7 @@ export interface ChatMessage {
   action?: boolean;
   direct?: boolean;
   instance?: string;
+  pings?: boolean;
 }
 
 /** `greet.v1.Introduction`: a caller that asks to be met. */

@@ -26,6 +26,7 @@ class ScriptedPeer {
     Meet: () => ({ verdict: "ACCEPTED" }),
     SendMessage: () => ({}),
     SendMessages: () => ({}),
+    ping: () => {},
   };
   /** The connections to it, in the order in which they were dialled. */
   readonly connections: ScriptedConnection[] = [];
@@ -77,6 +78,10 @@ class ScriptedConnection implements Disposable {
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  ping(limits: CallOptions) {
+    return this.call(undefined, "ping", undefined, limits);
   }
 
   async *stream(_: unknown, name: string) {
@@ -208,6 +213,43 @@ Deno.test("a peer that takes messages is not asked whether it is there", async (
     await alice.link.deliver(BOB, messages(1));
   }
   assert.deepEqual(peer.calls.slice(before), Array(5).fill("SendMessage"));
+});
+
+/** A peer that says that it takes pings. */
+function pingablePeer(): ScriptedPeer {
+  const peer = new ScriptedPeer();
+  peer.answers.GetInfo = () => ({ sender: "Bob", instance: "", pings: true });
+  return peer;
+}
+
+Deno.test("a silent peer is pinged if it says that it takes pings, and is otherwise called", async () => {
+  for (
+    const [peer, question] of [[pingablePeer(), "ping"], [new ScriptedPeer(), "GetInfo"]] as const
+  ) {
+    await using alice = await linkTo(peer);
+    const before = peer.calls.length;
+    await alice.pass(16_000);
+    assert.deepEqual(peer.calls.slice(before), Array(3).fill(question));
+    assert.deepEqual(alice.reported, ["here"]);
+  }
+});
+
+Deno.test("a peer that no longer answers pings has left", async () => {
+  const peer = pingablePeer();
+  await using alice = await linkTo(peer);
+  peer.fallSilent("ping", "GetInfo");
+  await alice.pass(9_000);
+  assert.deepEqual(alice.reported, ["here", LATE.message]);
+});
+
+Deno.test("a peer that answers pings, but no deliveries, is called", async () => {
+  const peer = pingablePeer();
+  await using alice = await linkTo(peer);
+  peer.fallSilent("SendMessage", "GetInfo");
+  const late = assert.rejects(alice.link.deliver(BOB, messages(1)), LATE);
+  await alice.pass(9_000);
+  await late;
+  assert.deepEqual(alice.reported, ["here", LATE.message]);
 });
 
 Deno.test("a delivery that times out is tried again with half the messages, and the peer is asked at once", async () => {

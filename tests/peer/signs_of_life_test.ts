@@ -17,7 +17,7 @@ const silences = fc.tuple(fc.boolean(), fc.integer({ min: 0, max: 70_000 }));
 /** Two peers that have met. */
 async function pair(simulation: Simulation, isEncrypted: boolean) {
   await using stack = new AsyncDisposableStack();
-  let questions = 0;
+  const questions = { calls: 0, pings: 0 };
   const open = async (options: PeerOptions) => {
     const network = simulation.network.host(options.name);
     const counting: Network = { ...network, dial };
@@ -25,8 +25,13 @@ async function pair(simulation: Simulation, isEncrypted: boolean) {
       const channel = network.dial(...where);
       const call = channel.call.bind(channel);
       channel.call = (service, name, ...rest) => {
-        if (name === "GetInfo") questions++;
+        if (name === "GetInfo") questions.calls++;
         return call(service, name, ...rest);
+      };
+      const ping = channel.ping.bind(channel);
+      channel.ping = (options) => {
+        questions.pings++;
+        return ping(options);
       };
       return channel;
     }
@@ -43,7 +48,7 @@ async function pair(simulation: Simulation, isEncrypted: boolean) {
   const owned = stack.move();
   return {
     here: () => peers.filter(isHere).map(({ name }) => name),
-    questions: () => questions,
+    questions: () => ({ ...questions }),
     async [Symbol.asyncDispose]() {
       const left = owned.disposeAsync();
       let isOver = false;
@@ -62,9 +67,10 @@ scheduleTest(
     await simulation.run(ms);
     const before = chat.questions();
     await simulation.run(60_000);
-    const asked = chat.questions() - before;
+    const pings = chat.questions().pings - before.pings;
     // One of them 12 times, the other twice.
-    assert(asked <= 15, `${asked} questions in a minute`);
+    assert(pings >= 12 && pings <= 15, `${pings} pings in a minute`);
+    assert.equal(chat.questions().calls, before.calls, "calls cost more than pings");
     assert.deepEqual(chat.here(), ["Alice", "Bob"]);
   },
   20,

@@ -234,6 +234,20 @@ export class VirtualChannel implements Connection {
     yield* call.answers() as AsyncGenerator<C[Name]["response"]>;
   }
 
+  /** Like a call, but the server's side of the connection answers by itself. */
+  async ping({ timeoutMs, signal }: Pick<CallOptions, "timeoutMs" | "signal">): Promise<void> {
+    signal?.throwIfAborted();
+    const wire = this.#wire;
+    if (this.#host.isDead || this.#state !== "open" || wire === undefined) throw this.#lost();
+    const ping = new ClientPing();
+    wire.outgoing.add(ping);
+    wire.toServer("ping", () => {
+      wire.session.emit("ping");
+      wire.toClient("pong", () => ping.answered());
+    });
+    await ping.outcome({ timeoutMs, signal }).finally(() => wire.outgoing.delete(ping));
+  }
+
   #open(type: ServiceType<Calls>, name: string, options: StreamOptions): ClientCall {
     options.signal?.throwIfAborted();
     const call = new ClientCall(type, name, options);
@@ -354,12 +368,14 @@ class Wire {
   readonly from: string;
   readonly #channel: VirtualChannel;
   /** Its calls, on both sides. */
-  readonly outgoing = new Set<ClientCall>();
+  readonly outgoing = new Set<{ fail(error: unknown): void }>();
   readonly incoming = new Set<ServerCall>();
   #isWhole = true;
   /** How many frames are on their way to the client. */
   #inFlight = 0;
   readonly #flushed = new Pulse();
+  /** The server's side of the HTTP/2 connection. */
+  readonly session: EventEmitter;
 
   constructor(
     network: VirtualNetwork,
@@ -374,6 +390,8 @@ class Wire {
     this.server = server;
     this.certificate = certificate;
     this.from = `127.0.0.1:${network.newPort()}`;
+    const socket = { getPeerCertificate: () => certificate };
+    this.session = Object.assign(new EventEmitter(), { socket });
     network.wires.add(this);
   }
 
@@ -577,6 +595,32 @@ class ClientCall {
   }
 }
 
+/** A ping, from the side that sends it. */
+class ClientPing {
+  readonly #answer = Promise.withResolvers<void>();
+
+  answered(): void {
+    this.#answer.resolve();
+  }
+
+  fail(error: unknown): void {
+    this.#answer.reject(error);
+  }
+
+  async outcome({ timeoutMs, signal }: Pick<CallOptions, "timeoutMs" | "signal">): Promise<void> {
+    const late = () => new GreetError("DEADLINE_EXCEEDED", `no answer within ${timeoutMs} ms`);
+    const timer = setTimeout(() => this.fail(late()), timeoutMs);
+    const abort = () => this.fail(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    try {
+      await this.#answer.promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+}
+
 interface Status {
   readonly code: number;
   readonly details: string;
@@ -613,8 +657,7 @@ class ServerCall extends EventEmitter {
     this.#name = name;
     this.#pipe = new Pipe((what, arrive) => wire.toClient(`${name} ${what}`, arrive));
     for (const [key, value] of Object.entries(headers)) this.metadata.set(key, value);
-    const socket = { getPeerCertificate: () => wire.certificate };
-    const call = { stream: { session: { socket } } };
+    const call = { stream: { session: wire.session } };
     passStream(call as unknown as InterceptedCall, this.metadata);
     this.on("error", (status) => this.#finish(status));
   }

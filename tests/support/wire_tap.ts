@@ -33,6 +33,11 @@ export class WireTap implements AsyncDisposable {
     return tap;
   }
 
+  /** Passes nothing on any longer, in either direction, as if the cable had been pulled. */
+  unplug(): void {
+    for (const socket of this.#sockets) socket.pause();
+  }
+
   get port(): number {
     return (this.#server.address() as net.AddressInfo).port;
   }
