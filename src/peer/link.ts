@@ -593,7 +593,7 @@ export class Link implements AsyncDisposable {
     return { timeoutMs: this.#timeout.within(range), signal: this.#questions.signal };
   }
 
-  /** Asks who is there. */
+  /** Asks the other side for its name. */
   #ask(channel: Connection, range: TimeoutRange): Promise<Presence> {
     const headers = { [LISTENING_PORT]: `${this.#options.introduction.port}` };
     return this.#answered(range, async (limits) => {
