@@ -442,29 +442,19 @@ export class Channel implements Disposable {
   async ping({ timeoutMs, signal }: Pick<CallOptions, "timeoutMs" | "signal">): Promise<void> {
     signal?.throwIfAborted();
     if (this.#closed !== undefined) throw await this.#closed;
+    const session = this.#session;
+    const lost = (cause?: Error) => this.#unavailable("connection lost", cause);
+    if (session === undefined || session.destroyed) throw lost();
     const { promise: answered, resolve, reject } = Promise.withResolvers<void>();
-    const lost = (cause?: unknown) => reject(this.#unavailable("connection lost", cause as Error));
+    const cancel = () => reject(signal!.reason);
+    const timer = setTimeout(() => reject(this.#overdue(timeoutMs)), timeoutMs);
+    signal?.addEventListener("abort", cancel, { once: true });
+    session.ping((error) => error === null ? resolve() : reject(lost(error)));
     try {
-      if (this.#session === undefined) lost();
-      else this.#session.ping((error) => error === null ? resolve() : lost(error));
-    } catch (error) {
-      lost(error);
-    }
-    await this.#inTime(answered, timeoutMs, signal);
-  }
-
-  /** Waits for an answer, for a limited time. */
-  async #inTime(answered: Promise<void>, timeoutMs: number, signal?: AbortSignal): Promise<void> {
-    const late = new AbortController();
-    const ends = signal === undefined ? [late.signal] : [late.signal, signal];
-    const timer = setTimeout(() => late.abort(), timeoutMs);
-    try {
-      await race([answered, aborted(...ends)]);
-      signal?.throwIfAborted();
-      if (late.signal.aborted) throw this.#overdue(timeoutMs);
+      await answered;
     } finally {
       clearTimeout(timer);
-      late.abort();
+      signal?.removeEventListener("abort", cancel);
     }
   }
 

@@ -27,6 +27,7 @@ export interface Http2Stream {
 /** The parts of an HTTP/2 connection that are used here. */
 export interface Http2Session {
   readonly socket: TLSSocket;
+  readonly destroyed: boolean;
   destroy(): void;
   /** Sends a ping. The callback gets an error if the connection is lost before the answer. */
   ping(onAnswer: (error: Error | null) => void): boolean;
