@@ -4,6 +4,7 @@
  * @module
  */
 import type http2 from "node:http2";
+import { freeClosedStreams } from "./closed_streams.ts";
 import {
   COMPRESSION_ERROR,
   ENHANCE_YOUR_CALM,
@@ -45,6 +46,7 @@ export type AcceptRequest = (
  */
 export function repairServer(server: http2.Http2Server, accept: AcceptRequest): void {
   server.prependListener("session", reportClientErrors);
+  server.prependListener("session", freeClosedStreams);
   const emit = server.emit.bind(server) as (event: string, ...args: unknown[]) => boolean;
   server.emit = (event: string, ...args: unknown[]) => {
     if (event !== "stream") return emit(event, ...args);

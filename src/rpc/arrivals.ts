@@ -23,7 +23,7 @@ const ENHANCE_YOUR_CALM = 11;
 export class Arrivals {
   readonly #maxMs: number;
   /** The deadline of each request, oldest first. */
-  readonly #deadlines = new Map<Http2Stream, number>();
+  #deadlines = new Map<Http2Stream, number>();
   /** How many requests of each connection were reset for being too many. */
   readonly #resets = new WeakMap<object, number>();
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -80,6 +80,8 @@ export class Arrivals {
   #forget(stream: Http2Stream): void {
     this.#deadlines.delete(stream);
     if (this.#deadlines.size > 0) return;
+    // A Map that is used for long would keep some of the streams: see `http2/closed_streams.ts`.
+    this.#deadlines = new Map();
     clearTimeout(this.#timer);
     this.#timer = undefined;
   }

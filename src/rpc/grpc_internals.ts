@@ -86,8 +86,16 @@ export function refuseFlaggedMessages(
     message[0] === 0 ? message.subarray(PREFIX_BYTES) : Promise.reject(status);
 }
 
-/** grpc-js passes the metadata of a call to its handler as the object that an interceptor gets. */
-const streams = new WeakMap<grpc.Metadata, Http2Stream>();
+/**
+ * grpc-js passes the metadata of a call to its handler as the object that an interceptor gets, so the
+ * stream travels with it. V8 keeps the values of an old `WeakMap` until its next full collection.
+ */
+const STREAM = Symbol("stream");
+
+/** The metadata of a call for which {@link passStream} was called. */
+interface CarryingMetadata {
+  [STREAM]?: Http2Stream;
+}
 
 /**
  * Lets the handler of a call find its HTTP/2 stream with {@link streamBehind}.
@@ -95,7 +103,7 @@ const streams = new WeakMap<grpc.Metadata, Http2Stream>();
  * @param metadata the metadata of the call, as an interceptor gets it
  */
 export function passStream(call: InterceptedCall, metadata: grpc.Metadata): void {
-  streams.set(metadata, streamOf(call));
+  (metadata as CarryingMetadata)[STREAM] = streamOf(call);
 }
 
 /**
@@ -104,7 +112,7 @@ export function passStream(call: InterceptedCall, metadata: grpc.Metadata): void
  * @param metadata the metadata of the call, as its handler gets it
  */
 export function streamBehind(metadata: grpc.Metadata): Http2Stream | undefined {
-  return streams.get(metadata);
+  return (metadata as CarryingMetadata)[STREAM];
 }
 
 /** A call in grpc-js wraps another one, down to that which has the stream. */

@@ -141,7 +141,7 @@ function unaryMethod(
       await capacity;
       if (signal().aborted) throw new GreetError("CANCELLED", "the caller has cancelled");
     }
-    const response = handler(call.request, incoming(call, signal, server));
+    const response = handler(call.request, new HandledCall(call, signal, server));
     const bytes = responseSerialize(
       (response instanceof Promise ? await response : response) as object,
     );
@@ -170,7 +170,7 @@ function streamMethod(
     const answerAll = async () => {
       try {
         const request = requestStream ? requestsOn(stream, server) : stream.request;
-        const answers = handler(request, incoming(stream, () => signal, server));
+        const answers = handler(request, new HandledCall(stream, () => signal, server));
         for await (const answer of answers) {
           const capacity = backpressure.waitForCapacity();
           if (capacity !== undefined) await capacity;
@@ -222,28 +222,47 @@ export function backpressureOn(
   return new Backpressure(streamBehind(call.metadata), server.connection(call.getPeer()), signal);
 }
 
-/** A call as its handler sees it. Few handlers use more than the address, so the rest is lazy. */
-function incoming(
-  call: AnyCall,
-  signal: () => AbortSignal,
-  { stopping, connection }: ServerState,
-): IncomingCall {
-  const from = call.getPeer();
-  return {
-    from,
-    stopping,
-    get fingerprint() {
-      return callerOf(call.metadata)?.fingerprint;
-    },
-    get signal() {
-      return signal();
-    },
-    header: (name) => call.metadata.get(name)[0]?.toString(),
-    disconnect: () => connection(from)?.destroy(),
-    onPing: (listener) => {
-      streamBehind(call.metadata)?.session?.removeAllListeners("ping").on("ping", listener);
-    },
-  };
+/**
+ * A call as its handler sees it. Few handlers use more than the address, so the rest is lazy. Not an
+ * object with getters of its own: V8 keeps those, and with them the call, until its next full collection.
+ */
+class HandledCall implements IncomingCall {
+  readonly from: string;
+  readonly #call: AnyCall;
+  readonly #signal: () => AbortSignal;
+  readonly #server: ServerState;
+
+  constructor(call: AnyCall, signal: () => AbortSignal, server: ServerState) {
+    this.from = call.getPeer();
+    this.#call = call;
+    this.#signal = signal;
+    this.#server = server;
+  }
+
+  get fingerprint(): string | undefined {
+    return callerOf(this.#call.metadata)?.fingerprint;
+  }
+
+  get signal(): AbortSignal {
+    return this.#signal();
+  }
+
+  get stopping(): AbortSignal {
+    return this.#server.stopping;
+  }
+
+  header(name: string): string | undefined {
+    return this.#call.metadata.get(name)[0]?.toString();
+  }
+
+  disconnect(): void {
+    this.#server.connection(this.from)?.destroy();
+  }
+
+  onPing(listener: () => void): void {
+    const session = streamBehind(this.#call.metadata)?.session;
+    session?.removeAllListeners("ping").on("ping", listener);
+  }
 }
 
 /** A signal that is aborted when a call is cancelled, created on first use. */
