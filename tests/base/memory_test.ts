@@ -38,7 +38,7 @@ async function greetOften(port: string, { connections }: { connections: number }
   await Promise.all(Array.from({ length: connections }, async () => {
     using client = new GreeterClient({ target: parseTarget(port) });
     const greetInTurn = async () => {
-      for (let i = 0; i < 60; i++) await client.greet("Bob");
+      for (let i = 0; i < 150; i++) await client.greet("Bob");
     };
     await Promise.all(Array.from({ length: 100 / connections }, greetInTurn));
   }));
