@@ -8,6 +8,7 @@
  * @module
  */
 import { setImmediate } from "node:timers";
+import { symbolIn } from "./runtime_symbols.ts";
 
 /** The parts of a session that are used here. */
 interface Session {
@@ -42,8 +43,7 @@ export function freeWhenClosed(session: Session): void {
 }
 
 function nativeOf(session: Session): Native | undefined {
-  const symbol = Object.getOwnPropertySymbols(session)
-    .find(({ description }) => description === "kHandle");
+  const symbol = symbolIn(session, "kHandle");
   return symbol && (session as unknown as Record<symbol, Native | undefined>)[symbol];
 }
 
