@@ -26,6 +26,7 @@ export class Arrivals {
   #deadlines = new Map<Http2Stream, number>();
   /** How many requests of each connection were reset for being too many. */
   readonly #resets = new WeakMap<object, number>();
+  /** Not for each request, which would be a twentieth of its cost: it may find that none is overdue. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param maxMs how long a request may take to arrive, in milliseconds */
@@ -48,6 +49,11 @@ export class Arrivals {
       this.#resetExcessive(oldest);
     }
     this.#timer ??= setTimeout(() => this.#resetOverdue(), this.#maxMs);
+  }
+
+  /** Stops the timer. No request may arrive any more. */
+  stop(): void {
+    clearTimeout(this.#timer);
   }
 
   #resetExcessive(stream: Http2Stream): void {
@@ -79,10 +85,7 @@ export class Arrivals {
 
   #forget(stream: Http2Stream): void {
     this.#deadlines.delete(stream);
-    if (this.#deadlines.size > 0) return;
     // A Map that is used for long would keep some of the streams: see `http2/closed_streams.ts`.
-    this.#deadlines = new Map();
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    if (this.#deadlines.size === 0) this.#deadlines = new Map();
   }
 }

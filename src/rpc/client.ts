@@ -8,9 +8,9 @@
  * @module
  */
 import {
+  commonOptions,
   definitionOf,
   type Keepalive,
-  keepaliveOptions,
   type ServiceDefinition,
 } from "./service_definition.ts";
 import type { Socket } from "node:net";
@@ -208,7 +208,7 @@ export class Channel implements Disposable {
       "grpc.enable_http_proxy": 0,
       // By default, a connection without calls is closed after 30 minutes.
       "grpc.client_idle_timeout_ms": 2 ** 31 - 1,
-      ...keepaliveOptions(keepalive),
+      ...commonOptions(keepalive),
       ...maxAnswerBytes === undefined ? {} : { "grpc.max_receive_message_length": maxAnswerBytes },
       ...this.#servers === undefined ? {} : { "grpc.service_config": ROUND_ROBIN },
     });

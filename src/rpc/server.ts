@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { type Keepalive, keepaliveOptions, type ServiceDefinition } from "./service_definition.ts";
+import { commonOptions, type Keepalive, type ServiceDefinition } from "./service_definition.ts";
 import * as grpc from "@grpc/grpc-js";
 import { GreetError } from "../base/errors.ts";
 import { pause, within } from "../base/timing.ts";
@@ -77,8 +77,9 @@ export interface Server extends AsyncDisposable {
  * @throws {GreetError} `FAILED` if the host, the port or the certificate cannot be used
  */
 export async function serve(options: ServeOptions): Promise<Server> {
-  const { onFault = (error) => console.error(error) } = options;
-  const server = grpcServer(options, onFault);
+  const { onFault = (error) => console.error(error), maxRequestMs = 30_000 } = options;
+  const arrivals = new Arrivals(maxRequestMs);
+  const server = grpcServer(options, arrivals, onFault);
   const limits = new HeaderLimits({ side: "server", maxOpenCalls: options.maxOpenCalls ?? 10_000 });
   const listener = listenerFor(server, limits, options, onFault);
   const stopping = new AbortController();
@@ -101,20 +102,21 @@ export async function serve(options: ServeOptions): Promise<Server> {
   let stopped: Promise<void> | undefined;
   const stop = (graceMs = 5000) => {
     stopping.abort();
-    return stopped ??= shutDown(server, listener, state, graceMs);
+    return stopped ??= shutDown(server, listener, state, graceMs).finally(() => arrivals.stop());
   };
   return { port, stop, [Symbol.asyncDispose]: () => stop() };
 }
 
 function grpcServer(
-  { keepalive, admit, maxRequestBytes, maxRequestMs = 30_000, maxCalls = 1_000 }: ServeOptions,
+  { keepalive, admit, maxRequestBytes, maxCalls = 1_000 }: ServeOptions,
+  arrivals: Arrivals,
   onFault: (error: unknown) => void,
 ): grpc.Server {
   return new grpc.Server({
-    ...keepaliveOptions(keepalive),
+    ...commonOptions(keepalive),
     "grpc.max_concurrent_streams": maxCalls,
     interceptors: [
-      new Arrivals(maxRequestMs).intercept,
+      arrivals.intercept,
       admission({ admit, toStatus: (error) => toStatus(error, onFault) }),
     ],
     ...maxRequestBytes === undefined ? {} : { "grpc.max_receive_message_length": maxRequestBytes },

@@ -118,10 +118,14 @@ export interface Keepalive {
   timeoutMs: number;
 }
 
-/** The gRPC options for pings. */
-export function keepaliveOptions(keepalive: Keepalive | undefined): ChannelOptions {
-  return keepalive === undefined ? {} : {
-    "grpc.keepalive_time_ms": keepalive.everyMs,
-    "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
+/** The gRPC options of both sides. */
+export function commonOptions(keepalive: Keepalive | undefined): ChannelOptions {
+  return {
+    // Channelz counts calls and messages, for a service that is not offered here.
+    "grpc.enable_channelz": 0,
+    ...keepalive && {
+      "grpc.keepalive_time_ms": keepalive.everyMs,
+      "grpc.keepalive_timeout_ms": keepalive.timeoutMs,
+    },
   };
 }
