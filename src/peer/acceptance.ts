@@ -16,7 +16,9 @@ export interface IntroductionOptions extends Introduction {
 }
 
 /** How long an answer may take, and what ends the wait for it. */
-export type Limits = Required<Pick<CallOptions, "timeoutMs" | "signal">>;
+export type Limits =
+  & Required<Pick<CallOptions, "timeoutMs" | "signal">>
+  & Pick<CallOptions, "connectMs">;
 
 /** What would let a connection from one side carry both directions. */
 export const ENCRYPTION_HELPS =

@@ -9,7 +9,7 @@
  * @module
  */
 import { type IntroductionOptions, type Limits, requestAcceptance } from "./acceptance.ts";
-import { AnswerTimeout, type TimeoutRange } from "./answer_timeout.ts";
+import { AnswerTimeout } from "./answer_timeout.ts";
 import { Attachment } from "./attachment.ts";
 import { type Carrier, DialledCarrier } from "./carrier.ts";
 import { Collection } from "./collection.ts";
@@ -35,10 +35,16 @@ import { Pulse, race, within } from "../base/timing.ts";
 import { CHAT, type ChatMessage, LISTENING_PORT } from "../rpc/services.ts";
 
 /**
- * How long a peer may take to introduce itself when dialled. That includes connecting, which takes
- * several round trips before any can be measured, so each dial that times out extends the next.
+ * How long connecting may take. It takes several round trips before any can be measured, so each dial
+ * that times out extends the next.
  */
-const DIAL_TIMEOUT = { leastMs: 5_000, mostMs: 20_000 };
+const CONNECT_TIMEOUT = { leastMs: 5_000, mostMs: 20_000 };
+
+/**
+ * How long a peer that is connected may take to introduce itself. It is alive, or there would be no
+ * HTTP/2 connection, and another dial would only keep it busier.
+ */
+const INTRODUCTION_MS = 20_000;
 
 /**
  * A peer that was suspended, or whose cable was pulled, keeps its connection but says nothing. After
@@ -452,7 +458,7 @@ export class Link implements AsyncDisposable {
     this.#met = undefined;
     this.#isWanted = false;
     this.#collection = this.#breach = undefined;
-    const answer = await this.#ask(channel, DIAL_TIMEOUT);
+    const answer = await this.#ask(channel, this.#dialLimits);
     this.#isAnswered = answer.state === "here";
     const met = this.#checked(answer, check);
     if (met.state !== "here") return met;
@@ -470,7 +476,7 @@ export class Link implements AsyncDisposable {
         channel,
         { name, address },
         this.#options.introduction,
-        this.#within(DIAL_TIMEOUT),
+        this.#introductionLimits,
       );
       this.#lastAnswer = performance.now();
       this.#saysAcceptance = answer !== "not implemented";
@@ -493,7 +499,7 @@ export class Link implements AsyncDisposable {
     const { sender, port, instance } = this.#options.introduction;
     const introduction = { sender, port, instance };
     try {
-      this.#collection = await Collection.open(channel, introduction, this.#within(DIAL_TIMEOUT));
+      this.#collection = await Collection.open(channel, introduction, this.#introductionLimits);
       return true;
     } catch (error) {
       if (!isRefusal(error)) throw error;
@@ -560,7 +566,7 @@ export class Link implements AsyncDisposable {
     const isDoubted = this.#lastAnswer === -Infinity;
     const answer = this.#takesPings && !isDoubted
       ? await this.#ping(channel)
-      : await this.#ask(channel, SIGN_OF_LIFE_TIMEOUT);
+      : await this.#ask(channel, this.#questionLimits);
     const presence = this.#checked(answer, this.#options.check);
     if (presence.state !== "here" || !this.#isInDoubt) return presence;
     this.#isInDoubt = this.#isWanted = false;
@@ -588,15 +594,25 @@ export class Link implements AsyncDisposable {
     this.#questions.abort(new GreetError("UNAVAILABLE", "the connection is given up"));
   }
 
-  /** How long the answer to a question may take, unless the dial ends before. */
-  #within(range: TimeoutRange): Limits {
-    return { timeoutMs: this.#timeout.within(range), signal: this.#questions.signal };
+  /** How long the answer of a peer that is here may take, unless the dial ends before. */
+  get #questionLimits(): Limits {
+    const timeoutMs = this.#timeout.within(SIGN_OF_LIFE_TIMEOUT) + this.#extraMs;
+    return { timeoutMs, signal: this.#questions.signal };
+  }
+
+  /** How long the answer of a peer that has just been reached may take. */
+  get #introductionLimits(): Limits {
+    return { timeoutMs: INTRODUCTION_MS, signal: this.#questions.signal };
+  }
+
+  get #dialLimits(): Limits {
+    return { ...this.#introductionLimits, connectMs: this.#timeout.within(CONNECT_TIMEOUT) };
   }
 
   /** Asks the other side for its name. */
-  #ask(channel: Connection, range: TimeoutRange): Promise<Presence> {
+  #ask(channel: Connection, limits: Limits): Promise<Presence> {
     const headers = { [LISTENING_PORT]: `${this.#options.introduction.port}` };
-    return this.#answered(range, async (limits) => {
+    return this.#answered(async () => {
       const options = { ...limits, headers };
       const { sender, instance, pings } = await channel.call(CHAT, "GetInfo", {}, options);
       this.#takesPings = pings === true;
@@ -608,21 +624,17 @@ export class Link implements AsyncDisposable {
   /** Asks the peer that is there for a sign of life. */
   #ping(channel: Connection): Promise<Presence> {
     const { presence } = this;
-    return this.#answered(SIGN_OF_LIFE_TIMEOUT, async (limits) => {
-      await channel.ping(limits);
+    return this.#answered(async () => {
+      await channel.ping(this.#questionLimits);
       return presence;
     });
   }
 
   /** Waits for an answer, and notes when it came; a peer that does not give it counts as away. */
-  async #answered(
-    range: TimeoutRange,
-    ask: (limits: Limits) => Promise<Presence>,
-  ): Promise<Presence> {
-    const { timeoutMs, signal } = this.#within(range);
+  async #answered(answer: () => Promise<Presence>): Promise<Presence> {
     const began = performance.now();
     try {
-      const presence = await ask({ timeoutMs: timeoutMs + this.#extraMs, signal });
+      const presence = await answer();
       this.#lastAnswer = performance.now();
       this.#timeout.answered(this.#lastAnswer - began);
       return presence;

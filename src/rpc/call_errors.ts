@@ -64,8 +64,8 @@ export async function callError(
   if (isDisconnect(cause)) {
     return new GreetError("UNAVAILABLE", at(whyBroken(details) || "UNAVAILABLE"), { cause });
   }
-  if (status === "DEADLINE_EXCEEDED" && isOverdue) {
-    const missing = /Waiting for (LB pick|name resolution)/.test(details) ? "connection" : "answer";
+  if (status === "DEADLINE_EXCEEDED" && (isOverdue || !wasConnected)) {
+    const missing = wasConnected ? "answer" : "connection";
     return new GreetError(status, at(`no ${missing} within ${limitMs / 1000} s`), { cause });
   }
   if (isUnreadable(cause)) {

@@ -56,6 +56,8 @@ const EARLY_MS = 1;
 export interface CallOptions {
   /** How many milliseconds the call may take, including the wait for a connection. */
   timeoutMs: number;
+  /** How many of these the wait for a connection may take (default: all). */
+  connectMs?: number;
   /** The limit of which `timeoutMs` is a part, for error messages (default `timeoutMs`). */
   limitMs?: number;
   /** Cancels the call. */
@@ -76,6 +78,14 @@ export interface StreamOptions {
   signal?: AbortSignal;
   /** Headers to send with the request. */
   headers?: Readonly<Record<string, string>>;
+}
+
+/** Which of its limits a call has reached, in milliseconds. */
+function limitOf(
+  { wasConnected }: FailedCall,
+  { timeoutMs, connectMs = timeoutMs, limitMs }: CallOptions,
+): number {
+  return limitMs ?? (wasConnected ? timeoutMs : connectMs);
 }
 
 function metadata(headers: CallOptions["headers"] = {}, wait = false): grpc.Metadata {
@@ -265,7 +275,7 @@ export class Channel implements Disposable {
       return await this.#unary(definitionOf(type)[name], request, options);
     } catch (failure) {
       options.signal?.throwIfAborted();
-      throw await this.#explain(failure as FailedCall, options.limitMs ?? options.timeoutMs);
+      throw await this.#explain(failure as FailedCall, limitOf(failure as FailedCall, options));
     }
   }
 
@@ -315,7 +325,7 @@ export class Channel implements Disposable {
   #unary(
     method: ServiceDefinition[string],
     request: unknown,
-    { timeoutMs, signal, wait, headers }: CallOptions,
+    { timeoutMs, connectMs, signal, wait, headers }: CallOptions,
   ): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
     const deadline = Date.now() + timeoutMs;
@@ -331,7 +341,18 @@ export class Channel implements Disposable {
     const failure = this.#failureOf(method, call, deadline);
     const cancel = () => call.cancel();
     signal?.addEventListener("abort", cancel, { once: true });
-    return promise.finally(() => signal?.removeEventListener("abort", cancel));
+    const timer = this.#limitConnecting(call, connectMs);
+    return promise.finally(() => {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+    });
+  }
+
+  #limitConnecting(call: grpc.ClientUnaryCall, connectMs: number | undefined) {
+    const { DEADLINE_EXCEEDED } = grpc.status;
+    return connectMs && setTimeout(() => {
+      if (!this.#isConnected) call.call?.cancelWithStatus(DEADLINE_EXCEEDED, "not connected");
+    }, connectMs);
   }
 
   /**
@@ -465,12 +486,15 @@ export class Channel implements Disposable {
 
   /** Resolves when the current connection is lost or closed; at once if there is none. */
   async dropped(): Promise<void> {
-    const { READY } = grpc.connectivityState;
-    const channel = this.#client.getChannel();
-    if (channel.getConnectivityState(false) !== READY) return;
+    if (!this.#isConnected) return;
     await new Promise<void>((resolve) => {
-      channel.watchConnectivityState(READY, Infinity, () => resolve());
+      const { READY } = grpc.connectivityState;
+      this.#client.getChannel().watchConnectivityState(READY, Infinity, () => resolve());
     });
+  }
+
+  get #isConnected(): boolean {
+    return this.#client.getChannel().getConnectivityState(false) === grpc.connectivityState.READY;
   }
 
   [Symbol.dispose](): void {

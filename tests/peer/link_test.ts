@@ -37,6 +37,9 @@ class ScriptedPeer {
   /** Hangs up the next connections on their first call. */
   hangUps = 0;
 
+  /** How long connecting takes, in milliseconds. */
+  connectMs = 0;
+
   dial(): Connection {
     const connection = new ScriptedConnection(this, this.hangUps-- > 0);
     this.connections.push(connection);
@@ -66,13 +69,15 @@ class ScriptedConnection implements Disposable {
     this.#isOpen = !isDropped;
   }
 
-  async call(_: unknown, name: string, request: unknown, { timeoutMs, signal }: CallOptions) {
+  async call(_: unknown, name: string, request: unknown, options: CallOptions) {
+    const { timeoutMs, connectMs = timeoutMs, signal } = options;
+    const isConnectedInTime = this.#peer.connectMs <= connectMs;
     this.#peer.calls.push(name);
     if (!this.#isOpen) throw LOST;
     const { promise: failed, reject } = Promise.withResolvers<never>();
     void this.#lost.promise.then(() => reject(LOST));
     signal?.addEventListener("abort", () => reject(signal.reason));
-    const timer = setTimeout(() => reject(LATE), timeoutMs);
+    const timer = setTimeout(() => reject(LATE), isConnectedInTime ? timeoutMs : connectMs);
     try {
       return await Promise.race([this.#peer.answers[name](request), failed]);
     } finally {
@@ -172,15 +177,40 @@ Deno.test("a peer that hangs up on the first call is away at once", async () => 
   assert.deepEqual(alice.reported, [LOST.message]);
 });
 
-Deno.test("a peer that takes longer to answer than the first dial allows is met at a later one", async () => {
+/** A peer that introduces itself 7 s after it was dialled. */
+function slowPeer(connectMs: number): ScriptedPeer {
   const peer = new ScriptedPeer();
+  peer.connectMs = connectMs;
   peer.answers.GetInfo = async () => {
     await pause(7_000);
     return { sender: "Bob", instance: "" };
   };
+  return peer;
+}
+
+Deno.test("a peer that takes longer to connect than the first dial allows is met at a later one", async () => {
+  const peer = slowPeer(6_000);
   await using alice = await linkTo(peer);
   await alice.pass(30_000);
   assert.deepEqual(alice.reported, [LATE.message, "here"]);
+});
+
+Deno.test("a peer that is connected, but busy, is met at the first dial", async () => {
+  const peer = slowPeer(1_000);
+  await using alice = await linkTo(peer);
+  await alice.pass(8_000);
+  assert.deepEqual(alice.reported, ["here"]);
+  assert.equal(peer.connections.length, 1);
+});
+
+Deno.test("a peer that is connected and says nothing is away after 20 s", async () => {
+  const peer = new ScriptedPeer();
+  peer.fallSilent("GetInfo");
+  await using alice = await linkTo(peer);
+  await alice.pass(19_900);
+  assert.deepEqual(alice.reported, []);
+  await alice.pass(200);
+  assert.deepEqual(alice.reported, [LATE.message]);
 });
 
 Deno.test("a delivery to a peer that is away fails for the reason why it is away", async () => {

@@ -15,7 +15,7 @@ import { serve, type ServeOptions } from "../../src/rpc/server.ts";
 import { implement } from "../../src/rpc/service.ts";
 import { definitionOf } from "../../src/rpc/service_definition.ts";
 import { CHAT, GREETER, HEALTH, type Receipt } from "../../src/rpc/services.ts";
-import { aborted } from "../../src/base/timing.ts";
+import { aborted, pause } from "../../src/base/timing.ts";
 import { parseTarget } from "../../src/net/address.ts";
 import { GRPC_TIMERS_OUTLIVE_CHANNELS } from "../support/grpc_timers.ts";
 import { inTime, PATIENCE_MS } from "../support/waiting.ts";
@@ -36,8 +36,8 @@ async function slowServer() {
   })];
   const server = await serve({ host: "127.0.0.1", port: 0, services });
   const channel = dial(parseTarget(`${server.port}`));
-  const call = (timeoutMs = 10_000, signal?: AbortSignal) =>
-    channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs, signal });
+  const call = (timeoutMs = 10_000, signal?: AbortSignal, connectMs?: number) =>
+    channel.call(GREETER, "Greet", { name: "Bob" }, { timeoutMs, signal, connectMs });
   return {
     server,
     channel,
@@ -99,6 +99,28 @@ Deno.test("a deadline and an aborted signal reach the handler", async () => {
     code: "DEADLINE_EXCEEDED",
     message: /no answer within 0.05 s/,
   });
+});
+
+Deno.test("a call may wait for its answer for longer than for its connection", {
+  ...GRPC_TIMERS_OUTLIVE_CHANNELS,
+}, async () => {
+  await using silent = await listening(net.createServer());
+  using channel = dial(parseTarget(`${silent.port}`));
+  const limits = { timeoutMs: PATIENCE_MS, connectMs: 50 };
+  const unconnected = channel.call(GREETER, "Greet", { name: "Bob" }, limits);
+  await assert.rejects(inTime(unconnected, "the error", PATIENCE_MS / 2), {
+    code: "DEADLINE_EXCEEDED",
+    message: `127.0.0.1:${silent.port}: no connection within 0.05 s`,
+  });
+  await using slow = await slowServer();
+  const connecting = slow.call();
+  await slow.arrived;
+  const connected = slow.call(PATIENCE_MS, undefined, 1);
+  // Timers of the same length end in order.
+  await pause(1);
+  slow.release();
+  assert.deepEqual(await connected, { greeting: "Hello, Bob." });
+  await connecting;
 });
 
 Deno.test("a passed deadline is told in our words, even when the server is first to tell", async () => {

@@ -248,7 +248,7 @@ export class VirtualChannel implements Connection {
     await ping.outcome({ timeoutMs, signal }).finally(() => wire.outgoing.delete(ping));
   }
 
-  #open(type: ServiceType<Calls>, name: string, options: StreamOptions): ClientCall {
+  #open(type: ServiceType<Calls>, name: string, options: CallOptions): ClientCall {
     options.signal?.throwIfAborted();
     const call = new ClientCall(type, name, options);
     if (this.#host.isDead || this.#state === "closed") call.fail(this.#lost());
@@ -497,7 +497,7 @@ type Outcome = "open" | "ended" | { error: unknown };
 class ClientCall {
   readonly #name: string;
   readonly #type: ServiceType<Calls>;
-  readonly #options: StreamOptions;
+  readonly #options: CallOptions;
   readonly #definition: Definition;
   /** Requests that wait for a connection. */
   readonly #requests: (Uint8Array | "end")[] = [];
@@ -508,7 +508,7 @@ class ClientCall {
   #pipe: Pipe | undefined;
   #call: ServerCall | undefined;
 
-  constructor(type: ServiceType<Calls>, name: string, options: StreamOptions) {
+  constructor(type: ServiceType<Calls>, name: string, options: CallOptions) {
     this.#name = name;
     this.#type = type;
     this.#options = options;
@@ -569,11 +569,14 @@ class ClientCall {
   }
 
   async *answers(): AsyncGenerator<object> {
-    const { signal, timeoutMs } = this.#options;
+    const { signal, timeoutMs, connectMs = timeoutMs } = this.#options;
     const abort = () => this.fail(signal!.reason);
     signal?.addEventListener("abort", abort);
     const late = () => new GreetError("DEADLINE_EXCEEDED", `no answer within ${timeoutMs} ms`);
     const timer = setTimeout(() => this.fail(late()), timeoutMs);
+    const connecting = setTimeout(() => {
+      if (this.#wire === undefined) this.fail(late());
+    }, connectMs);
     try {
       for (;;) {
         const changed = this.#changed.next;
@@ -587,6 +590,7 @@ class ClientCall {
       }
     } finally {
       clearTimeout(timer);
+      clearTimeout(connecting);
       signal?.removeEventListener("abort", abort);
       this.#finish("ended");
       const call = this.#call;
