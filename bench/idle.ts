@@ -11,6 +11,7 @@ import { freePorts } from "../tests/support/ports.ts";
 import { Program, serving } from "../tests/support/program.ts";
 import { pause } from "../src/base/timing.ts";
 import { type Report, type Usage, usage } from "./measure.ts";
+import { fromText } from "./rivals.ts";
 
 const IDLE_MS = 60_000;
 
@@ -64,14 +65,7 @@ function difference(before?: Usage, after?: Usage): number[] {
 }
 
 async function empty(stack: AsyncDisposableStack): Promise<Idler> {
-  const program = stack.use(
-    new Program([
-      Deno.execPath(),
-      "eval",
-      "--v8-flags=--no-memory-reducer,--max-semi-space-size=4",
-      EMPTY,
-    ]),
-  );
+  const program = stack.use(new Program(fromText(EMPTY)));
   await program.out.until("nothing to do");
   return { what: "the runtime alone", pid: program.pid };
 }

@@ -13,6 +13,7 @@ import { greetCommand, Program } from "../tests/support/program.ts";
 import { hasCommand } from "../tests/support/tools.ts";
 import { Request } from "./h2load.ts";
 import { inTurns, type Report, usage } from "./measure.ts";
+import { fromText } from "./rivals.ts";
 
 /** When a server's memory is read, in requests; after the second reading it should stop growing. */
 const REQUESTS = [100_000, 200_000, 1_000_000];
@@ -83,12 +84,7 @@ const BARE = `
 `;
 
 async function bareServe(): Promise<Subject> {
-  const server = new Program([
-    Deno.execPath(),
-    "eval",
-    "--v8-flags=--no-memory-reducer,--max-semi-space-size=4",
-    BARE,
-  ]);
+  const server = new Program(fromText(BARE));
   const [, port] = await server.out.until(/(\d+)\n/);
   return { pid: server.pid, port, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
 }

@@ -92,6 +92,12 @@ function asIn(flags: string, file: string): string[] {
   return [Deno.execPath(), "run", ...config, ...flags.split(" "), file];
 }
 
+/** The command that runs a program's text, with the same V8 flags. */
+export function fromText(program: string): string[] {
+  const [flags] = config.tasks.greet.match(/--v8-flags=\S+/)!;
+  return [Deno.execPath(), "eval", flags, program];
+}
+
 /** The upper bound for a server in this runtime: one without gRPC. */
 export const BARE_SERVER: Contender = {
   name: "node:http2",
