@@ -30,14 +30,16 @@ const BUILT_IN = "var $2=name=>process.getBuiltinModule(name);";
  * Bundles the program.
  *
  * @param folder where to, which should be empty
+ * @param signal ends it
  * @returns the path of the file to run
  * @throws {Error} if it cannot be bundled, with what Deno printed
  */
-export async function bundle(folder: string): Promise<string> {
+export async function bundle(folder: string, signal?: AbortSignal): Promise<string> {
   const options = ["--quiet", "--frozen", "--minify", "--code-splitting", "--outdir", folder];
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["bundle", ...options, ...ENTRIES],
     cwd: ROOT,
+    signal,
   }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr).trimEnd());
   await useBuiltInModules(folder);

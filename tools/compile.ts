@@ -14,11 +14,30 @@ const NEEDS_DOWNLOAD =
 // deno-lint-ignore no-control-regex
 const ERROR = /^(\x1b\[\d+m)*error/m;
 
+/** The signals that end the compilation, with their numbers. */
+const SIGNALS: Partial<Record<Deno.Signal, number>> = Deno.build.os === "windows"
+  ? { SIGINT: 2 }
+  : { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 };
+
+/** A signal that is aborted by those of the system, with the exit code as its reason. */
+function interruption(): AbortSignal {
+  const stop = new AbortController();
+  for (const [signal, number] of Object.entries(SIGNALS)) {
+    Deno.addSignalListener(signal as Deno.Signal, () => stop.abort(128 + number));
+  }
+  return stop.signal;
+}
+
 /** Runs `deno compile`, and shows its progress. Returns its exit code and its error message. */
-async function compile(options: readonly string[], entry: string): Promise<[number, string]> {
+async function compile(
+  options: readonly string[],
+  entry: string,
+  signal: AbortSignal,
+): Promise<[number, string]> {
   const compiler = new Deno.Command(Deno.execPath(), {
     args: ["compile", "--no-config", ...options, entry],
     stderr: "piped",
+    signal,
   }).spawn();
   let report = "";
   for await (const text of compiler.stderr.pipeThrough(new TextDecoderStream())) {
@@ -31,14 +50,16 @@ async function compile(options: readonly string[], entry: string): Promise<[numb
   return [code, report.trimEnd()];
 }
 
-/** Bundles and compiles; returns the exit code. */
-async function run(options: readonly string[]): Promise<number> {
+/** Bundles and compiles, unless it is interrupted; returns the exit code. */
+async function run(options: readonly string[], signal: AbortSignal): Promise<number> {
   const folder = await Deno.makeTempDir({ prefix: "greet-bundle-" });
   try {
-    const [code, report] = await compile(options, await bundle(folder));
+    const [code, report] = await compile(options, await bundle(folder, signal), signal);
+    if (signal.aborted) return signal.reason;
     if (report !== "") explain(report);
     return code;
   } catch (error) {
+    if (signal.aborted) return signal.reason;
     explain((error as Error).message);
     return 1;
   } finally {
@@ -50,4 +71,4 @@ function explain(report: string): void {
   console.error(/dl\.deno\.land|esbuild/.test(report) ? NEEDS_DOWNLOAD : report);
 }
 
-Deno.exit(await run(Deno.args));
+Deno.exit(await run(Deno.args, interruption()));

@@ -13,6 +13,7 @@ import { Program, ROOT } from "../support/program.ts";
 import { bundle, ENTRIES } from "../../tools/bundle.ts";
 import { isLinux, works } from "../support/tools.ts";
 import { flagsOf, STAND_IN, unpack } from "../support/unpack.ts";
+import { inTime } from "../support/waiting.ts";
 
 /** The arguments of `deno compile`, and of `deno run` for the same program. */
 const [, COMPILE] = config.tasks.compile.split(" tools/compile.ts ");
@@ -193,6 +194,25 @@ Deno.test({
     await Deno.remove(folder, { recursive: true });
   },
 });
+
+for (const [signal, code] of [["SIGINT", 130], ["SIGTERM", 143], ["SIGHUP", 129]] as const) {
+  Deno.test({
+    name: `compiling that ${signal} ends leaves nothing behind (needs Linux and esbuild)`,
+    ignore: !isLinux || !bundles,
+    fn: () =>
+      inFolder(async (folder) => {
+        const [, ...task] = config.tasks.compile.split(" ");
+        const env = { TMPDIR: folder };
+        using changes = Deno.watchFs(folder);
+        await using compiler = new Program([Deno.execPath(), ...task], { cwd: ROOT, env });
+        await inTime(changes[Symbol.asyncIterator]().next(), "the bundle's folder");
+        compiler.kill(signal);
+        assert.equal(await compiler.code(), code, compiler.err.text);
+        assert.deepEqual([...Deno.readDirSync(folder)], []);
+        assert.doesNotMatch(compiler.err.text, /error/i);
+      }),
+  });
+}
 
 /** The permissions that a command still has when it serves. */
 async function stillAllowed(...args: string[]): Promise<string> {
