@@ -17,7 +17,7 @@ import { admission, type AdmissionOptions } from "./admission.ts";
 import { Arrivals } from "./arrivals.ts";
 import { onHttp2Server } from "./grpc_internals.ts";
 import { checkRequest } from "./request_headers.ts";
-import { parts, type ServerState, type Service, toStatus } from "./service.ts";
+import { InFlight, parts, type ServerState, type Service, toStatus } from "./service.ts";
 
 /** How to serve. */
 export interface ServeOptions {
@@ -86,7 +86,7 @@ export async function serve(options: ServeOptions): Promise<Server> {
   const state: ServerState = {
     streams: new Set(),
     stopping: stopping.signal,
-    inFlight: new Set(),
+    inFlight: new InFlight(),
     onFault,
     connection: (from) => listener.connection(from),
     taken: (from, stream) => {
@@ -179,7 +179,7 @@ async function shutDown(
   }
   // Its callback is no use: it may come too early, and never comes if a caller is suspended.
   server.tryShutdown(() => {});
-  await within(graceMs, Promise.allSettled(inFlight));
+  await within(graceMs, inFlight.none());
   await within(LAST_ANSWERS_MS, closed);
   server.forceShutdown();
   listener.destroy();

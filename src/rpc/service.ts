@@ -64,12 +64,31 @@ type OpenStream = Pick<
   "on" | "emit"
 >;
 
+/** Counts the calls in flight. */
+export class InFlight {
+  #count = 0;
+  #onNone = () => {};
+
+  begin(): void {
+    this.#count++;
+  }
+
+  end(): void {
+    if (--this.#count === 0) this.#onNone();
+  }
+
+  /** Resolves when there are none; call it once. */
+  none(): Promise<void> {
+    return this.#count === 0 ? Promise.resolve() : new Promise((resolve) => this.#onNone = resolve);
+  }
+}
+
 /** The state of a server that its services share. */
 export interface ServerState {
   /** Open streams, which shutting down ends. */
   readonly streams: Set<OpenStream>;
   /** Calls in flight, which shutting down waits for. */
-  readonly inFlight: Set<Promise<void>>;
+  readonly inFlight: InFlight;
   /** Aborted when the server begins to stop. */
   readonly stopping: AbortSignal;
   /** Gets errors that are not meant for callers. */
@@ -133,6 +152,7 @@ function unaryMethod(
   server: ServerState,
 ): grpc.handleUnaryCall<unknown, Uint8Array> {
   const { inFlight, onFault } = server;
+  const ended = () => inFlight.end();
   const answered = async (call: grpc.ServerUnaryCall<unknown, unknown>) => {
     const signal = cancellation(call);
     const backpressure = backpressureOn(call, server, signal);
@@ -149,10 +169,10 @@ function unaryMethod(
     return bytes;
   };
   return (call, answer) => {
-    const done = answered(call)
+    inFlight.begin();
+    void answered(call)
       .then((bytes) => answer(null, bytes), (error) => answer(toStatus(error, onFault)))
-      .finally(() => inFlight.delete(done));
-    inFlight.add(done);
+      .finally(ended);
   };
 }
 

@@ -21,7 +21,7 @@ import { callError } from "../../src/rpc/call_errors.ts";
 import type { CallOptions, Connection, DialOptions, StreamOptions } from "../../src/rpc/client.ts";
 import { type InterceptedCall, passStream } from "../../src/rpc/grpc_internals.ts";
 import type { ServeOptions, Server } from "../../src/rpc/server.ts";
-import { parts, type ServerState, toStatus } from "../../src/rpc/service.ts";
+import { InFlight, parts, type ServerState, toStatus } from "../../src/rpc/service.ts";
 import { definitionOf } from "../../src/rpc/service_definition.ts";
 import {
   type Calls,
@@ -775,7 +775,7 @@ class VirtualServer implements Server {
     this.fingerprint = own && certificateOf(own.cert).fingerprint;
     this.#state = {
       streams: new Set(),
-      inFlight: new Set(),
+      inFlight: new InFlight(),
       stopping: this.#stopping.signal,
       onFault: (error) => this.onFault(error),
       connection: () => undefined,
@@ -809,7 +809,7 @@ class VirtualServer implements Server {
       stream.emit("error", { code: 14, details: "the server is stopping" });
     }
     for (const wire of wires) wire.goAway();
-    await within(graceMs, Promise.allSettled(this.#state.inFlight));
+    await within(graceMs, this.#state.inFlight.none());
     for (const wire of wires) void wire.closeByServer();
   }
 
