@@ -39,10 +39,13 @@ export function batchWrites(socket: net.Socket): void {
     if (begun === 1 && ended === 0) turn = setImmediate(leave);
     else leave();
   };
+  const waitAgain = () => {
+    turn = setImmediate(endWait);
+  };
   socket.write = (frame: Uint8Array, ...args: unknown[]) => {
     if (socket.writableCorked === 0) {
       socket.cork();
-      turn = setImmediate(() => turn = setImmediate(endWait));
+      turn = setImmediate(waitAgain);
     }
     const mayContinue = write(frame, ...args);
     if (frame[TYPE] === HEADERS) {
