@@ -180,8 +180,12 @@ function escaped(codePoint: number): string {
  * ```
  */
 export function nameProblem(name: string): string | undefined {
+  if (PLAIN_NAME.test(name)) return undefined;
   return storedNameProblem(name) ?? blankProblem(name) ?? markProblem(name);
 }
+
+/** Most names: one word, in which no rule could find a problem. */
+const PLAIN_NAME = new RegExp(`^\\w{1,${MAX_NAME_LENGTH}}$`);
 
 function blankProblem(name: string): string | undefined {
   if (/(?! )\p{White_Space}|\u2800/u.test(name)) return "has white space other than plain spaces";
