@@ -46,9 +46,20 @@ export class StrictReader extends protobuf.Reader {
   override string(): string {
     const bytes = this.bytes();
     try {
-      return UTF8.decode(bytes);
+      return asciiText(bytes) ?? UTF8.decode(bytes);
     } catch {
       throw new GreetError("INVALID_ARGUMENT", "the message has text that is not valid UTF-8");
     }
   }
+}
+
+/** The text, if it is short and ASCII, as most is: to call a decoder for it takes several times as long. */
+function asciiText(bytes: Uint8Array): string | undefined {
+  if (bytes.length > 32) return undefined;
+  let text = "";
+  for (let i = 0; i < bytes.length; i++) {
+    if (bytes[i] >= 0x80) return undefined;
+    text += String.fromCharCode(bytes[i]);
+  }
+  return text;
 }
