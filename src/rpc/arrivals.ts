@@ -26,7 +26,7 @@ export class Arrivals {
   #deadlines = new Map<Http2Stream, number>();
   /** How many requests of each connection were reset for being too many. */
   readonly #resets = new WeakMap<object, number>();
-  /** Not for each request, which would be a twentieth of its cost: it may find that none is overdue. */
+  /** One for all requests, because one for each would cost 3 % of them: it may find none overdue. */
   #timer: ReturnType<typeof setTimeout> | undefined;
 
   /** @param maxMs how long a request may take to arrive, in milliseconds */
